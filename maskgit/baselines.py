@@ -1,0 +1,79 @@
+"""Classic ways to fill a hole, for comparison. None of them learns anything."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from skimage.restoration import inpaint_biharmonic
+
+Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+MID_GREY = 128
+
+
+def mean_colour(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Fill with the mean colour of the known pixels; see BASELINES for the arrays."""
+    return _fill(_mean_colour, image, hole)
+
+
+def telea(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """March inwards from the rim, averaging known neighbours within 3 pixels; see BASELINES.
+
+    Telea 2004, "An image inpainting technique based on the fast marching method", as in OpenCV.
+    """
+    return _fill(_telea, image, hole)
+
+
+def biharmonic(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The smoothest surface through the rim (its bi-Laplacian is zero); see BASELINES.
+
+    Damelin & Hoang 2018, doi:10.1155/2018/3950312, as in scikit-image.
+    """
+    return _fill(_biharmonic, image, hole)
+
+
+BASELINES: dict[str, Fill] = {
+    "mean_colour": mean_colour,
+    "telea": telea,
+    "biharmonic": biharmonic,
+}
+"""Fills by name, each a function of
+
+    image: uint8 RGB, (H, W, 3); what stands inside the hole is never looked at,
+    hole: bool, (H, W), True = to be filled,
+
+that returns a new uint8 image (H, W, 3): known pixels bit for bit, and mid-grey all over where
+nothing is known. Raises ValueError where shapes or dtypes do not fit.
+"""
+
+
+def _fill(method: Fill, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """What all fills share: the checks, the two extreme holes, and keeping known pixels."""
+    if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
+        raise ValueError(
+            "image must be uint8 (H, W, 3) and hole bool (H, W), "
+            f"not {image.dtype} {image.shape} and {hole.dtype} {hole.shape}"
+        )
+    if hole.all():
+        return np.full_like(image, MID_GREY)
+    if not hole.any():
+        return image.copy()
+    blanked = np.where(hole[..., None], np.uint8(0), image)
+    return np.where(hole[..., None], method(blanked, hole), image)
+
+
+def _mean_colour(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    return _to_uint8(image[~hole].mean(axis=0))
+
+
+def _telea(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    return cv2.inpaint(image, hole.astype(np.uint8), inpaintRadius=3, flags=cv2.INPAINT_TELEA)
+
+
+def _biharmonic(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    # A copy of the hole: scikit-image cannot take read-only memory.
+    return _to_uint8(255 * inpaint_biharmonic(image, hole.copy(), channel_axis=-1))
+
+
+def _to_uint8(levels: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)

@@ -1,0 +1,100 @@
+"""Iterative parallel decoding of hidden tokens (MaskGIT, arXiv 2202.04200, section 3.2).
+
+At each step the transformer predicts every hidden token at once; all are sampled, the most
+confident are kept and the rest hidden again, fewer from step to step as the schedule says. Known
+tokens are never touched. Counts and random numbers belong to each image alone, so a result does
+not depend on who shares its batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Schedule = Callable[[float], float]
+
+
+class Trajectory(NamedTuple):
+    """What was known after each step. `hidden` is False everywhere after the last one."""
+
+    tokens: Tensor  # int64 (iterations, B, N); hidden places hold the mask token
+    hidden: Tensor  # bool (iterations, B, N)
+
+
+def hidden_counts(initial: Tensor, schedule: Schedule, iterations: int) -> Tensor:
+    """How many tokens of each image stay hidden after each step.
+
+    initial: int64 (B,), hidden tokens before the first step. Returns int64 (iterations, B):
+    floor(schedule(done share) * initial), but at least one fewer than before, and in the end none.
+    """
+    counts, left = [], initial
+    for step in range(1, iterations + 1):
+        wanted = (schedule(step / iterations) * initial).floor().long()
+        left = torch.minimum(wanted, left - 1).clamp_min(0)
+        counts.append(left)
+    return torch.stack(counts)
+
+
+def sample(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Draws a token from each row of logits (M, K) by inverting its distribution function.
+
+    uniform: (M,) in [0, 1). Returns tokens int64 (M,) and their log-probabilities (M,), both of
+    the distribution at `temperature`.
+    """
+    log_probability = (logits.double() / temperature).log_softmax(dim=1)
+    cumulative = log_probability.exp().cumsum(dim=1)
+    target = uniform.double()[:, None] * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, target, right=True).clamp_max(logits.shape[1] - 1)
+    return tokens[:, 0], log_probability.gather(1, tokens)[:, 0]
+
+
+def uniform_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
+    """Uniform numbers in [0, 1), (B, *shape), a generator for each image."""
+    return torch.stack([torch.rand(shape, generator=g) for g in generators])
+
+
+def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
+    """The `count` (B,) places of lowest confidence in each row (B, N), as bool (B, N).
+
+    Exactly that many, ties included: the first place goes first.
+    """
+    rank = confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+    return rank < count[:, None]
+
+
+def decode(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    tokens: Tensor,
+    hidden: Tensor,
+    mask_token: int,
+    schedule: Schedule,
+    iterations: int,
+    generators: Sequence[torch.Generator],
+    temperature: float = 1.0,
+    choice_temperature: float = 4.5,
+) -> Trajectory:
+    """Fills the hidden tokens of a batch in `iterations` steps.
+
+    predict: maps tokens int64 (B, N), mask token where hidden, and hidden bool (B, N) to the
+    logits (M, K) of the hidden places in row order. tokens: int64 (B, N), whatever they hold
+    where hidden. temperature: of the sampled tokens. choice_temperature: of the Gumbel noise
+    added to the log-probabilities when choosing which tokens to keep; it falls linearly to 0.
+    """
+    tokens = tokens.masked_fill(hidden, mask_token)
+    counts = hidden_counts(hidden.sum(dim=1), schedule, iterations)
+    trajectory = []
+    for step, count in enumerate(counts, start=1):
+        noise = uniform_noise((2, hidden.shape[1]), generators).to(tokens.device)
+        if hidden.any():
+            logits = predict(tokens, hidden)
+            drawn, log_probability = sample(logits, noise[:, 0][hidden], temperature)
+            gumbel = -(-noise[:, 1][hidden].double().clamp_min(1e-20).log()).log()
+            annealed = choice_temperature * (1 - step / iterations)
+            confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double).to(tokens.device)
+            confidence[hidden] = log_probability + annealed * gumbel  # known tokens: infinite
+            still_hidden = least_confident(confidence, count)
+            tokens = tokens.masked_scatter(hidden, drawn).masked_fill(still_hidden, mask_token)
+            hidden = still_hidden
+        trajectory.append((tokens, hidden))
+    return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))

@@ -1,0 +1,38 @@
+"""The patch discriminator of VQGAN (arXiv 2012.09841, section 3.1) and its losses."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PatchDiscriminator(nn.Sequential):
+    """Images (B, 3, H, W) -> one logit for each overlapping patch (B, 1, H/8, W/8).
+
+    PatchGAN (Isola et al., arXiv 1611.07004). Group norm in place of batch norm, so that an
+    image's verdict does not depend on its batch.
+    """
+
+    def __init__(self, channels: int = 32):
+        super().__init__(
+            nn.Conv2d(3, channels, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1),
+            nn.GroupNorm(8, 2 * channels),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * channels, 4 * channels, 4, stride=2, padding=1),
+            nn.GroupNorm(8, 4 * channels),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * channels, 1, 3, padding=1),
+        )
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Hinge loss: real patches above 1, made ones below -1."""
+    return 0.5 * (F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean())
+
+
+def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
+    """VQGAN, equation 7: makes both losses pull equally hard on the decoder's last layer."""
+    (pull,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
+    (push,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
+    return (pull.norm() / (push.norm() + 1e-6)).clamp(0, 1e4).detach()

@@ -1,0 +1,103 @@
+"""Fills holes in images: encode what is known, decode the hidden tokens, keep known pixels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgit.compositing import composite
+from maskgit.decoding import Schedule, Trajectory, decode
+from maskgit.masking import hidden_tokens
+from maskgit.optim import autocast, to_float, to_uint8
+from maskgit.transformer import MaskedTransformer
+from maskgit.vqgan import VQGAN
+
+GREY = 128  # what the encoder sees in place of hole pixels
+
+
+class Inpainted(NamedTuple):
+    images: np.ndarray  # uint8 (N, H, W, 3), known pixels as they came
+    trajectory: Trajectory
+
+
+def image_generators(seed: int, indices: Sequence[int]) -> list[torch.Generator]:
+    """A random generator for each image, from the seed and the image's own index."""
+    seeds = [
+        int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0]) for i in indices
+    ]
+    return [torch.Generator().manual_seed(s) for s in seeds]
+
+
+class Inpainter:
+    """A tokenizer and a transformer that belong together, ready to fill holes."""
+
+    def __init__(self, tokenizer: VQGAN, transformer: MaskedTransformer):
+        self.tokenizer = tokenizer.eval()
+        self.transformer = transformer.eval()
+        self.device = next(transformer.parameters()).device
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+        temperature: float = 1.0,
+        choice_temperature: float = 4.5,
+    ) -> Inpainted:
+        """Fills a batch. images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill."""
+        tokens, hidden = self.encode(images, hole)
+        trajectory = decode(
+            self.predict,
+            tokens,
+            hidden,
+            self.transformer.mask_token,
+            schedule,
+            iterations,
+            generators,
+            temperature,
+            choice_temperature,
+        )
+        filled = self.decode(trajectory.tokens[-1])
+        return Inpainted(composite(filled, images, hole), trajectory)
+
+    def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).
+
+        The hole is blanked first: nothing under it can reach a token.
+        """
+        blanked = np.where(hole[..., None], np.uint8(GREY), images)
+        tokens = self.tokenizer.encode(to_float(blanked, self.device))
+        where = hidden_tokens(
+            torch.from_numpy(hole).to(self.device), self.tokenizer.cell, self.tokenizer.margin
+        )
+        return tokens.flatten(1), where.flatten(1)
+
+    def decode(self, tokens: Tensor) -> np.ndarray:
+        """Tokens int64 (N, T) -> uint8 (N, H, W, 3)."""
+        grid = self.transformer.grid
+        return to_uint8(self.tokenizer.decode(tokens.unflatten(1, (grid, grid))))
+
+    def snapshot(
+        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a decoding looked like after a step, for people.
+
+        Returns two uint8 (N, H, W, 3): tokens still hidden in white, and the images with what is
+        not decided yet in grey.
+        """
+        grid, cell = self.transformer.grid, self.tokenizer.cell
+        hidden = trajectory.hidden[step].unflatten(1, (grid, grid))
+        pending = hidden.repeat_interleave(cell, 1).repeat_interleave(cell, 2).cpu().numpy()
+        filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
+        filled[pending] = GREY
+        mask = np.repeat(pending[..., None] * np.uint8(255), 3, axis=3)
+        return mask, composite(filled, images, hole)
+
+    def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        with autocast(self.device):
+            return self.transformer(tokens, where=hidden).float()

@@ -1,0 +1,94 @@
+"""What both trainings share: learning-rate schedule, weight averaging, precision, batches."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def warmup_cosine(step: int, steps: int, warmup: int) -> float:
+    """Share of the peak learning rate at `step`: linear warm-up, then a cosine down to zero."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Moves the averaged weights towards the model's; young averages forget faster."""
+    keep = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(value, 1 - keep)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised, for matrices (Jordan et al. 2024).
+
+    Reaches a lower loss than AdamW in equal steps. The update's size is that of AdamW (Moonshot,
+    arXiv 2502.16982, equation 4), so both share a learning rate. torch.optim.Muon does the same
+    in bf16, which most laptop processors emulate hundreds of times slower than float32.
+    """
+
+    def __init__(self, params, lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            lr, momentum = group["lr"], group["momentum"]
+            for p in group["params"]:
+                velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
+                velocity.mul_(momentum).add_(p.grad)
+                update = orthogonalise(p.grad + momentum * velocity)  # Nesterov
+                p.mul_(1 - lr * group["weight_decay"])
+                p.add_(update, alpha=-0.2 * lr * math.sqrt(max(p.shape)))
+
+
+def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
+    """The nearest orthogonal matrix, nearly: singular values end between 0.7 and 1.2.
+
+    Newton-Schulz iteration with Jordan's coefficients, on the smaller side.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """True on GPUs and on processors with bf16 instructions; others emulate it, far slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device))
+
+
+def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless batches of indices; each index comes once before any comes again."""
+    order = np.empty(0, dtype=np.int64)
+    while True:
+        while len(order) < batch_size:
+            order = np.concatenate([order, rng.permutation(count)])
+        batch, order = order[:batch_size], order[batch_size:]
+        yield batch
+
+
+def to_float(images: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) -> float (N, 3, H, W) in [-1, 1]; channels stay last in memory."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return tensor.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """float (N, 3, H, W) in [-1, 1] -> uint8 (N, H, W, 3), rounded."""
+    pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

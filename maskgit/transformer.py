@@ -1,0 +1,138 @@
+"""The bidirectional transformer that predicts hidden tokens from all the others.
+
+MaskGIT (arXiv 2202.04200), section 3.1, on the plan of BERT (arXiv 1810.04805), with what makes
+short trainings on small machines converge, each a line below:
+
+- normalisation before each branch, without learned scales (RMSNorm, arXiv 1910.07467);
+- queries and keys normalised, which allows larger learning rates (arXiv 2010.04245);
+- squared ReLU, as good as GELU and cheaper (Primer, arXiv 2109.08668);
+- branches that start at zero, so that every block starts as the identity;
+- a depthwise 3 x 3 convolution in front of each block, which tells a token where its neighbours
+  are from the first step on (conditional positional encoding, arXiv 2102.10882).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.shape[-1],))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention without a mask: every token sees every other one.
+
+    Vaswani et al., "Attention Is All You Need", arXiv 1706.03762, section 3.2.2.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, N, dim)
+        q = rms_norm(self.split(self.query(x)))
+        k = rms_norm(self.split(self.key(x)))
+        v = self.split(self.value(x))
+        dropout = self.dropout if self.training else 0.0
+        # softmax(q k^T / sqrt(dim / heads)) v, fused
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        return self.output(y.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        self.up = nn.Linear(dim, 4 * dim, bias=False)
+        self.down = nn.Linear(4 * dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.relu(self.up(x)).square())
+
+
+class Block(nn.Module):
+    """Neighbours, then all tokens, then each token alone; each adds to the residual stream."""
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.neighbours = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.attention = SelfAttention(dim, heads, dropout)
+        self.mlp = MLP(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, grid: int) -> Tensor:  # (B, N, dim)
+        image = x.transpose(1, 2).unflatten(2, (grid, grid))  # channels-last in memory
+        x = x + self.neighbours(image).flatten(2).transpose(1, 2)
+        x = x + self.dropout(self.attention(rms_norm(x)))
+        return x + self.dropout(self.mlp(rms_norm(x)))
+
+
+class MaskedTransformer(nn.Module):
+    """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
+
+    N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
+    """
+
+    def __init__(
+        self,
+        codebook_size: int = 1024,
+        grid: int = 16,
+        dim: int = 256,
+        heads: int = 8,
+        layers: int = 6,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.grid = grid
+        self.mask_token = codebook_size
+        self.token_embedding = nn.Embedding(codebook_size + 1, dim)
+        self.position_embedding = nn.Parameter(torch.empty(grid * grid, dim))
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList([Block(dim, heads, dropout) for _ in range(layers)])
+        self.head = nn.Linear(dim, codebook_size)
+        self.initialise()
+
+    def initialise(self) -> None:
+        nn.init.normal_(self.token_embedding.weight, std=1.0)  # the stream starts at unit scale
+        nn.init.normal_(self.position_embedding, std=0.1)
+        for block in self.blocks:
+            nn.init.zeros_(block.neighbours.weight)
+            nn.init.zeros_(block.neighbours.bias)
+            nn.init.zeros_(block.attention.output.weight)
+            nn.init.zeros_(block.mlp.down.weight)
+        nn.init.zeros_(self.head.weight)  # the first guess is uniform
+        nn.init.zeros_(self.head.bias)
+
+    def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """Puts the mask token wherever `hidden` is True."""
+        return tokens.masked_fill(hidden, self.mask_token)
+
+    def forward(self, tokens: Tensor, where: Tensor | None = None) -> Tensor:
+        """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
+
+        Loss and decoding need the hidden positions alone, and the head is a large share of a
+        small model's work.
+        """
+        x = self.token_embedding(tokens) + self.position_embedding
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x, self.grid)
+        if where is not None:
+            x = x[where]
+        return self.head(rms_norm(x))
+
+
+def masked_token_loss(
+    model: MaskedTransformer, tokens: Tensor, hidden: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy in nats on the hidden tokens only (MaskGIT, equation 1)."""
+    logits = model(model.hide(tokens, hidden), where=hidden)
+    return F.cross_entropy(logits.float(), tokens[hidden], label_smoothing=label_smoothing)

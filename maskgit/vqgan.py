@@ -1,0 +1,191 @@
+"""The tokenizer: a VQGAN that turns a 64 x 64 image into 16 x 16 tokens and back.
+
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841, with
+two departures that serve inpainting:
+
+- The encoder is local. A code sees its own 4 x 4 pixels and two more on each side, nothing else,
+  so that the codes outside a hole are the same whether or not the hole is there. (With a deep
+  encoder they differ, and the transformer meets codes at inference that it never trained on.)
+- The codebook holds vectors of length one (ViT-VQGAN, arXiv 2110.04627) and follows the data as
+  a running k-means (VQ-VAE, arXiv 1711.00937, appendix A.1), which keeps all its codes in use.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PATCH, STRIDE = 8, 4  # pixels a code sees, pixels between codes
+
+
+class Quantized(NamedTuple):
+    latents: Tensor  # (B, latent_dim, h, w), straight-through
+    tokens: Tensor  # int64 (B, h, w)
+    commitment_loss: Tensor  # scalar
+
+
+class Codebook(nn.Module):
+    """`size` unit vectors of `latent_dim` numbers; a token is the index of the nearest one."""
+
+    decay = 0.99  # of the running k-means
+    dead_below = 0.02  # a code is dead when its running count is under this share of the average
+
+    def __init__(self, size: int, latent_dim: int):
+        super().__init__()
+        self.size = size
+        self.register_buffer("embedding", F.normalize(torch.randn(size, latent_dim), dim=1))
+        self.register_buffer("count", torch.ones(size))
+        self.register_buffer("total", self.embedding.clone())
+        self.register_buffer("initialised", torch.tensor(False))
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Unit latents (..., latent_dim) -> tokens int64 (...); the first index on ties."""
+        return (latents @ self.embedding.T).argmax(dim=-1)
+
+    def forward(self, latents: Tensor) -> Quantized:
+        """Quantizes (B, latent_dim, h, w); in training mode the codes move towards the data."""
+        latents = F.normalize(latents, dim=1)
+        flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
+        if self.training:
+            self._follow(flat.detach().flatten(0, 2))
+        tokens = self.nearest(flat)
+        codes = self.lookup(tokens)
+        commitment_loss = F.mse_loss(latents, codes) * latents.shape[1]
+        straight_through = latents + (codes - latents).detach()
+        return Quantized(straight_through, tokens, commitment_loss)
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, h, w) -> codes (B, latent_dim, h, w)."""
+        return F.embedding(tokens, self.embedding).permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def _follow(self, latents: Tensor) -> None:
+        """One step of running k-means on (M, latent_dim), restarting dead codes from the data."""
+        if not self.initialised:
+            self._restart(torch.ones(self.size, dtype=torch.bool), latents)
+            self.initialised.fill_(True)
+        tokens = self.nearest(latents)
+        count = torch.bincount(tokens, minlength=self.size).float()
+        total = torch.zeros_like(self.total).index_add_(0, tokens, latents)
+        self.count.lerp_(count, 1 - self.decay)
+        self.total.lerp_(total, 1 - self.decay)
+        self.embedding.copy_(F.normalize(self.total, dim=1))
+        self._restart(self.count < self.dead_below * self.count.mean(), latents)
+
+    def _restart(self, dead: Tensor, latents: Tensor) -> None:
+        index = dead.nonzero().flatten()
+        pick = torch.randint(len(latents), (len(index),), device=latents.device)
+        self.embedding[index] = latents[pick]
+        self.count[index] = self.count.mean()
+        self.total[index] = latents[pick] * self.count[index, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a skip: norm, swish, conv, twice."""
+
+    def __init__(self, channels: int, kernel: int = 3):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.GroupNorm(min(32, channels // 4), channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, kernel, padding=kernel // 2),
+            nn.GroupNorm(min(32, channels // 4), channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, kernel, padding=kernel // 2),
+        )
+        nn.init.zeros_(self.block[-1].weight)  # starts as the identity
+        nn.init.zeros_(self.block[-1].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+class PointwiseBlock(nn.Module):
+    """A residual block that mixes channels only, so that the receptive field does not grow."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 1), nn.SiLU(), nn.Conv2d(2 * channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+def make_encoder(channels: int, blocks: int, latent_dim: int) -> nn.Sequential:
+    """(B, 3, H, W) in [-1, 1] -> (B, latent_dim, H/4, W/4); each output sees 8 x 8 pixels."""
+    return nn.Sequential(
+        nn.Conv2d(3, channels, PATCH, stride=STRIDE, padding=(PATCH - STRIDE) // 2),
+        *[PointwiseBlock(channels) for _ in range(blocks)],
+        nn.SiLU(),
+        nn.Conv2d(channels, latent_dim, 1),
+    )
+
+
+def make_decoder(channels: int, blocks: int, latent_dim: int) -> nn.Sequential:
+    """(B, latent_dim, h, w) -> (B, 3, 4h, 4w).
+
+    The last doubling is a sub-pixel convolution (arXiv 1609.05158): full resolution is where a
+    decoder spends most of its time and least of its capacity.
+    """
+    return nn.Sequential(
+        nn.Conv2d(latent_dim, channels, 3, padding=1),
+        *[ResidualBlock(channels) for _ in range(blocks)],
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(channels, channels // 2, 3, padding=1),
+        ResidualBlock(channels // 2),
+        nn.GroupNorm(8, channels // 2),
+        nn.SiLU(),
+        nn.Conv2d(channels // 2, 3 * 4, 3, padding=1),
+        nn.PixelShuffle(2),
+    )
+
+
+class VQGAN(nn.Module):
+    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by 4."""
+
+    cell = STRIDE
+    margin = (PATCH - STRIDE) // 2
+
+    def __init__(
+        self,
+        channels: int = 128,
+        encoder_blocks: int = 2,
+        decoder_blocks: int = 2,
+        latent_dim: int = 16,
+        codebook_size: int = 1024,
+    ):
+        super().__init__()
+        self.encoder = make_encoder(channels, encoder_blocks, latent_dim)
+        self.codebook = Codebook(codebook_size, latent_dim)
+        self.decoder = make_decoder(channels, decoder_blocks, latent_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Quantized]:
+        """Returns the reconstruction (B, 3, H, W), not clamped, and what the codebook did."""
+        quantized = self.codebook(self.encoder(images))
+        return self.decoder(quantized.latents), quantized
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The decoder's last weights, where VQGAN's adaptive weight compares its gradients."""
+        return self.decoder[-2].weight
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/4, W/4)."""
+        latents = F.normalize(self.encoder(images), dim=1)
+        return self.codebook.nearest(latents.permute(0, 2, 3, 1))
+
+    @torch.inference_mode()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1]."""
+        return self.decoder(self.codebook.lookup(tokens)).clamp(-1, 1)
+
+
+def codebook_usage(tokens: Tensor, size: int) -> tuple[float, float]:
+    """Share of codes that occur, and perplexity exp(entropy) of their frequencies (1 to size)."""
+    frequency = torch.bincount(tokens.flatten(), minlength=size).double() / tokens.numel()
+    entropy = -(frequency * frequency.clamp_min(1e-12).log()).sum()
+    return (frequency > 0).double().mean().item(), entropy.exp().item()

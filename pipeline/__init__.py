@@ -1,0 +1,1 @@
+"""The DVC stages around the maskgit library, one thin module each, and what they share."""

@@ -1,0 +1,56 @@
+"""Stage encode: every image -> its tokens, once; and the token sets that holes hide."""
+
+import mlflow
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from maskgit.holes import draw_holes
+from maskgit.masking import hidden_tokens
+from maskgit.optim import to_float
+from maskgit.splits import SPLITS
+from maskgit.vqgan import VQGAN, codebook_usage
+from pipeline.checkpoints import best_device, load_model
+from pipeline.errors import plain_errors
+from pipeline.files import MODEL, PREPARED, TOKENIZER, TOKENS, fresh_folder
+from pipeline.params import load_params
+from pipeline.tracking import stage_run
+
+HOLES = 4096  # drawn for training; more would not look any different
+
+
+def encode_split(tokenizer: VQGAN, images: np.ndarray, out: np.ndarray, batch: int) -> None:
+    """Fills out, uint16 (views, n, tokens): the images and, where it has two views, mirrors."""
+    for start in tqdm(range(0, len(images), batch), "encode", unit="batch"):
+        pixels = to_float(images[start : start + batch], best_device())
+        for view, shown in zip(out, (pixels, pixels.flip(3)), strict=False):
+            view[start : start + batch] = tokenizer.encode(shown).flatten(1).cpu().numpy()
+
+
+def main() -> None:
+    params = load_params()
+    values = {"encode": params.encode.model_dump(), "seed": params.seed}
+    with stage_run("encode", values, TOKENS), fresh_folder(TOKENS) as folder:
+        tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
+        for split in SPLITS:
+            images = np.load(PREPARED / f"{split}.npy", mmap_mode="r")
+            views = 2 if split == "train" else 1  # only training uses mirrors
+            tokens = (images.shape[1] // tokenizer.cell) ** 2
+            shape = (views, len(images), tokens)
+            out = open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.uint16, shape=shape)
+            encode_split(tokenizer, images, out, params.encode.batch_size)
+            usage, perplexity = codebook_usage(
+                torch.from_numpy(out.astype(np.int64)), tokenizer.codebook.size
+            )
+            mlflow.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})
+
+        data = params.data
+        holes = draw_holes(HOLES, data.holes, data.hole_area, data.size, params.seed + 1)
+        hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
+        np.save(folder / "hidden.npy", hidden.flatten(1).numpy())
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

@@ -1,0 +1,43 @@
+"""Where everything lies, and how it gets there whole."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREPARED = Path("data/prepared")
+TOKENS = Path("data/tokens")
+TOKENIZER = Path("outputs/vqgan")
+TRANSFORMER = Path("outputs/transformer")
+INPAINTED = Path("outputs/inpaint")
+REFERENCE = Path("outputs/reference")
+REPORTS = Path("reports")
+SCORES = REPORTS / "scores"
+
+MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to write into; it takes its place only when all has been written."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+def content_hash(path: Path) -> str:
+    """sha256 over a file, or over the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Stage reference: what every schedule is measured against, computed once.
+
+The features of the true images, the scores of the classic fills, and those of the tokenizer's own
+reconstruction pasted into the hole: what a perfect transformer would reach.
+"""
+
+import mlflow
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from maskgit.baselines import BASELINES
+from maskgit.compositing import reconstruct
+from maskgit.scoring import score
+from maskgit.vqgan import VQGAN
+from pipeline.checkpoints import load_model
+from pipeline.errors import plain_errors
+from pipeline.extractors import load_extractor
+from pipeline.files import MODEL, PREPARED, REFERENCE, TOKENIZER, fresh_folder
+from pipeline.params import load_params
+from pipeline.tracking import stage_run
+
+
+def main() -> None:
+    params = load_params()
+    truth = np.load(PREPARED / "test.npy")
+    holes = np.load(PREPARED / "holes.npy")
+    values = {"score": params.score.model_dump()}
+    with stage_run("reference", values, REFERENCE), fresh_folder(REFERENCE) as folder:
+        extractor = load_extractor(params.score)
+        tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
+        names = [*params.score.baselines, "tokenizer"]
+        rows = []
+        with tqdm(total=len(truth) * (1 + len(names)), unit="image") as bar:
+            bar.set_description("features of the true images")
+            features = extractor(truth, progress=bar.update)
+            np.save(folder / "features.npy", features)
+            for name in names:
+                bar.set_description(f"score {name}")
+                if name == "tokenizer":
+                    filled = reconstruct(tokenizer, truth, holes)
+                else:
+                    pairs = zip(truth, holes, strict=True)
+                    filled = np.stack([BASELINES[name](*pair) for pair in pairs])
+                scores = score(filled, truth, holes, features, extractor, bar.update)
+                rows.append({"schedule": name, "iterations": None} | scores)
+                mlflow.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
+        pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

@@ -1,0 +1,122 @@
+"""Stage report: all tables -> the headline, one table, plots and picture grids."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities import Run
+from PIL import Image
+
+from maskgit.baselines import BASELINES
+from pipeline.errors import plain_errors
+from pipeline.files import (
+    INPAINTED,
+    PREPARED,
+    REFERENCE,
+    REPORTS,
+    SCORES,
+    TOKENIZER,
+    TOKENS,
+    TRANSFORMER,
+    fresh_folder,
+)
+from pipeline.params import Params, load_params
+from pipeline.pictures import HOLE_COLOUR, labelled_rows, save_picture
+from pipeline.plots import plot_losses, plot_scores
+from pipeline.tracking import find_maker, run_link, stage_run
+
+SUMMARY = REPORTS / "summary"
+
+
+def schedules(params: Params) -> list[str]:
+    """Those that dvc.yaml runs: the three of the study and the headline."""
+    return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
+
+
+def merge_tables(names: list[str]) -> pd.DataFrame:
+    """Every schedule's rows, then the baselines'."""
+    tables = [pd.read_csv(SCORES / f"{name}.csv") for name in names]
+    table = pd.concat([*tables, pd.read_csv(REFERENCE / "scores.csv")], ignore_index=True)
+    return table.astype({"iterations": "Int64"})
+
+
+def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
+    row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
+    return {"gamma": gamma, "iterations": iterations} | {
+        key: row[key].item() for key in table.columns[2:]
+    }
+
+
+def draw_grid(names: list[str], iterations: list[int], count: int) -> np.ndarray:
+    """True images, holes, a classic fill, then each row of `names` by `iterations`."""
+    truth = np.load(PREPARED / "test.npy")[:count]
+    holes = np.load(PREPARED / "holes.npy")[:count]
+    rows = {
+        "true": truth,
+        "hole": np.where(holes[..., None], HOLE_COLOUR, truth),
+        "telea": [BASELINES["telea"](*pair) for pair in zip(truth, holes, strict=True)],
+    }
+    for name in names:
+        for steps in iterations:
+            folder = INPAINTED / name / str(steps) / "test_results"
+            rows[f"{name} {steps}"] = [
+                np.asarray(Image.open(folder / f"image_{i:03d}.png")) for i in range(len(truth))
+            ]
+    return labelled_rows(rows)
+
+
+def makers(names: list[str]) -> dict[str, Run | None]:
+    """The run behind each input, found by the content of the files that lie here now."""
+    outputs = {
+        "prepare": PREPARED,
+        "train_vqgan": TOKENIZER,
+        "encode": TOKENS,
+        "train_transformer": TRANSFORMER,
+        "reference": REFERENCE,
+    }
+    outputs |= {f"inpaint@{name}": INPAINTED / name for name in names}
+    outputs |= {f"score@{name}": SCORES / f"{name}.csv" for name in names}
+    return {stage: find_maker(path) for stage, path in outputs.items()}
+
+
+def log_to_mlflow(table: pd.DataFrame, row: dict[str, object], runs: dict[str, Run | None]) -> None:
+    """Headline, score curves by iteration, table, pictures, and links to the runs behind them."""
+    mlflow.log_metrics({key: value for key, value in row.items() if not isinstance(value, str)})
+    for entry in table.to_dict("records"):
+        step = 0 if pd.isna(entry["iterations"]) else int(entry["iterations"])
+        for key in table.columns[3:]:
+            mlflow.log_metric(f"{entry['schedule']}.{key}", entry[key], step=step)
+    mlflow.log_table(table.astype({"iterations": "float"}), "scores.json")
+    mlflow.log_artifacts(SUMMARY)
+    mlflow.set_tags({f"run.{stage}": run.info.run_id for stage, run in runs.items() if run})
+    links = [f"- {stage}: {run_link(run) if run else 'not found'}" for stage, run in runs.items()]
+    mlflow.set_tag("mlflow.note.content", "Runs behind this report:\n" + "\n".join(links))
+
+
+def main() -> None:
+    params = load_params()
+    names = schedules(params)
+    steps = params.report.iterations
+    with stage_run("report", params, SUMMARY):
+        table = merge_tables(names)
+        row = headline(table, params.gamma, steps)
+        with fresh_folder(SUMMARY) as folder:
+            plot_losses(pd.read_csv(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
+            plot_losses(pd.read_csv(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
+            plot_scores(table, folder / "scores.png")
+            save_picture(folder / "schedules.png", draw_grid(names, [steps], params.report.grid))
+            by_steps = draw_grid([params.gamma], params.inpaint.iterations, params.report.grid)
+            save_picture(folder / "iterations.png", by_steps)
+        table.to_csv(REPORTS / "scores.csv", index=False)
+        plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
+        plotted.to_csv(REPORTS / "schedules.csv", index=False)
+        with open("metrics.json", "w") as file:
+            json.dump(row, file, indent=2)
+        log_to_mlflow(table, row, makers(names))
+    print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

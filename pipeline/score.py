@@ -1,0 +1,45 @@
+"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations."""
+
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from maskgit.scoring import score
+from pipeline.errors import plain_errors
+from pipeline.extractors import load_extractor
+from pipeline.files import INPAINTED, PREPARED, REFERENCE, SCORES
+from pipeline.params import load_params
+from pipeline.tracking import stage_run
+
+
+def main(schedule: str) -> None:
+    params = load_params()
+    truth = np.load(PREPARED / "test.npy")
+    holes = np.load(PREPARED / "holes.npy")
+    features = np.load(REFERENCE / "features.npy")
+    table = SCORES / f"{schedule}.csv"
+    values = {"score": params.score.model_dump(), "schedule": schedule}
+    with stage_run("score", values, table, schedule):
+        extractor = load_extractor(params.score)
+        rows = []
+        with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
+            for iterations in sorted(params.inpaint.iterations):
+                bar.set_description(f"score {schedule}, {iterations} iterations")
+                folder = INPAINTED / schedule / str(iterations) / "test_results"
+                names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
+                filled = np.stack([np.asarray(Image.open(name)) for name in names])
+                scores = score(filled, truth, holes, features, extractor, bar.update)
+                rows.append({"schedule": schedule, "iterations": iterations} | scores)
+                mlflow.log_metrics(scores, step=iterations)
+        table.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(table, index=False)
+        mlflow.log_artifact(table)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(sys.argv[1])

@@ -1,9 +1,13 @@
-"""Puts made pixels into a hole and leaves every other pixel alone."""
+"""Puts made pixels into a hole without a seam, and leaves every other pixel alone."""
 
 import numpy as np
+from scipy.sparse import csc_array, diags_array
+from scipy.sparse.linalg import splu
 
 from maskgit.optim import to_float, to_uint8
 from maskgit.vqgan import VQGAN
+
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 def composite(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -11,10 +15,55 @@ def composite(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.nd
     return np.where(hole[..., None], filled, images)
 
 
+def blend(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """As `composite`, with the step at the hole's edge spread smoothly over the hole.
+
+    At the edge the tokenizer's picture is off by its own error, and by more where sampled tokens
+    have another shade than what surrounds them. The known pixels there tell by how much.
+    """
+    return np.stack([_blend(*triple) for triple in zip(filled, images, hole, strict=True)])
+
+
+def _blend(filled: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    blended = image.copy()
+    blended[hole] = filled[hole]
+    if hole.any() and not hole.all():
+        smooth = membrane(image.astype(float) - filled, hole)
+        blended[hole] = (filled[hole] + smooth).round().clip(0, 255)
+    return blended
+
+
+def membrane(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The smoothest function over the hole that equals `difference` around it.
+
+    Solves Laplace's equation in the hole (Perez et al., "Poisson Image Editing", 2003, equation
+    2 for the difference of two pictures). difference: float (H, W, C), read next to the hole only;
+    hole: bool (H, W), neither empty nor full. Returns float (hole pixels, C), in row order.
+    """
+    height, width = hole.shape
+    rows, columns = np.nonzero(hole)
+    number = np.full(hole.shape, -1)
+    number[rows, columns] = np.arange(len(rows))
+    degree = np.zeros(len(rows))
+    edge = np.zeros((len(rows), difference.shape[2]))
+    pairs = []
+    for down, right in NEIGHBOURS:
+        y, x = rows + down, columns + right
+        here = np.flatnonzero((y >= 0) & (y < height) & (x >= 0) & (x < width))
+        y, x = y[here], x[here]
+        degree[here] += 1
+        inside = hole[y, x]
+        pairs.append((here[inside], number[y[inside], x[inside]]))
+        edge[here[~inside]] += difference[y[~inside], x[~inside]]
+    i, j = np.concatenate(pairs, axis=1)
+    links = csc_array((np.ones(len(i)), (i, j)), shape=(len(rows), len(rows)))
+    return splu((diags_array(degree) - links).tocsc()).solve(edge)
+
+
 def reconstruct(
     tokenizer: VQGAN, images: np.ndarray, hole: np.ndarray, batch_size: int = 16
 ) -> np.ndarray:
-    """The tokenizer's own reconstruction pasted into the hole; uint8 (N, H, W, 3).
+    """The tokenizer's own reconstruction blended into the hole; uint8 (N, H, W, 3).
 
     It has seen the answer: no transformer on this tokenizer can do much better.
     """
@@ -23,4 +72,4 @@ def reconstruct(
         to_uint8(tokenizer.decode(tokenizer.encode(to_float(images[i : i + batch_size], device))))
         for i in range(0, len(images), batch_size)
     ]
-    return composite(np.concatenate(rebuilt), images, hole)
+    return blend(np.concatenate(rebuilt), images, hole)

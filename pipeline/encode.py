@@ -1,4 +1,4 @@
-"""Stage encode: every image -> its tokens, once; and the token sets that holes hide."""
+"""Stage encode: every image -> its tokens, once; what holes hide; the codebook."""
 
 import mlflow
 import numpy as np
@@ -49,6 +49,7 @@ def main() -> None:
         holes = draw_holes(HOLES, data.holes, data.hole_area, data.size, params.seed + 1)
         hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
         np.save(folder / "hidden.npy", hidden.flatten(1).numpy())
+        np.save(folder / "codebook.npy", tokenizer.codebook.embedding.numpy(force=True))
 
 
 if __name__ == "__main__":

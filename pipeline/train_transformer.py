@@ -24,10 +24,12 @@ def main() -> None:
     train = params.train
     tokens = np.load(TOKENS / "train.npy", mmap_mode="r")
     hidden = np.load(TOKENS / "hidden.npy")
+    codebook = np.load(TOKENS / "codebook.npy")
     gamma = SCHEDULES[train.gamma]
     validation = fixed_batches(np.load(TOKENS / "val.npy")[0][:512], hidden, gamma, params.seed)
     config = train.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
-        "codebook_size": params.vqgan.codebook_size,
+        "codebook_size": len(codebook),
+        "latent_dim": codebook.shape[1],
         "grid": math.isqrt(tokens.shape[2]),
     }
     how = TransformerTraining(
@@ -51,6 +53,7 @@ def main() -> None:
     with stage_run("train_transformer", values, TRANSFORMER), fresh_folder(TRANSFORMER) as folder:
         torch.manual_seed(params.seed)
         model = build(MaskedTransformer, config)
+        model.know_codebook(torch.from_numpy(codebook))
         history, best = [], math.inf
         training = train_transformer(model, tokens, validation, how, gamma, hidden)
         with tqdm(training, "train transformer", how.steps, unit="step") as bar:

@@ -89,9 +89,8 @@ def log_to_mlflow(table: pd.DataFrame, row: dict[str, object], runs: dict[str, R
             mlflow.log_metric(f"{entry['schedule']}.{key}", entry[key], step=step)
     mlflow.log_table(table.astype({"iterations": "float"}), "scores.json")
     mlflow.log_artifacts(SUMMARY)
-    mlflow.set_tags(
-        {f"run.{stage.replace('@', '.')}": run.info.run_id for stage, run in runs.items() if run}
-    )
+    found = {stage.replace("@", "."): run for stage, run in runs.items() if run}
+    mlflow.set_tags({f"run.{stage}": run.info.run_id for stage, run in found.items()})
     links = [f"- {stage}: {run_link(run) if run else 'not found'}" for stage, run in runs.items()]
     mlflow.set_tag("mlflow.note.content", "Runs behind this report:\n" + "\n".join(links))
 

@@ -1,0 +1,193 @@
+"""dvc.yaml says the truth, and the whole pipeline runs: a tiny one, in a temporary clone."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from mlflow import MlflowClient
+from PIL import Image
+
+from maskgit.schedules import SCHEDULES
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+OURS = ("maskgit", "pipeline")
+
+
+def imported_files(path):
+    """The project's own modules that a module imports."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            file = name.replace(".", "/") + ".py"
+            if name.split(".")[0] in OURS and (ROOT / file).is_file():
+                yield file
+
+
+def import_closure(path):
+    seen, todo = set(), [path]
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo.extend(imported_files(file))
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_every_module_that_it_imports(stage):
+    modules = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert modules == import_closure(f"pipeline/{stage}.py")
+
+
+def test_the_library_knows_nothing_of_the_pipeline():
+    for file in (ROOT / "maskgit").glob("*.py"):
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            assert not {name.split(".")[0] for name in names} & {"pipeline", "dvc", "mlflow"}
+
+
+class Clone:
+    """A clone of the committed and uncommitted project, with sizes for a test."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        listed = self.run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
+        for name in listed:
+            if (ROOT / name).is_file() and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes((ROOT / name).read_bytes())
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params["preset"] = "tiny"
+        params["inpaint"]["iterations"] = [1, 3]
+        params["report"] |= {"iterations": 3, "grid": 2}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        self.commit("start")
+
+    def run(self, *command, cwd=None):
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@t",
+            "GIT_COMMITTER_NAME": "t",
+            "GIT_COMMITTER_EMAIL": "t@t",
+        }
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        result = subprocess.run(
+            command, cwd=cwd or self.folder, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        return result.stdout + result.stderr
+
+    def commit(self, message):
+        if not (self.folder / ".git").exists():
+            self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+    def stages_run(self, output):
+        lines = output.splitlines()
+        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def metrics(self):
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    def reports(self):
+        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        experiment = client.get_experiment_by_name("maskgit")
+        found = client.search_runs([experiment.experiment_id], "tags.stage = 'report'")
+        return client, found
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone.first = clone.run("dvc", "repro")
+    clone.commit("first run")
+    return clone
+
+
+def test_the_pipeline_runs_from_images_to_a_table(clone):
+    assert clone.stages_run(clone.first) == {
+        *("prepare", "train_vqgan", "encode", "train_transformer", "reference", "report"),
+        *(f"{s}@{g}" for s in ("inpaint", "score") for g in ("cosine", "linear", "square")),
+    }
+    table = pd.read_csv(clone.folder / "reports/scores.csv")
+    schedules, baselines = table.dropna(subset="iterations"), table[table["iterations"].isna()]
+    assert len(schedules) == 3 * 2
+    assert list(baselines["schedule"]) == ["mean_colour", "telea", "tokenizer"]
+    assert (table["n"] == 32).all() and table.drop(columns="iterations").notna().all(axis=None)
+    assert clone.metrics()["gamma"] == "cosine" and clone.metrics()["iterations"] == 3
+    results = clone.folder / "outputs/inpaint/cosine/3"
+    assert len(list((results / "test_results").glob("image_???.png"))) == 32
+    for kind in ("mask_scheduling", "imga"):
+        names = [path.name for path in sorted((results / kind).iterdir())]
+        assert names == ["test_0.png", "test_1.png", "test_2.png"]
+    for name in ("schedules", "iterations", "scores", "loss_tokenizer", "loss_transformer"):
+        assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
+    assert "cosine" in clone.run("maskgit", "scores")
+
+
+def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
+    client, (report, *_) = clone.reports()
+    assert report.data.params["train.dim"] == "32" and report.data.params["gamma"] == "cosine"
+    assert report.data.metrics["psnr_hole"] == pytest.approx(clone.metrics()["psnr_hole"])
+    links = {k: v for k, v in report.data.tags.items() if k.startswith("run.")}
+    assert len(links) == 5 + 6
+    training = client.get_run(links["run.train_transformer"])
+    assert training.info.status == "FINISHED" and training.data.tags["stage"] == "train_transformer"
+    curve = client.get_metric_history(training.info.run_id, "val_loss")
+    assert len(curve) >= 10
+    artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
+    assert artifacts == {"model.safetensors", "history.csv"}
+    assert "scores.json" in {file.path for file in client.list_artifacts(report.info.run_id)}
+
+
+def test_a_second_run_has_nothing_to_do(clone):
+    assert clone.stages_run(clone.run("dvc", "repro")) == set()
+
+
+def test_a_schedule_of_the_three_only_changes_the_headline(clone):
+    output = clone.run("dvc", "exp", "run", "-S", "gamma=square")
+    assert clone.stages_run(output) == {"report"}
+    assert clone.metrics()["gamma"] == "square"
+    clone.run("git", "checkout", "-q", "--force", "main")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_another_schedule_in_a_temporary_copy_adds_two_stages_to_the_same_store(clone):
+    before = len(clone.reports()[1])
+    output = clone.run("dvc", "exp", "run", "--temp", "-S", "gamma=cubic")
+    assert clone.stages_run(output) == {"inpaint@cubic", "score@cubic", "report"}
+    client, (newest, *others) = clone.reports()
+    assert len(others) == before
+    assert newest.data.params["gamma"] == "cubic"
+    assert "run.train_vqgan" in newest.data.tags  # made by the first run, found by its content
+    names = {file.path for file in client.list_artifacts(newest.info.run_id)}
+    assert {"scores.png", "schedules.png"} <= names
+
+
+def test_the_plots_of_dvc_show_the_schedules(clone):
+    clone.run("dvc", "plots", "show", "-o", "dvc_plots")
+    page = (clone.folder / "dvc_plots/index.html").read_text()
+    for name in ("cosine", "linear", "square", "val_loss", "reconstruction_loss"):
+        assert name in page
+
+
+def test_every_schedule_of_the_matrix_exists():
+    for stage in ("inpaint", "score"):
+        named = [name for name in STAGES[stage]["matrix"]["schedule"] if name != "${gamma}"]
+        assert set(named) <= set(SCHEDULES)

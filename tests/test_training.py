@@ -1,0 +1,124 @@
+"""Both trainings learn, and repeat themselves bit for bit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from maskgit.masking import fixed_batches
+from maskgit.perceptual import PerceptualLoss
+from maskgit.schedules import SCHEDULES
+from maskgit.synthetic import draw_cats
+from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
+from maskgit.transformer import MaskedTransformer
+from maskgit.transformer_training import TransformerTraining, train_transformer
+from maskgit.vqgan import VQGAN
+
+TOKENIZER = TokenizerTraining(
+    steps=16,
+    batch_size=8,
+    learning_rate=4e-3,
+    warmup=2,
+    commitment_weight=0.25,
+    perceptual_weight=0.0,
+    adversarial_weight=0.0,
+    discriminator_start=8,
+    evaluate_every=8,
+    seed=3,
+)
+TRANSFORMER = TransformerTraining(
+    steps=40,
+    batch_size=8,
+    learning_rate=1e-2,
+    warmup=4,
+    weight_decay=0.0,
+    label_smoothing=0.1,
+    gradient_clip=1.0,
+    ema_decay=0.9,
+    hole_share=0.5,
+    evaluate_every=20,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def cats():
+    return draw_cats(40, seed=0)
+
+
+def tokenizer_run(cats, perceptual=None, **changes):
+    torch.manual_seed(0)
+    model = VQGAN(channels=16, decoder_blocks=1, codebook_size=32)
+    how = dataclasses.replace(TOKENIZER, **changes)
+    return model, list(train_tokenizer(model, cats[:32], cats[32:], how, perceptual))
+
+
+def assert_equal_weights(a, b):
+    for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_the_tokenizer_learns_and_repeats_itself(cats):
+    model, records = tokenizer_run(cats)
+    evaluated = {step: metrics for step, metrics in records if "val_psnr" in metrics}
+    assert list(evaluated) == [8, 16]
+    assert evaluated[16]["val_psnr"] > evaluated[8]["val_psnr"]
+    assert 0 < evaluated[16]["codebook_usage"] <= 1
+    assert 1 <= evaluated[16]["codebook_perplexity"] <= 32
+    assert_equal_weights(model, tokenizer_run(cats)[0])
+
+
+def test_the_discriminator_joins_late_and_changes_the_training(cats):
+    plain, _ = tokenizer_run(cats)
+    model, records = tokenizer_run(cats, adversarial_weight=0.5)
+    assert [step for step, metrics in records if "discriminator_loss" in metrics] == [*range(9, 17)]
+    assert not torch.equal(plain.last_layer, model.last_layer)
+
+
+def test_the_perceptual_loss_is_zero_for_equal_images_only(cats):
+    perceptual = PerceptualLoss()
+    images = torch.from_numpy(cats[:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    assert perceptual(images, images).item() == pytest.approx(0, abs=1e-6)
+    assert perceptual(images.roll(4, 3), images) > perceptual(images.roll(1, 3), images) > 0
+    _, records = tokenizer_run(cats, perceptual, perceptual_weight=0.1)
+    assert records[-1][1]["perceptual_loss"] < records[0][1]["perceptual_loss"]
+
+
+@pytest.fixture(scope="module")
+def stripes():
+    """Token images whose rows are constant: anyone who looks sideways can fill them."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(8, size=(2, 64, 4, 1), dtype=np.uint16)
+    return rows.repeat(4, axis=3).reshape(2, 64, 16)
+
+
+def transformer_run(stripes):
+    torch.manual_seed(0)
+    model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=2, dropout=0.1)
+    holes = np.eye(16, dtype=bool)
+    validation = fixed_batches(stripes[0, :16], holes, SCHEDULES["cosine"], seed=0)
+    training = train_transformer(
+        model, stripes, validation, TRANSFORMER, SCHEDULES["cosine"], holes
+    )
+    records = [(step, metrics) for step, metrics, average in training]
+    return model, records
+
+
+def test_the_transformer_learns_and_repeats_itself(stripes):
+    model, records = transformer_run(stripes)
+    losses = [metrics["val_loss"] for _, metrics in records if "val_loss" in metrics]
+    assert len(losses) == 2
+    assert losses[1] < losses[0] < np.log(8) + 0.05
+    again, records_again = transformer_run(stripes)
+    assert records == records_again
+    assert_equal_weights(model, again)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
+    model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=1)
+    torch.nn.init.constant_(model.head.bias, torch.nan)
+    holes = np.eye(16, dtype=bool)
+    training = train_transformer(model, stripes, [], TRANSFORMER, SCHEDULES["cosine"], holes)
+    with pytest.raises(FloatingPointError, match="step 0"):
+        next(training)

@@ -1,6 +1,7 @@
 """Where everything lies, and how it gets there whole."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,14 @@ REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+
+
+def project_root() -> Path:
+    """The real project, also inside the throw-away copies of `dvc exp run --temp` and queues.
+
+    Whatever git does not track is found through it: the user's own files, MLflow's store.
+    """
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from hashlib import sha256
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -14,7 +13,7 @@ from maskgit.holes import draw_holes
 from maskgit.splits import SPLITS, assign_splits
 from maskgit.synthetic import draw_cat
 from pipeline.errors import UserError, plain_errors
-from pipeline.files import PREPARED, fresh_folder
+from pipeline.files import PREPARED, fresh_folder, project_root
 from pipeline.params import Data, load_params
 from pipeline.pictures import HOLE_COLOUR, grid, save_picture
 from pipeline.sources import SourceImage, count_source, read_lab_masks, read_source
@@ -33,7 +32,7 @@ def load_source(data: Data, seed: int) -> list[SourceImage]:
     if data.source == "synthetic":
         images, total = draw_source(data.count, data.size, seed), data.count
     else:
-        source = Path(data.source)
+        source = project_root() / data.source
         images = read_source(source, data.size, data.fit, data.min_side)
         total = count_source(source)
     loaded = list(tqdm(images, "read images", total, unit="image"))
@@ -79,7 +78,8 @@ def make_manifest(images: list[SourceImage], data: Data, seed: int) -> pd.DataFr
 
 def make_holes(data: Data, images: list[SourceImage], tests: np.ndarray, seed: int) -> np.ndarray:
     """One fixed hole for each test image: the lab's own masks, or drawn from the seed."""
-    masks = None if data.source == "synthetic" else read_lab_masks(Path(data.source), data.size)
+    source = project_root() / data.source
+    masks = None if data.source == "synthetic" else read_lab_masks(source, data.size)
     if masks is None:
         return draw_holes(len(tests), data.holes, data.hole_area, data.size, seed)
     given = sum(image.split == "test" for image in images)  # test images come first in `images`

@@ -1,6 +1,7 @@
 """Stage report: all tables -> the headline, one table, plots and picture grids."""
 
 import json
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -112,8 +113,7 @@ def main() -> None:
         table.to_csv(REPORTS / "scores.csv", index=False)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
         plotted.to_csv(REPORTS / "schedules.csv", index=False)
-        with open("metrics.json", "w") as file:
-            json.dump(row, file, indent=2)
+        Path("metrics.json").write_text(json.dumps(row, indent=2) + "\n")
         log_to_mlflow(table, row, makers(names))
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from pipeline.files import content_hash
+from pipeline.files import content_hash, project_root
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -27,11 +27,6 @@ from mlflow.exceptions import MlflowException
 
 EXPERIMENT = "maskgit"
 OUTPUT_TAG = "output_sha256"
-
-
-def project_root() -> Path:
-    """The real project, also inside the throw-away copies of `dvc exp run --temp` and queues."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 def open_store() -> None:

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maskgit.decoding import decode, hidden_counts, least_confident, sample
@@ -53,7 +53,6 @@ def test_counts_follow_the_schedule_of_each_image(counts, schedule, steps):
         before = now
 
 
-@settings(deadline=None)
 @given(batch=batches(), schedule=schedules, steps=iterations)
 def test_laws_of_decoding(batch, schedule, steps):
     tokens, hidden = batch
@@ -71,7 +70,6 @@ def test_laws_of_decoding(batch, schedule, steps):
     assert torch.equal(before_tokens[~hidden], tokens[~hidden])
 
 
-@settings(deadline=None)
 @given(batch=batches(), schedule=schedules, steps=iterations)
 def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps):
     tokens, hidden = batch
@@ -81,7 +79,6 @@ def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps):
         assert torch.equal(alone.tokens[-1][0], together[i])
 
 
-@settings(deadline=None)
 @given(batch=batches(), schedule=schedules, steps=iterations, seed=seeds)
 def test_what_is_hidden_cannot_leak(batch, schedule, steps, seed):
     tokens, hidden = batch

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from maskgit.holes import HOLES, draw_holes
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kind=st.sampled_from(sorted(HOLES)),
     area=st.floats(0.02, 0.6),

@@ -11,7 +11,7 @@ from maskgit.schedules import SCHEDULES
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
 
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 seeds = st.integers(0, 2**32)
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)

@@ -41,7 +41,7 @@ class TestFrechetDistance:
         expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
         assert frechet_distance(a, b) == pytest.approx(expected)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(seed=st.integers(0, 10**6), n_a=st.integers(2, 40), n_b=st.integers(2, 40))
     def test_symmetric_finite_and_blind_to_rotation(self, seed, n_a, n_b):
         a, b = features(seed, n_a, 12), features(seed + 1, n_b, 12)

@@ -23,7 +23,7 @@ def test_shapes(tokenizer):
     assert decoded.shape == images.shape and decoded.abs().max() <= 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
 def test_codes_outside_a_hole_do_not_know_what_is_in_it(tokenizer, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -60,7 +60,7 @@ def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path):
     save(tmp_path / "cat_face/train", cats[:12])
     save(tmp_path / "cat_face/val", cats[12:15])
     save(tmp_path / "cat_face/test", cats[15:])
-    save(tmp_path / "cat_face/train", [cats[16]], ["leak.png"])
+    save(tmp_path / "cat_face/train", [cats[17]], ["leak.png"])
     (tmp_path / "cat_face/test/1.png").write_bytes(b"")  # its mask must go, too
     masks = np.full((5, 64, 64), 255, dtype=np.uint8)
     for i, mask in enumerate(masks):
@@ -71,8 +71,9 @@ def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path):
     images = load_source(data, 0)
     manifest = make_manifest(images, data, 0)
     rows = manifest.set_index("file")
-    assert manifest["split"].value_counts().to_dict() == {"train": 13, "test": 4, "val": 3}
-    assert rows.loc["cat_face/train/leak.png", "reason"] in ("", "exact copy")
+    assert manifest["split"].value_counts().to_dict() == {"train": 12, "test": 4, "val": 3, "": 2}
+    leak = rows.loc["cat_face/train/leak.png", ["duplicate_of", "reason"]]
+    assert tuple(leak) == ("cat_face/test/2.png", "exact copy")
     tests = np.flatnonzero(manifest["split"] == "test")
     holes = make_holes(data, images, tests, 0)
     assert [hole[0].sum() for hole in holes] == [4, 12, 16, 20]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from maskgit.masking import fixed_batches
 from maskgit.perceptual import PerceptualLoss
@@ -96,6 +97,7 @@ def stripes():
 def transformer_run(stripes):
     torch.manual_seed(0)
     model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=2, dropout=0.1)
+    model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
     holes = np.eye(16, dtype=bool)
     validation = fixed_batches(stripes[0, :16], holes, SCHEDULES["cosine"], seed=0)
     training = train_transformer(

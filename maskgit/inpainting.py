@@ -111,7 +111,8 @@ class Inpainter:
         filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
         filled[pending] = GREY
         mask = np.repeat(pending[..., None] * np.uint8(255), 3, axis=3)
-        return mask, composite(filled, images, hole)
+        paste = composite if pending.any() else blend  # an open end has no edge to blend with
+        return mask, paste(filled, images, hole)
 
     def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Logits of the hidden places, (M, K).

@@ -94,10 +94,11 @@ def test_snapshots_show_what_is_still_hidden(inpainter):
     hole = np.zeros((2, 64, 64), dtype=bool)
     hole[:, 10:40, 10:40] = True
     generators = image_generators(0, range(2))
-    trajectory = inpainter(images, hole, SCHEDULES["linear"], 3, generators).trajectory
+    result = inpainter(images, hole, SCHEDULES["linear"], 3, generators)
     hidden = []
     for step in range(3):
-        mask, view = inpainter.snapshot(images, hole, trajectory, step)
+        mask, view = inpainter.snapshot(images, hole, result.trajectory, step)
         assert np.array_equal(view[~hole], images[~hole])
         hidden.append((mask > 0).sum())
     assert hidden[0] > hidden[1] > hidden[2] == 0
+    assert np.array_equal(view, result.images)

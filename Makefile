@@ -17,6 +17,7 @@ test: $(BIN)/.installed
 $(BIN)/.installed: pyproject.toml CONSTRAINTS
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
+	@echo 'Installing the pinned dependencies into .venv; this takes a few minutes.'
 	$(BIN)/pip install --quiet --constraint CONSTRAINTS --editable '.[test]'
 	touch $@
 

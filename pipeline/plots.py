@@ -30,21 +30,31 @@ def plot_losses(history: pd.DataFrame, path: Path) -> None:
 
 
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
-    """Distance and hole PSNR over iterations, a colour for each schedule, baselines dashed."""
-    names = [table.columns[3], "psnr_hole"]
-    figure, axes = plt.subplots(1, len(names), figsize=(10, 4))
-    baselines = table[table["iterations"].isna()]
-    for axis, name in zip(axes, names, strict=True):
+    """Scores over iterations, a colour for each schedule.
+
+    The distance twice: beside the baselines (dashed), and close up, where schedules differ.
+    """
+    distance = table.columns[3]
+    panels = [(distance, True), (distance, False), ("psnr_hole", True)]
+    figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
+    for axis, (name, with_baselines) in zip(axes, panels, strict=True):
         for schedule, rows in table.dropna(subset="iterations").groupby("schedule", sort=False):
             axis.plot(rows["iterations"].astype(int), rows[name], marker="o", label=schedule)
-        for _, row in baselines.iterrows():
-            axis.axhline(row[name], color="grey", linestyle="--", linewidth=1)
-            axis.annotate(
-                row["schedule"], (1, row[name]), xycoords=("axes fraction", "data"), fontsize=8
-            )
+        if with_baselines:
+            for _, row in table[table["iterations"].isna()].iterrows():
+                axis.axhline(row[name], color="grey", linestyle="--", linewidth=1)
+                axis.text(
+                    1,
+                    row[name],
+                    row["schedule"],
+                    transform=axis.get_yaxis_transform(),
+                    fontsize=8,
+                    ha="right",
+                    va="bottom",
+                )
         axis.set(xlabel="iterations", ylabel=AXES.get(name, name))
         axis.grid(alpha=0.3)
-    axes[0].legend()
+    axes[1].legend()
     save(figure, path)
 
 

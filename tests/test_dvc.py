@@ -150,7 +150,7 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     training = client.get_run(links["run.train_transformer"])
     assert training.info.status == "FINISHED" and training.data.tags["stage"] == "train_transformer"
     curve = client.get_metric_history(training.info.run_id, "val_loss")
-    assert len(curve) >= 10
+    assert len(curve) == 5
     artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
     assert artifacts == {"model.safetensors", "history.csv"}
     assert "scores.json" in {file.path for file in client.list_artifacts(report.info.run_id)}

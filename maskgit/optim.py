@@ -77,8 +77,8 @@ def autocast(device: torch.device) -> torch.autocast:
 def keep_freed_memory() -> None:
     """Lets the C library reuse large buffers in place of giving each back to the system.
 
-    A training frees and takes the same buffers at every step; on Linux processors this saves 10 to
-    20 % of its time. Elsewhere it does nothing.
+    A training frees and takes the same buffers at every step. On two Linux cores a step of the
+    transformer took 13 to 21 % less time; the tokenizer's gain was within the noise.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from musl

@@ -35,7 +35,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-    except BaseException:
+    except BaseException:  # Ctrl-C too: whatever stops a stage, nothing half-written stays
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(path, ignore_errors=True)

@@ -39,6 +39,7 @@ _EXPECTED = (
     "expected a folder of images, a zip of images, "
     f"or the lab layout {LAB}/{{{','.join(LAB_SPLITS)}}} with {LAB_MASKS}/"
 )
+# zipfile raises NotImplementedError for a compression method or version that it does not know
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 

@@ -44,8 +44,14 @@ class Codebook(nn.Module):
         return (latents @ self.embedding.T).argmax(dim=-1)
 
     def forward(self, latents: Tensor) -> Quantized:
-        """Quantizes (B, latent_dim, h, w); in training mode the codes move towards the data."""
-        latents = F.normalize(latents, dim=1)
+        """Quantizes (B, latent_dim, h, w); in training mode the codes move towards the data.
+
+        In float32 whatever the rest runs in: with bf16's eight bits, near codes would tie.
+        """
+        with torch.autocast(latents.device.type, enabled=False):
+            return self._quantize(F.normalize(latents.float(), dim=1))
+
+    def _quantize(self, latents: Tensor) -> Quantized:
         flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
         if self.training:
             self._follow(flat.detach().flatten(0, 2))

@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskgit import optim
+from maskgit.inpainting import Inpainter, image_generators
 from maskgit.masking import fixed_batches
 from maskgit.perceptual import PerceptualLoss
 from maskgit.schedules import SCHEDULES
@@ -68,6 +70,30 @@ def test_the_tokenizer_learns_and_repeats_itself(cats):
     assert 0 < evaluated[16]["codebook_usage"] <= 1
     assert 1 <= evaluated[16]["codebook_perplexity"] <= 32
     assert_equal_weights(model, tokenizer_run(cats)[0])
+
+
+@pytest.fixture
+def bf16(monkeypatch):
+    """Half precision whatever the processor: slow on most, but it must work everywhere."""
+    monkeypatch.setattr(optim, "bf16_pays", lambda device: True)
+
+
+def test_both_models_learn_and_fill_in_half_precision(bf16, cats, stripes):
+    tokenizer, records = tokenizer_run(cats, PerceptualLoss(), adversarial_weight=0.5)
+    assert records[-1][1]["val_psnr"] > records[7][1]["val_psnr"]
+    assert tokenizer.codebook.embedding.dtype == torch.float32
+    transformer, records = transformer_run(stripes)
+    assert records[-1][1]["val_loss"] < np.log(8)
+
+    hole = np.zeros((2, 16, 16), dtype=bool)
+    hole[:, 4:12, 4:12] = True
+    small = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=8)
+    inpainter = Inpainter(small, transformer)
+    images = cats[:2, :16, :16]
+    generators = image_generators(0, range(2))
+    filled = inpainter(images, hole, SCHEDULES["cosine"], 3, generators).images
+    assert np.array_equal(filled[~hole], images[~hole])
+    assert not np.array_equal(filled, images)
 
 
 def test_the_discriminator_joins_late_and_changes_the_training(cats):

@@ -28,9 +28,10 @@ def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) ->
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised, for matrices (Jordan et al. 2024).
 
-    Reaches a lower loss than AdamW in equal steps. The update's size is that of AdamW (Moonshot,
-    arXiv 2502.16982, equation 4), so both share a learning rate. torch.optim.Muon does the same
-    in bf16, which most laptop processors emulate hundreds of times slower than float32.
+    A convolution (out, in, kh, kw) counts as the matrix (out, in * kh * kw). Reaches a lower loss
+    than AdamW in equal steps. The update's size is that of AdamW (Moonshot, arXiv 2502.16982,
+    equation 4), so both share a learning rate. torch.optim.Muon does the same in bf16, which most
+    laptop processors emulate hundreds of times slower than float32, and for matrices only.
     """
 
     def __init__(self, params, lr: float, weight_decay: float, momentum: float = 0.95):
@@ -43,9 +44,9 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
                 velocity.mul_(momentum).add_(p.grad)
-                update = orthogonalise(p.grad + momentum * velocity)  # Nesterov
+                update = orthogonalise((p.grad + momentum * velocity).flatten(1))  # Nesterov
                 p.mul_(1 - lr * group["weight_decay"])
-                p.add_(update, alpha=-0.2 * lr * math.sqrt(max(p.shape)))
+                p.add_(update.view_as(p), alpha=-0.2 * lr * math.sqrt(max(update.shape)))
 
 
 def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
@@ -60,6 +61,31 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return x.T if tall else x
+
+
+def muon_and_adamw(
+    model: nn.Module,
+    matrices: list[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the model's blocks, AdamW for everything else.
+
+    Embeddings, first and last layers, norms and biases are not matrices in Muon's sense.
+    """
+    inside = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    return [
+        Muon(matrices, learning_rate, weight_decay),
+        torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=weight_decay),
+    ]
+
+
+def set_learning_rate(optimisers: list[torch.optim.Optimizer], learning_rate: float) -> None:
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
 
 
 def bf16_pays(device: torch.device) -> bool:

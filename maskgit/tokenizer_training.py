@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
-from maskgit.optim import autocast, shuffled_batches, to_float, warmup_cosine
+from maskgit.optim import (
+    autocast,
+    muon_and_adamw,
+    set_learning_rate,
+    shuffled_batches,
+    to_float,
+    warmup_cosine,
+)
 from maskgit.vqgan import VQGAN, codebook_usage
 
 
@@ -52,8 +59,8 @@ def train_tokenizer(
     device = next(model.parameters()).device
     rng = np.random.default_rng(how.seed)
     torch.manual_seed(how.seed)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), how.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
+    optimisers = muon_and_adamw(
+        model, model.hidden_convolutions(), how.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
     )
     critic = PatchDiscriminator().to(device)
     critic_optimiser = torch.optim.AdamW(critic.parameters(), how.learning_rate, betas=(0.5, 0.9))
@@ -61,9 +68,8 @@ def train_tokenizer(
 
     for step in range(how.steps):
         model.train()
-        scale = warmup_cosine(step, how.steps, how.warmup)
-        for group in (*optimiser.param_groups, *critic_optimiser.param_groups):
-            group["lr"] = how.learning_rate * scale
+        learning_rate = how.learning_rate * warmup_cosine(step, how.steps, how.warmup)
+        set_learning_rate([*optimisers, critic_optimiser], learning_rate)
         truth = to_float(images[next(batches)], device)
         flip = torch.from_numpy(rng.random(len(truth)) < 0.5).to(device)
         truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
@@ -84,10 +90,11 @@ def train_tokenizer(
                 weight = adaptive_weight(reconstruction, fooling, model.last_layer)
                 loss = loss + how.adversarial_weight * weight * fooling
                 metrics["adversarial_loss"] = fooling.item()
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
 
         if adversarial_on:
             with autocast(device):

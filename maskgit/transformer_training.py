@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from maskgit.masking import random_hidden
-from maskgit.optim import Muon, autocast, shuffled_batches, update_ema, warmup_cosine
+from maskgit.optim import (
+    autocast,
+    muon_and_adamw,
+    set_learning_rate,
+    shuffled_batches,
+    update_ema,
+    warmup_cosine,
+)
 from maskgit.transformer import MaskedTransformer, masked_token_loss
 
 
@@ -28,22 +35,6 @@ class TransformerTraining:
     hole_share: float
     evaluate_every: int
     seed: int
-
-
-def make_optimisers(model: MaskedTransformer, how: TransformerTraining) -> list:
-    """Muon for the matrices inside the blocks, AdamW for everything else.
-
-    Embeddings, head, convolutions and biases are not matrices in Muon's sense.
-    """
-    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
-    inside = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in inside]
-    return [
-        Muon(matrices, how.learning_rate, how.weight_decay),
-        torch.optim.AdamW(
-            others, how.learning_rate, betas=(0.9, 0.98), weight_decay=how.weight_decay
-        ),
-    ]
 
 
 def train_transformer(
@@ -66,16 +57,17 @@ def train_transformer(
     rng = np.random.default_rng(how.seed)
     torch.manual_seed(how.seed)  # dropout
     generator = torch.Generator().manual_seed(how.seed)
-    optimisers = make_optimisers(model, how)
+    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+    optimisers = muon_and_adamw(
+        model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
+    )
     average = deepcopy(model).eval().requires_grad_(False)
     batches = shuffled_batches(tokens.shape[1], how.batch_size, rng)
 
     for step in range(how.steps):
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(step, how.steps, how.warmup)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+        set_learning_rate(optimisers, learning_rate)
         mirrored = rng.integers(2, size=how.batch_size)
         batch = torch.from_numpy(tokens[mirrored, next(batches)].astype(np.int64)).to(device)
         hidden = random_hidden(*batch.shape, gamma, generator)
@@ -85,8 +77,7 @@ def train_transformer(
 
         with autocast(device):
             loss = masked_token_loss(model, batch, hidden, how.label_smoothing)
-        for optimiser in optimisers:
-            optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
         for optimiser in optimisers:

@@ -53,10 +53,13 @@ class Codebook(nn.Module):
 
     def _quantize(self, latents: Tensor) -> Quantized:
         flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
-        if self.training:
-            self._follow(flat.detach().flatten(0, 2))
+        if self.training and not self.initialised:
+            self._restart(torch.ones(self.size, dtype=torch.bool), flat.detach().flatten(0, 2))
+            self.initialised.fill_(True)
         tokens = self.nearest(flat)
         codes = self.lookup(tokens)
+        if self.training:
+            self._follow(flat.detach().flatten(0, 2), tokens.flatten())
         commitment_loss = F.mse_loss(latents, codes) * latents.shape[1]
         straight_through = latents + (codes - latents).detach()
         return Quantized(straight_through, tokens, commitment_loss)
@@ -66,12 +69,8 @@ class Codebook(nn.Module):
         return F.embedding(tokens, self.embedding).permute(0, 3, 1, 2)
 
     @torch.no_grad()
-    def _follow(self, latents: Tensor) -> None:
+    def _follow(self, latents: Tensor, tokens: Tensor) -> None:
         """One step of running k-means on (M, latent_dim), restarting dead codes from the data."""
-        if not self.initialised:
-            self._restart(torch.ones(self.size, dtype=torch.bool), latents)
-            self.initialised.fill_(True)
-        tokens = self.nearest(latents)
         count = torch.bincount(tokens, minlength=self.size).float()
         total = torch.zeros_like(self.total).index_add_(0, tokens, latents)
         self.count.lerp_(count, 1 - self.decay)
@@ -79,6 +78,7 @@ class Codebook(nn.Module):
         self.embedding.copy_(F.normalize(self.total, dim=1))
         self._restart(self.count < self.dead_below * self.count.mean(), latents)
 
+    @torch.no_grad()
     def _restart(self, dead: Tensor, latents: Tensor) -> None:
         index = dead.nonzero().flatten()
         pick = torch.randint(len(latents), (len(index),), device=latents.device)
@@ -177,6 +177,11 @@ class VQGAN(nn.Module):
     def last_layer(self) -> Tensor:
         """The decoder's last weights, where VQGAN's adaptive weight compares its gradients."""
         return self.decoder[-2].weight
+
+    def hidden_convolutions(self) -> list[nn.Parameter]:
+        """The weights inside the residual blocks, from hidden channels to hidden channels."""
+        blocks = [m for m in self.modules() if isinstance(m, ResidualBlock | PointwiseBlock)]
+        return [p for block in blocks for p in block.parameters() if p.ndim == 4]
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Iterative parallel decoding of hidden tokens (MaskGIT, arXiv 2202.04200, section 3.2).
 
-At each step the transformer predicts every hidden token at once; all are sampled, the most
-confident are kept and the rest hidden again, fewer from step to step as the schedule says. Known
+At each step the transformer predicts every hidden token at once; all are sampled, the first in
+order (the most confident ones) are kept and the rest hidden again, as the schedule says. Known
 tokens are never touched. Counts and random numbers belong to each image alone, so a result does
 not depend on who shares its batch.
 """
@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from scipy.stats import qmc
 from torch import Tensor
 
 Schedule = Callable[[float], float]
+Order = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Which tokens are revealed first: log-probabilities of the sampled tokens (M,), annealed Gumbel
+noise (M,), their places in the grid int64 (M,) -> float (M,), the highest are revealed first."""
 
 
 class Trajectory(NamedTuple):
@@ -63,6 +67,28 @@ def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
     return rank < count[:, None]
 
 
+def by_confidence(log_probability: Tensor, noise: Tensor, place: Tensor) -> Tensor:
+    """The most confident first, with some luck (MaskGIT)."""
+    return log_probability + noise
+
+
+def by_halton(grid: int) -> Order:
+    """Spread evenly over a grid x grid picture, whatever the transformer thinks.
+
+    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076,
+    section 4: neighbours in the picture are revealed in different steps, and so know of each other.
+    """
+    points, cells = 4 * grid * grid, []
+    while len(cells) < grid * grid:  # in the sequence's order, each cell once
+        sequence = qmc.Halton(2, scramble=False).random(points)
+        rows, columns = (sequence * grid).astype(int).T
+        cells = list(dict.fromkeys((rows * grid + columns).tolist()))
+        points *= 2
+    rank = torch.empty(grid * grid, dtype=torch.double)
+    rank[torch.tensor(cells)] = torch.arange(grid * grid, dtype=torch.double)
+    return lambda log_probability, noise, place: -rank.to(place.device)[place]
+
+
 def decode(
     predict: Callable[[Tensor, Tensor], Tensor],
     tokens: Tensor,
@@ -73,6 +99,7 @@ def decode(
     generators: Sequence[torch.Generator],
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
+    order: Order = by_confidence,
 ) -> Trajectory:
     """Fills the hidden tokens of a batch in `iterations` steps.
 
@@ -80,6 +107,7 @@ def decode(
     logits (M, K) of the hidden places in row order. tokens: int64 (B, N), whatever they hold
     where hidden. temperature: of the sampled tokens. choice_temperature: of the Gumbel noise
     added to the log-probabilities when choosing which tokens to keep; it falls linearly to 0.
+    order: which of the sampled tokens to keep.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
     counts = hidden_counts(hidden.sum(dim=1), schedule, iterations)
@@ -92,7 +120,8 @@ def decode(
             gumbel = -(-noise[:, 1][hidden].double().clamp_min(1e-20).log()).log()
             annealed = choice_temperature * (1 - step / iterations)
             confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double).to(tokens.device)
-            confidence[hidden] = log_probability + annealed * gumbel  # known tokens: infinite
+            place = hidden.nonzero()[:, 1]
+            confidence[hidden] = order(log_probability, annealed * gumbel, place)  # known: infinite
             still_hidden = least_confident(confidence, count)
             tokens = tokens.masked_scatter(hidden, drawn).masked_fill(still_hidden, mask_token)
             hidden = still_hidden

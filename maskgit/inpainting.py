@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from maskgit.compositing import blend, composite
-from maskgit.decoding import Schedule, Trajectory, decode
+from maskgit.decoding import Order, Schedule, Trajectory, by_confidence, decode
 from maskgit.masking import hidden_tokens
 from maskgit.optim import autocast, to_float, to_uint8
 from maskgit.transformer import MaskedTransformer
@@ -37,7 +37,13 @@ def first_of(pair: Inpainted) -> Inpainted:
 class Inpainter:
     """A tokenizer and a transformer that belong together, ready to fill holes."""
 
-    def __init__(self, tokenizer: VQGAN, transformer: MaskedTransformer):
+    def __init__(
+        self,
+        tokenizer: VQGAN,
+        transformer: MaskedTransformer,
+        order: Order = by_confidence,
+    ):
+        self.order = order
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.device = next(transformer.parameters()).device
@@ -76,6 +82,7 @@ class Inpainter:
             generators,
             temperature,
             choice_temperature,
+            self.order,
         )
         filled = self.decode(trajectory.tokens[-1])
         return Inpainted(blend(filled, images, hole), trajectory)
@@ -105,14 +112,19 @@ class Inpainter:
         Returns two uint8 (N, H, W, 3): tokens still hidden in white, and the images with what is
         not decided yet in grey.
         """
-        grid, cell = self.transformer.grid, self.tokenizer.cell
-        hidden = trajectory.hidden[step].unflatten(1, (grid, grid))
-        pending = hidden.repeat_interleave(cell, 1).repeat_interleave(cell, 2).cpu().numpy()
+        mask = self.picture_of_hidden(trajectory.hidden[step])
+        pending = mask[..., 0] > 0
         filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
         filled[pending] = GREY
-        mask = np.repeat(pending[..., None] * np.uint8(255), 3, axis=3)
         paste = composite if pending.any() else blend  # an open end has no edge to blend with
         return mask, paste(filled, images, hole)
+
+    def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:
+        """bool (N, T) -> uint8 (N, H, W, 3), hidden tokens in white."""
+        grid, cell = self.transformer.grid, self.tokenizer.cell
+        squares = hidden.unflatten(1, (grid, grid))
+        pixels = squares.repeat_interleave(cell, 1).repeat_interleave(cell, 2).cpu().numpy()
+        return np.repeat(pixels[..., None] * np.uint8(255), 3, axis=3)
 
     def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Logits of the hidden places, (M, K).

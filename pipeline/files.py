@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 PREPARED = Path("data/prepared")
 TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
@@ -25,6 +27,11 @@ def project_root() -> Path:
     Whatever git does not track is found through it: the user's own files, MLflow's store.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+def load_task(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images of the val or test split, uint8 (N, H, W, 3), and their holes, bool (N, H, W)."""
+    return np.load(PREPARED / f"{split}.npy"), np.load(PREPARED / f"{split}_holes.npy")
 
 
 @contextmanager

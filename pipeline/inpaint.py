@@ -1,4 +1,4 @@
-"""Stage inpaint@SCHEDULE: test images, holes, both models -> filled images and how they came."""
+"""Stage inpaint@SCHEDULE: images, holes, both models -> filled images and how they came."""
 
 import sys
 from pathlib import Path
@@ -8,18 +8,20 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from maskgit.decoders import make_inpainter
 from maskgit.inpainting import Inpainted, Inpainter, image_generators
+from maskgit.lab import LabChoices
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
-from pipeline.files import INPAINTED, MODEL, PREPARED, TOKENIZER, TRANSFORMER, fresh_folder
+from pipeline.files import INPAINTED, MODEL, TOKENIZER, TRANSFORMER, fresh_folder, load_task
 from pipeline.params import load_params
 from pipeline.pictures import grid, save_picture
 from pipeline.tracking import stage_run
 
-SHOWN = 16  # test images in the pictures of each iteration
+SHOWN = 16  # images in the pictures of each iteration
 
 
 def save_results(folder: Path, images: np.ndarray, first: int) -> None:
@@ -41,13 +43,15 @@ def save_iterations(
 def main(schedule: str) -> None:
     params = load_params()
     inpaint = params.inpaint
-    images = np.load(PREPARED / "test.npy")
-    holes = np.load(PREPARED / "holes.npy")
+    images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
     values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
     with stage_run("inpaint", values, output, schedule), fresh_folder(output) as folder:
-        inpainter = Inpainter(
-            load_model(TOKENIZER / MODEL, VQGAN), load_model(TRANSFORMER / MODEL, MaskedTransformer)
+        inpainter = make_inpainter(
+            inpaint.decoder,
+            load_model(TOKENIZER / MODEL, VQGAN),
+            load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            LabChoices(**inpaint.lab.model_dump()),
         )
         batches = range(0, len(images), inpaint.batch_size)
         with tqdm(total=len(images) * sum(inpaint.iterations), unit="image step") as bar:

@@ -23,6 +23,8 @@ def one_of(allowed) -> AfterValidator:
     return AfterValidator(check)
 
 
+# As in maskgit.decoders and maskgit.baselines, which would load torch and scikit-image.
+DECODERS = ("confidence", "halton", "lab")
 BASELINES = ("mean_colour", "telea", "biharmonic")
 
 Count = Annotated[int, Field(ge=1)]
@@ -101,11 +103,31 @@ class Train(Section):
         return self
 
 
+class Lab(Section):
+    total: Annotated[int, Field(ge=2)]
+    keep_tokens: bool
+    cooling: bool
+    count_from_start: bool
+    paste: bool
+
+
 class Inpaint(Section):
+    decoder: Annotated[str, one_of(DECODERS)]
+    split: Literal["val", "test"]
     iterations: Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1)]
     temperature: Positive
     choice_temperature: NotNegative
     batch_size: Count
+    lab: Lab
+
+    @model_validator(mode="after")
+    def check_sweet_spots(self) -> "Inpaint":
+        if self.decoder == "lab" and max(self.iterations) >= self.lab.total:
+            raise ValueError(
+                f"iterations {self.iterations} are sweet spots of decoder lab and should be "
+                f"less than lab.total ({self.lab.total})"
+            )
+        return self
 
 
 class Score(Section):

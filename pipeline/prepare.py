@@ -95,25 +95,30 @@ def main() -> None:
         images = load_source(data, seed)
         manifest = make_manifest(images, data, seed)
         members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
-        holes = make_holes(data, images, members["test"], seed)
+        holes = {
+            "test": make_holes(data, images, members["test"], seed),
+            "val": draw_holes(len(members["val"]), data.holes, data.hole_area, data.size, seed + 2),
+        }
 
         with fresh_folder(PREPARED) as folder:
             for split in SPLITS:
                 pixels = np.stack([images[i].pixels for i in members[split]])
                 np.save(folder / f"{split}.npy", pixels)
-            np.save(folder / "holes.npy", holes)
+            for split in holes:
+                np.save(folder / f"{split}_holes.npy", holes[split])
             manifest.to_csv(folder / "manifest.csv", index=False)
             test = pixels[:40]  # SPLITS ends with test
-            holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
+            holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)
             save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
 
         mlflow.log_metrics({f"{split}_images": len(members[split]) for split in SPLITS})
         mlflow.log_metric("left_out", int((manifest["split"] == "").sum()))
-        mlflow.log_metric("hole_area", float(holes.mean()))
+        hole_area = float(holes["test"].mean())
+        mlflow.log_metric("hole_area", hole_area)
         mlflow.log_artifact(PREPARED / "manifest.csv")
         mlflow.log_artifact(PREPARED / "preview.png")
     kept = ", ".join(f"{len(members[split])} {split}" for split in SPLITS)
-    print(f"{len(manifest)} files: {kept}; holes cover {holes.mean():.1%} of the test images")
+    print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}")
 

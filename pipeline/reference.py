@@ -16,16 +16,15 @@ from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import MODEL, PREPARED, REFERENCE, TOKENIZER, fresh_folder
+from pipeline.files import MODEL, REFERENCE, TOKENIZER, fresh_folder, load_task
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
 
 
 def main() -> None:
     params = load_params()
-    truth = np.load(PREPARED / "test.npy")
-    holes = np.load(PREPARED / "holes.npy")
-    values = {"score": params.score.model_dump()}
+    truth, holes = load_task(params.inpaint.split)
+    values = {"score": params.score.model_dump(), "split": params.inpaint.split}
     with stage_run("reference", values, REFERENCE), fresh_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score)
         tokenizer = load_model(TOKENIZER / MODEL, VQGAN)

@@ -21,6 +21,7 @@ from pipeline.files import (
     TOKENS,
     TRANSFORMER,
     fresh_folder,
+    load_task,
 )
 from pipeline.params import Params, load_params
 from pipeline.pictures import HOLE_COLOUR, labelled_rows, save_picture
@@ -49,10 +50,11 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     }
 
 
-def draw_grid(names: list[str], iterations: list[int], count: int) -> np.ndarray:
+def draw_grid(
+    task: tuple[np.ndarray, np.ndarray], names: list[str], iterations: list[int]
+) -> np.ndarray:
     """True images, holes, a classic fill, then each row of `names` by `iterations`."""
-    truth = np.load(PREPARED / "test.npy")[:count]
-    holes = np.load(PREPARED / "holes.npy")[:count]
+    truth, holes = task
     rows = {
         "true": truth,
         "hole": np.where(holes[..., None], HOLE_COLOUR, truth),
@@ -103,12 +105,14 @@ def main() -> None:
     with stage_run("report", params, SUMMARY):
         table = merge_tables(names)
         row = headline(table, params.gamma, steps)
+        images, holes = load_task(params.inpaint.split)
+        shown = images[: params.report.grid], holes[: params.report.grid]
         with fresh_folder(SUMMARY) as folder:
             plot_losses(pd.read_csv(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
             plot_losses(pd.read_csv(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
             plot_scores(table, folder / "scores.png")
-            save_picture(folder / "schedules.png", draw_grid(names, [steps], params.report.grid))
-            by_steps = draw_grid([params.gamma], params.inpaint.iterations, params.report.grid)
+            save_picture(folder / "schedules.png", draw_grid(shown, names, [steps]))
+            by_steps = draw_grid(shown, [params.gamma], params.inpaint.iterations)
             save_picture(folder / "iterations.png", by_steps)
         table.to_csv(REPORTS / "scores.csv", index=False)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})

@@ -11,18 +11,18 @@ from tqdm import tqdm
 from maskgit.scoring import score
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import INPAINTED, PREPARED, REFERENCE, SCORES
+from pipeline.files import INPAINTED, REFERENCE, SCORES, load_task
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
 
 
 def main(schedule: str) -> None:
     params = load_params()
-    truth = np.load(PREPARED / "test.npy")
-    holes = np.load(PREPARED / "holes.npy")
     features = np.load(REFERENCE / "features.npy")
     table = SCORES / f"{schedule}.csv"
-    values = {"score": params.score.model_dump(), "schedule": schedule}
+    split = params.inpaint.split
+    truth, holes = load_task(split)
+    values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
     with stage_run("score", values, table, schedule):
         extractor = load_extractor(params.score)
         rows = []

@@ -2,10 +2,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.decoding import decode, hidden_counts, least_confident, sample
+from maskgit.decoding import (
+    by_confidence,
+    by_halton,
+    decode,
+    hidden_counts,
+    least_confident,
+    sample,
+)
 from maskgit.schedules import SCHEDULES
 
-CODES, PLACES = 12, 16
+CODES, GRID = 12, 4
+PLACES = GRID * GRID
+orders = st.sampled_from([by_confidence, by_halton(GRID)])
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 20)
 seeds = st.integers(0, 2**32)
@@ -18,7 +27,7 @@ def predict(tokens, hidden):
     return logits[hidden]
 
 
-def run(tokens, hidden, schedule, steps, first_seed=0, choice_temperature=4.5):
+def run(tokens, hidden, schedule, steps, order, first_seed=0):
     generators = [torch.Generator().manual_seed(first_seed + i) for i in range(len(tokens))]
     return decode(
         predict,
@@ -28,7 +37,7 @@ def run(tokens, hidden, schedule, steps, first_seed=0, choice_temperature=4.5):
         schedule,
         steps,
         generators,
-        choice_temperature=choice_temperature,
+        order=order,
     )
 
 
@@ -53,10 +62,10 @@ def test_counts_follow_the_schedule_of_each_image(counts, schedule, steps):
         before = now
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations)
-def test_laws_of_decoding(batch, schedule, steps):
+@given(batch=batches(), schedule=schedules, steps=iterations, order=orders)
+def test_laws_of_decoding(batch, schedule, steps, order):
     tokens, hidden = batch
-    trajectory = run(tokens, hidden, schedule, steps)
+    trajectory = run(tokens, hidden, schedule, steps, order)
     counts = hidden_counts(hidden.sum(dim=1), schedule, steps)
     before_tokens, before_hidden = tokens.masked_fill(hidden, CODES), hidden
     for step in range(steps):
@@ -70,21 +79,22 @@ def test_laws_of_decoding(batch, schedule, steps):
     assert torch.equal(before_tokens[~hidden], tokens[~hidden])
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations)
-def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps):
+@given(batch=batches(), schedule=schedules, steps=iterations, order=orders)
+def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps, order):
     tokens, hidden = batch
-    together = run(tokens, hidden, schedule, steps).tokens[-1]
+    together = run(tokens, hidden, schedule, steps, order).tokens[-1]
     for i in range(len(tokens)):
-        alone = run(tokens[i : i + 1], hidden[i : i + 1], schedule, steps, first_seed=i)
+        alone = run(tokens[i : i + 1], hidden[i : i + 1], schedule, steps, order, first_seed=i)
         assert torch.equal(alone.tokens[-1][0], together[i])
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations, seed=seeds)
-def test_what_is_hidden_cannot_leak(batch, schedule, steps, seed):
+@given(batch=batches(), schedule=schedules, steps=iterations, order=orders, seed=seeds)
+def test_what_is_hidden_cannot_leak(batch, schedule, steps, order, seed):
     tokens, hidden = batch
     noise = torch.randint(CODES, tokens.shape, generator=torch.Generator().manual_seed(seed))
     others = torch.where(hidden, noise, tokens)
-    first, second = run(tokens, hidden, schedule, steps), run(others, hidden, schedule, steps)
+    first = run(tokens, hidden, schedule, steps, order)
+    second = run(others, hidden, schedule, steps, order)
     assert torch.equal(first.tokens, second.tokens)
 
 
@@ -144,3 +154,19 @@ def test_impossible_tokens_are_never_drawn(u):
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
     tokens, _ = sample(logits, torch.tensor([u]), 1.0)
     assert tokens.item() in (1, 3)
+
+
+def test_halton_reveals_evenly_over_the_picture():
+    order = by_halton(16)
+    rank = -order(torch.zeros(256), torch.zeros(256), torch.arange(256))
+    assert sorted(rank.tolist()) == list(range(256))
+    for first in (16, 64, 128):
+        quarters = (rank < first).view(2, 8, 2, 8).sum(dim=(1, 3))
+        assert (quarters - first / 4).abs().max() <= 2
+
+
+def test_halton_order_is_the_sequence_itself():
+    """The first points in bases 2 and 3: (1/2, 1/3), (1/4, 2/3), (3/4, 1/9), after (0, 0)."""
+    rank = -by_halton(16)(torch.zeros(256), torch.zeros(256), torch.arange(256))
+    cells = [0, 8 * 16 + 5, 4 * 16 + 10, 12 * 16 + 1]
+    assert rank[cells].tolist() == [0, 1, 2, 3]

@@ -128,7 +128,7 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     table = pd.read_csv(clone.folder / "reports/scores.csv")
     schedules, baselines = table.dropna(subset="iterations"), table[table["iterations"].isna()]
     assert len(schedules) == 3 * 2
-    assert list(baselines["schedule"]) == ["mean_colour", "telea", "tokenizer"]
+    assert list(baselines["schedule"]) == ["mean_colour", "telea", "biharmonic", "tokenizer"]
     assert (table["n"] == 32).all() and table.drop(columns="iterations").notna().all(axis=None)
     assert clone.metrics()["gamma"] == "cosine" and clone.metrics()["iterations"] == 3
     results = clone.folder / "outputs/inpaint/cosine/3"

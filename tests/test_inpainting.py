@@ -6,7 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting import Inpainter, image_generators
+from maskgit.decoders import make_inpainter
+from maskgit.inpainting import image_generators
+from maskgit.lab import LabChoices
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
@@ -18,14 +20,19 @@ iterations = st.integers(1, 4)
 
 
 @pytest.fixture(scope="module")
-def inpainter():
+def models():
     torch.manual_seed(0)
     tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
     transformer = MaskedTransformer(32, 4, grid=16, dim=16, heads=2, layers=1)
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     transformer.know_codebook(tokenizer.codebook.embedding)
-    return Inpainter(tokenizer, transformer)
+    return tokenizer, transformer
+
+
+@pytest.fixture(scope="module", params=["confidence", "halton"])
+def inpainter(models, request):
+    return make_inpainter(request.param, *models, LabChoices())
 
 
 @st.composite

@@ -61,6 +61,8 @@ BAD = {
     "data.hole_area": ([0.5, 0.2], r"data: hole_area should be two shares .* the smaller first"),
     "vqgan.codebook_size": (70000, r"vqgan.codebook_size: .* 65535, but it is 70000"),
     "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
+    "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, lab"),
+    "inpaint.lab.total": (1, r"inpaint.lab.total: .* greater than or equal to 2, but it is 1"),
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),

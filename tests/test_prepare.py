@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         folder.mkdir()
         assert run_prepare(folder, "synthetic", count=40, test=4).returncode == 0
     files = sorted(path.name for path in (tmp_path / "a/data/prepared").iterdir())
-    assert "manifest.csv" in files and "holes.npy" in files
+    assert "manifest.csv" in files and "test_holes.npy" in files and "val_holes.npy" in files
     for file in files:
         first, second = (tmp_path / name / "data/prepared" / file for name in ("a", "b"))
         assert first.read_bytes() == second.read_bytes(), file

@@ -1,6 +1,6 @@
-"""The decoders to choose from: all are called as `Inpainter` is."""
+"""The decoders to choose from: all are used as `Inpainter` is."""
 
-from maskgit.decoding import by_halton
+from maskgit.decoding import by_confidence, by_halton
 from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices, LabInpainter
 from maskgit.transformer import MaskedTransformer
@@ -8,11 +8,17 @@ from maskgit.vqgan import VQGAN
 
 
 def make_inpainter(
-    decoder: str, tokenizer: VQGAN, transformer: MaskedTransformer, lab: LabChoices
+    decoder: str,
+    tokenizer: VQGAN,
+    transformer: MaskedTransformer,
+    temperature: float,
+    choice_temperature: float,
+    seamless: bool,
+    lab: LabChoices,
 ) -> Inpainter:
-    """`confidence`: MaskGIT's own; `halton`: in Halton order; `lab`: the original lab's loop."""
+    """`confidence`: MaskGIT's own; `halton`: in Halton order; `lab`: the original lab's loop, which
+    takes the arg-max and pastes as `lab` says, whatever `temperature` and `seamless`."""
     if decoder == "lab":
-        return LabInpainter(tokenizer, transformer, lab)
-    if decoder == "halton":
-        return Inpainter(tokenizer, transformer, by_halton(transformer.grid))
-    return Inpainter(tokenizer, transformer)
+        return LabInpainter(tokenizer, transformer, lab, choice_temperature)
+    order = by_halton(transformer.grid) if decoder == "halton" else by_confidence
+    return Inpainter(tokenizer, transformer, order, temperature, choice_temperature, seamless)

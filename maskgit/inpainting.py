@@ -1,6 +1,6 @@
 """Fills holes in images: encode what is known, decode the hidden tokens, keep known pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +42,17 @@ class Inpainter:
         tokenizer: VQGAN,
         transformer: MaskedTransformer,
         order: Order = by_confidence,
+        temperature: float = 1.0,
+        choice_temperature: float = 4.5,
+        seamless: bool = True,
     ):
-        self.order = order
+        """order, temperature, choice_temperature: see `decode`. seamless: blend, not just paste."""
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
+        self.order = order
+        self.temperature = temperature
+        self.choice_temperature = choice_temperature
+        self.paste = blend if seamless else composite
         self.device = next(transformer.parameters()).device
 
     @torch.inference_mode()
@@ -56,21 +63,12 @@ class Inpainter:
         schedule: Schedule,
         iterations: int,
         generators: Sequence[torch.Generator],
-        temperature: float = 1.0,
-        choice_temperature: float = 4.5,
     ) -> Inpainted:
         """Fills a batch. images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill."""
         if len(images) == 1:  # one alone takes another path through BLAS than one of several
-            pair = self(
-                images.repeat(2, axis=0),
-                hole.repeat(2, axis=0),
-                schedule,
-                iterations,
-                [generators[0], generators[0].clone_state()],
-                temperature,
-                choice_temperature,
-            )
-            return first_of(pair)
+            twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
+            pair = [generators[0], generators[0].clone_state()]
+            return first_of(self(*twice, schedule, iterations, pair))
         tokens, hidden = self.encode(images, hole)
         trajectory = decode(
             self.predict,
@@ -80,12 +78,25 @@ class Inpainter:
             schedule,
             iterations,
             generators,
-            temperature,
-            choice_temperature,
+            self.temperature,
+            self.choice_temperature,
             self.order,
         )
         filled = self.decode(trajectory.tokens[-1])
-        return Inpainted(blend(filled, images, hole), trajectory)
+        return Inpainted(self.paste(filled, images, hole), trajectory)
+
+    def each(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: Sequence[int],
+        seed: int,
+        indices: Sequence[int],
+    ) -> Iterator[tuple[int, Inpainted]]:
+        """Fills a batch once for each number of iterations; `indices` are its images' own."""
+        for count in iterations:
+            yield count, self(images, hole, schedule, count, image_generators(seed, indices))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).
@@ -116,7 +127,7 @@ class Inpainter:
         pending = mask[..., 0] > 0
         filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
         filled[pending] = GREY
-        paste = composite if pending.any() else blend  # an open end has no edge to blend with
+        paste = composite if pending.any() else self.paste  # an open end has no edge to blend
         return mask, paste(filled, images, hole)
 
     def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:

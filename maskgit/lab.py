@@ -11,7 +11,7 @@ Where it parts from MaskGIT (arXiv 2202.04200):
 It stops at a "sweet spot", a step of a longer run. `LabChoices` puts single points right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from maskgit.compositing import composite
 from maskgit.decoding import Schedule, Trajectory, least_confident, uniform_noise
-from maskgit.inpainting import Inpainted, Inpainter
+from maskgit.inpainting import Inpainted, Inpainter, image_generators
 from maskgit.optim import to_float
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
@@ -40,6 +40,11 @@ class LabChoices:
 ORIGINAL = LabChoices()
 
 
+def keep_all(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The decoder's output as it is, known pixels lost; in place of `composite`."""
+    return filled
+
+
 def lab_counts(now: Tensor, first: Tensor, share: float, choices: LabChoices) -> Tensor:
     """How many of the `now` (B,) hidden tokens stay hidden at gamma = `share`; at least 1, as in
     the lab, unless none is hidden any more. int64 (B,)."""
@@ -51,10 +56,15 @@ class LabInpainter(Inpainter):
     """`iterations` is the sweet spot: the index, from 0, of the step whose image is the result."""
 
     def __init__(
-        self, tokenizer: VQGAN, transformer: MaskedTransformer, choices: LabChoices = ORIGINAL
+        self,
+        tokenizer: VQGAN,
+        transformer: MaskedTransformer,
+        choices: LabChoices = ORIGINAL,
+        choice_temperature: float = 4.5,
     ):
-        super().__init__(tokenizer, transformer)
+        super().__init__(tokenizer, transformer, choice_temperature=choice_temperature)
         self.choices = choices
+        self.paste = composite if choices.paste else keep_all
 
     @torch.inference_mode()
     def __call__(
@@ -64,19 +74,45 @@ class LabInpainter(Inpainter):
         schedule: Schedule,
         iterations: int,
         generators: Sequence[torch.Generator],
-        temperature: float = 1.0,
-        choice_temperature: float = 4.5,
     ) -> Inpainted:
-        """As `Inpainter`; the tokens' temperature is without effect, the lab takes the arg-max.
+        """As `Inpainter`. Raises ValueError where the sweet spot lies outside the run."""
+        trajectory = self.run(images, hole, schedule, iterations + 1, generators)
+        filled = self.decode(trajectory.tokens[-1])
+        return Inpainted(self.paste(filled, images, hole), trajectory)
 
-        Raises ValueError where the sweet spot lies outside the run.
-        """
-        if not 0 <= iterations < self.choices.total:
-            raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
+    @torch.inference_mode()
+    def each(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: Sequence[int],
+        seed: int,
+        indices: Sequence[int],
+    ) -> Iterator[tuple[int, Inpainted]]:
+        """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
+        steps = max(iterations) + 1
+        trajectory = self.run(images, hole, schedule, steps, image_generators(seed, indices))
+        for sweet_spot in iterations:
+            part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
+            filled = self.decode(part.tokens[-1])
+            yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
+
+    def run(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        steps: int,
+        generators: Sequence[torch.Generator],
+    ) -> Trajectory:
+        """The first `steps` of the run. The tokens shown at each step are whole images."""
+        if not 1 <= steps <= self.choices.total:
+            raise ValueError(f"sweet spot {steps - 1} is not a step of {self.choices.total}")
         tokens, hidden = self.encode(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
-        for step in range(iterations + 1):
+        for step in range(steps):
             noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
             logits = self.predict(
                 tokens.masked_fill(hidden, self.transformer.mask_token), torch.ones_like(hidden)
@@ -84,7 +120,7 @@ class LabInpainter(Inpainter):
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
             share = schedule(step / (self.choices.total - 1))
-            heat = choice_temperature * (share if self.choices.cooling else 1 - share)
+            heat = self.choice_temperature * (share if self.choices.cooling else 1 - share)
             gumbel = -(-noise.double().clamp_min(1e-20).log()).log()
             confidence = (probability + heat * gumbel).masked_fill(~hidden, torch.inf)
             counts = lab_counts(hidden.sum(dim=1), first, share, self.choices)
@@ -98,14 +134,11 @@ class LabInpainter(Inpainter):
             else:
                 pixels = to_float(self.decode(shown), self.device)
                 tokens = self.tokenizer.encode(pixels).flatten(1)
-        filled = self.decode(shown)
-        result = composite(filled, images, hole) if self.choices.paste else filled
-        return Inpainted(result, Trajectory(*map(torch.stack, zip(*trajectory, strict=True))))
+        return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Inpainter`, but the images are whole at every step: the lab leaves nothing open."""
         mask = self.picture_of_hidden(trajectory.hidden[step])
-        filled = self.decode(trajectory.tokens[step])
-        return mask, composite(filled, images, hole) if self.choices.paste else filled
+        return mask, self.paste(self.decode(trajectory.tokens[step]), images, hole)

@@ -9,7 +9,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit.decoders import make_inpainter
-from maskgit.inpainting import Inpainted, Inpainter, image_generators
+from maskgit.inpainting import Inpainted, Inpainter
 from maskgit.lab import LabChoices
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer import MaskedTransformer
@@ -51,28 +51,23 @@ def main(schedule: str) -> None:
             inpaint.decoder,
             load_model(TOKENIZER / MODEL, VQGAN),
             load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            inpaint.temperature,
+            inpaint.choice_temperature,
+            inpaint.seamless,
             LabChoices(**inpaint.lab.model_dump()),
         )
-        batches = range(0, len(images), inpaint.batch_size)
-        with tqdm(total=len(images) * sum(inpaint.iterations), unit="image step") as bar:
-            for iterations in inpaint.iterations:
-                bar.set_description(f"inpaint {schedule}, {iterations} iterations")
-                for start in batches:
-                    chosen = slice(start, start + inpaint.batch_size)
-                    result = inpainter(
-                        images[chosen],
-                        holes[chosen],
-                        SCHEDULES[schedule],
-                        iterations,
-                        image_generators(params.seed, range(len(images))[chosen]),
-                        inpaint.temperature,
-                        inpaint.choice_temperature,
-                    )
-                    where = folder / str(iterations)
+        gamma, counts = SCHEDULES[schedule], inpaint.iterations
+        total = len(images) * len(counts)
+        with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
+            for start in range(0, len(images), inpaint.batch_size):
+                indices = range(len(images))[start : start + inpaint.batch_size]
+                batch = images[start : indices.stop], holes[start : indices.stop]
+                for count, result in inpainter.each(*batch, gamma, counts, params.seed, indices):
+                    where = folder / str(count)
                     save_results(where / "test_results", result.images, start)
                     if start == 0:
-                        save_iterations(where, inpainter, images[chosen], holes[chosen], result)
-                    bar.update(len(result.images) * iterations)
+                        save_iterations(where, inpainter, *batch, result)
+                    bar.update(len(result.images))
         for picture in folder.rglob("test_*.png"):
             mlflow.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 

@@ -117,6 +117,7 @@ class Inpaint(Section):
     iterations: Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1)]
     temperature: Positive
     choice_temperature: NotNegative
+    seamless: bool
     batch_size: Count
     lab: Lab
 

@@ -102,7 +102,7 @@ def main() -> None:
     params = load_params()
     names = schedules(params)
     steps = params.report.iterations
-    with stage_run("report", params, SUMMARY):
+    with stage_run("report", params, SUMMARY, params.gamma):
         table = merge_tables(names)
         row = headline(table, params.gamma, steps)
         images, holes = load_task(params.inpaint.split)

@@ -77,12 +77,9 @@ def stage_run(
     """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done."""
     open_store()
     values = params.model_dump() if isinstance(params, BaseModel) else params
-    name = f"{stage}@{item}" if item else stage
-    tags = {
-        "stage": stage,
-        "git_commit": git_commit(),
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
-    }
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))
+    tags = {"stage": stage, "git_commit": git_commit(), "dvc_experiment": experiment}
     with mlflow.start_run(run_name=name, tags=tags) as run:
         mlflow.log_params(flat(values))
         yield run

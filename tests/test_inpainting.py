@@ -32,7 +32,7 @@ def models():
 
 @pytest.fixture(scope="module", params=["confidence", "halton"])
 def inpainter(models, request):
-    return make_inpainter(request.param, *models, LabChoices())
+    return make_inpainter(request.param, *models, 1.0, 4.5, True, LabChoices())
 
 
 @st.composite
@@ -80,6 +80,26 @@ def test_an_image_does_not_depend_on_its_batch(inpainter, batch, schedule, steps
     for i in range(len(images)):
         alone = fill(inpainter, images[i : i + 1], hole[i : i + 1], schedule, steps, [i])
         assert np.array_equal(alone[0], together[i])
+
+
+@few
+@given(batch=batches(), schedule=schedules)
+def test_pasting_without_blending_keeps_known_pixels_too(models, batch, schedule):
+    images, hole = batch
+    inpainter = make_inpainter("confidence", *models, 1.0, 4.5, False, LabChoices())
+    result = fill(inpainter, images, hole, schedule, 2)
+    assert np.array_equal(result[~hole], images[~hole])
+
+
+def test_each_number_of_iterations_is_a_run_of_its_own(inpainter):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    several = inpainter.each(images, hole, SCHEDULES["square"], [1, 3], 0, range(2))
+    for count, result in several:
+        assert len(result.trajectory.tokens) == count
+        alone = fill(inpainter, images, hole, SCHEDULES["square"], count)
+        assert np.array_equal(result.images, alone)
 
 
 def test_an_empty_hole_returns_the_image(inpainter):

@@ -88,6 +88,10 @@ def test_a_sweet_spot_is_a_step_of_the_whole_run(models, task):
     _, early = run(models, task, 2, total=12)
     _, late = run(models, task, 5, total=12)
     assert torch.equal(early.trajectory.tokens, late.trajectory.tokens[:3])
+    inpainter = LabInpainter(*models)
+    spots = dict(inpainter.each(*task, COSINE, [2, 5], 0, range(2)))
+    assert np.array_equal(spots[2].images, early.images)
+    assert np.array_equal(spots[5].images, late.images)
     with pytest.raises(ValueError, match="not a step"):
         run(models, task, 12, total=12)
 

@@ -57,5 +57,32 @@ def scores(
         )
 
 
+@app.command()
+def grid(
+    picture: Annotated[Path, typer.Argument(help="the PNG file to write")],
+    rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a folder test_results each")],
+    count: Annotated[int, typer.Option(help="images in a row", min=1)] = 8,
+) -> None:
+    """Draw true images, holes, Telea's fill, and a row for each folder of results.
+
+    Example: maskgit grid cats.png "ours 2=outputs/inpaint/cosine/2/test_results"
+    """
+    with plain_errors():
+        wrong = [row for row in rows if "=" not in row]
+        if wrong:
+            raise UserError(f"{wrong[0]!r}: a row is given as CAPTION=FOLDER")
+        # here, since they take a second to load, and other verbs do without
+        from pipeline.files import load_task
+        from pipeline.grids import draw_grid
+        from pipeline.params import load_params
+        from pipeline.pictures import save_picture
+
+        images, holes = load_task(load_params().inpaint.split)
+        folders = dict(row.split("=", 1) for row in rows)
+        results = {caption: Path(folder) for caption, folder in folders.items()}
+        save_picture(picture, draw_grid(images[:count], holes[:count], results))
+        print(f"{picture}: {min(count, len(images))} images, {3 + len(rows)} rows")
+
+
 if __name__ == "__main__":
     app()

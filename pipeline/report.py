@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.entities import Run
-from PIL import Image
 
-from maskgit.baselines import BASELINES
 from pipeline.errors import plain_errors
 from pipeline.files import (
     INPAINTED,
@@ -23,8 +20,9 @@ from pipeline.files import (
     fresh_folder,
     load_task,
 )
+from pipeline.grids import draw_grid
 from pipeline.params import Params, load_params
-from pipeline.pictures import HOLE_COLOUR, labelled_rows, save_picture
+from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
 from pipeline.tracking import find_maker, run_link, stage_run
 
@@ -50,23 +48,8 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     }
 
 
-def draw_grid(
-    task: tuple[np.ndarray, np.ndarray], names: list[str], iterations: list[int]
-) -> np.ndarray:
-    """True images, holes, a classic fill, then each row of `names` by `iterations`."""
-    truth, holes = task
-    rows = {
-        "true": truth,
-        "hole": np.where(holes[..., None], HOLE_COLOUR, truth),
-        "telea": [BASELINES["telea"](*pair) for pair in zip(truth, holes, strict=True)],
-    }
-    for name in names:
-        for steps in iterations:
-            folder = INPAINTED / name / str(steps) / "test_results"
-            rows[f"{name} {steps}"] = [
-                np.asarray(Image.open(folder / f"image_{i:03d}.png")) for i in range(len(truth))
-            ]
-    return labelled_rows(rows)
+def results(name: str, steps: int) -> Path:
+    return INPAINTED / name / str(steps) / "test_results"
 
 
 def makers(names: list[str]) -> dict[str, Run | None]:
@@ -107,13 +90,15 @@ def main() -> None:
         row = headline(table, params.gamma, steps)
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
+        by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
+        counts = params.inpaint.iterations
+        by_steps = {f"{params.gamma} {count}": results(params.gamma, count) for count in counts}
         with fresh_folder(SUMMARY) as folder:
             plot_losses(pd.read_csv(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
             plot_losses(pd.read_csv(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
             plot_scores(table, folder / "scores.png")
-            save_picture(folder / "schedules.png", draw_grid(shown, names, [steps]))
-            by_steps = draw_grid(shown, [params.gamma], params.inpaint.iterations)
-            save_picture(folder / "iterations.png", by_steps)
+            save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
+            save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
         table.to_csv(REPORTS / "scores.csv", index=False)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
         plotted.to_csv(REPORTS / "schedules.csv", index=False)

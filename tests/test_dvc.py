@@ -139,6 +139,9 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     for name in ("schedules", "iterations", "scores", "loss_tokenizer", "loss_transformer"):
         assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
     assert "cosine" in clone.run(sys.executable, "-m", "pipeline", "scores")
+    row = f"ours 3={results / 'test_results'}"
+    clone.run(sys.executable, "-m", "pipeline", "grid", "grid.png", row, "--count", "3")
+    assert Image.open(clone.folder / "grid.png").height == 4 * 2 * 64 + 3 * 2 * 2
 
 
 def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
@@ -164,6 +167,18 @@ def test_a_schedule_of_the_three_only_changes_the_headline(clone):
     output = clone.run("dvc", "exp", "run", "-S", "gamma=square")
     assert clone.stages_run(output) == {"report"}
     assert clone.metrics()["gamma"] == "square"
+    clone.run("git", "checkout", "-q", "--force", "main")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_the_labs_decoder_trains_nothing_and_fills_by_sweet_spot(clone):
+    lab = ("-S", "inpaint.decoder=lab", "-S", "inpaint.lab.total=4", "-S", "inpaint.split=val")
+    output = clone.run("dvc", "exp", "run", *lab, "score@square")
+    assert clone.stages_run(output) == {"reference", "inpaint@square", "score@square"}
+    table = pd.read_csv(clone.folder / "reports/scores/square.csv")
+    images = len(list((clone.folder / "outputs/inpaint/square/3/test_results").iterdir()))
+    assert list(table["iterations"]) == [1, 3] and (table["n"] == images).all() and images != 32
+    assert len(list((clone.folder / "outputs/inpaint/square/3/imga").iterdir())) == 4
     clone.run("git", "checkout", "-q", "--force", "main")
     clone.run("dvc", "checkout", "-q")
 

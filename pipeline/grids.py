@@ -1,0 +1,26 @@
+"""The grid that people look at first: true images, their holes, and a row for each way to fill."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskgit.baselines import BASELINES
+from pipeline.errors import UserError
+from pipeline.pictures import HOLE_COLOUR, labelled_rows
+
+
+def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) -> np.ndarray:
+    """True images, holes, a classic fill, then a row for each folder `test_results`."""
+    rows = {
+        "true": truth,
+        "hole": np.where(holes[..., None], HOLE_COLOUR, truth),
+        "telea": [BASELINES["telea"](*pair) for pair in zip(truth, holes, strict=True)],
+    }
+    for caption, folder in results.items():
+        names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
+        missing = [name for name in names if not name.is_file()]
+        if missing:
+            raise UserError(f"{missing[0]} does not exist; name a folder test_results")
+        rows[caption] = [np.asarray(Image.open(name)) for name in names]
+    return labelled_rows(rows)

@@ -7,6 +7,8 @@ from scipy.sparse.linalg import splu
 from maskgit.optim import to_float, to_uint8
 from maskgit.vqgan import VQGAN
 
+LARGE = 8192  # hole pixels; a factorisation of more takes seconds
+SWEEPS = 40
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
@@ -39,7 +41,48 @@ def membrane(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     Solves Laplace's equation in the hole (Perez et al., "Poisson Image Editing", 2003, equation
     2 for the difference of two pictures). difference: float (H, W, C), read next to the hole only;
     hole: bool (H, W), neither empty nor full. Returns float (hole pixels, C), in row order.
+
+    Exact up to LARGE pixels; beyond, the solution at half the size and some smoothing, which
+    matches the edge to about a tenth of the difference there.
     """
+    return (_refine if hole.sum() > LARGE else _solve)(difference, hole)
+
+
+def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """From the solution at half the size, by sweeps of Jacobi's iteration."""
+    rows, columns = np.nonzero(hole)
+    around = (
+        slice(max(0, rows.min() - 1), rows.max() + 2),
+        slice(max(0, columns.min() - 1), columns.max() + 2),
+    )
+    difference, hole = difference[around], hole[around]
+    height, width = hole.shape
+    odd = (0, height % 2), (0, width % 2)
+    known = np.pad(~hole, odd)
+    values = np.pad(difference, (*odd, (0, 0))) * known[..., None]
+    blocks = (known.shape[0] // 2, 2, known.shape[1] // 2, 2)
+    count = known.reshape(blocks).sum(axis=(1, 3))
+    coarse = values.reshape(*blocks, -1).sum(axis=(1, 3)) / np.maximum(count, 1)[..., None]
+    if not count.all():
+        coarse[count == 0] = membrane(coarse, count == 0)
+    guess = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    u = np.where(hole[..., None], guess, difference)
+    inside = np.zeros((height + 2, width + 2, 1))
+    inside[1:-1, 1:-1] = 1
+    degree = _neighbour_sum(inside)
+    for _ in range(SWEEPS):
+        mean = _neighbour_sum(np.pad(u, ((1, 1), (1, 1), (0, 0)))) / degree
+        u[hole] = mean[hole]
+    return u[hole]
+
+
+def _neighbour_sum(x: np.ndarray) -> np.ndarray:
+    """(H + 2, W + 2, C) -> (H, W, C), the sum of the four neighbours of each inner place."""
+    return x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:]
+
+
+def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The exact solution, by a sparse factorisation."""
     height, width = hole.shape
     rows, columns = np.nonzero(hole)
     number = np.full(hole.shape, -1)

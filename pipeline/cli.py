@@ -84,5 +84,92 @@ def grid(
         print(f"{picture}: {min(count, len(images))} images, {3 + len(rows)} rows")
 
 
+@app.command()
+def inpaint(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="a picture, or a folder of them")],
+    mask: Annotated[
+        Path, typer.Option(help="white = hole: a mask, or a folder of masks with the same names")
+    ],
+    out: Annotated[Path, typer.Option(help="a PNG file, or the folder for the results")],
+    gamma: Annotated[str, typer.Option(help="mask schedule")] = "cosine",
+    iterations: Annotated[int, typer.Option(min=1, help="decoding steps")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another fill")] = 0,
+    skip_existing: Annotated[bool, typer.Option(help="leave results alone that exist")] = False,
+) -> None:
+    """Fill the holes of your own pictures, of any size, with the models that were trained here.
+
+    Known pixels come back bit for bit, as 8-bit RGB. A mask is white (128 or more) where the hole
+    is, and as large as its picture; one mask for a whole folder is stretched to each.
+
+    Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
+    """
+    with plain_errors():
+        from tqdm import tqdm
+
+        from maskgit.images import UnusableImage
+        from maskgit.inpainting import Inpainter
+        from maskgit.photos import fill_photo
+        from maskgit.schedules import SCHEDULES
+        from maskgit.transformer import MaskedTransformer
+        from maskgit.vqgan import VQGAN
+        from pipeline.checkpoints import load_model
+        from pipeline.files import MODEL, TOKENIZER, TRANSFORMER
+        from pipeline.params import load_params
+        from pipeline.photos import load_job, plan, save_png
+
+        if gamma not in SCHEDULES:
+            raise UserError(f"--gamma: should be one of {', '.join(SCHEDULES)}")
+        jobs = plan(source, mask, out)
+        if skip_existing:
+            jobs = [job for job in jobs if not job.result.exists()]
+        settings = load_params().inpaint
+        inpainter = Inpainter(
+            load_model(TOKENIZER / MODEL, VQGAN),
+            load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            temperature=settings.temperature,
+            choice_temperature=settings.choice_temperature,
+            seamless=settings.seamless,
+        )
+        failed = []
+        for job in tqdm(jobs, "inpaint", unit="picture"):
+            try:
+                image, hole = load_job(job)
+                filled = fill_photo(inpainter, image, hole, SCHEDULES[gamma], iterations, seed)
+                save_png(filled, job.result)
+            except (UnusableImage, OSError) as error:
+                failed.append(f"{job.picture}: {error}")
+        print(f"{len(jobs) - len(failed)} of {len(jobs)} filled")
+        if failed:
+            raise UserError("not filled:\n  " + "\n  ".join(failed))
+
+
+@app.command()
+def mask(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="a picture, or a folder of them")],
+    out: Annotated[Path, typer.Option(help="the folder for the masks")],
+    kind: Annotated[str, typer.Option(help="box, strokes, or mixture")] = "mixture",
+    area: Annotated[
+        tuple[float, float], typer.Option(help="share of the picture, drawn between these two")
+    ] = (0.1, 0.25),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw a mask with a hole (white) for each picture, as large as the picture.
+
+    Example: maskgit mask photos --out masks
+    """
+    with plain_errors():
+        from maskgit.holes import HOLES
+        from pipeline.photos import draw_masks, pictures_in, save_png
+
+        if kind not in HOLES:
+            raise UserError(f"--kind: should be one of {', '.join(HOLES)}")
+        if not 0 < area[0] <= area[1] < 1:
+            raise UserError("--area: should be two shares between 0 and 1, the smaller first")
+        pictures = pictures_in(source)
+        for picture, drawn in draw_masks(pictures, kind, area, seed):
+            save_png(drawn, out / f"{picture.stem}.png")
+        print(f"{len(pictures)} masks in {out}")
+
+
 if __name__ == "__main__":
     app()

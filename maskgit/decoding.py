@@ -75,8 +75,8 @@ def by_confidence(log_probability: Tensor, noise: Tensor, place: Tensor) -> Tens
 def by_halton(grid: int) -> Order:
     """Spread evenly over a grid x grid picture, whatever the transformer thinks.
 
-    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076,
-    section 4: neighbours in the picture are revealed in different steps, and so know of each other.
+    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
+    neighbours in the picture are revealed in different steps, and so know of each other.
     """
     points, cells = 4 * grid * grid, []
     while len(cells) < grid * grid:  # in the sequence's order, each cell once

@@ -69,8 +69,21 @@ class Inpainter:
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
             return first_of(self(*twice, schedule, iterations, pair))
+        trajectory = self.trace(images, hole, schedule, iterations, generators)
+        filled = self.decode(trajectory.tokens[-1])
+        return Inpainted(self.paste(filled, images, hole), trajectory)
+
+    def trace(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+    ) -> Trajectory:
+        """The tokens after each step; arguments as in a call."""
         tokens, hidden = self.encode(images, hole)
-        trajectory = decode(
+        return decode(
             self.predict,
             tokens,
             hidden,
@@ -82,8 +95,6 @@ class Inpainter:
             self.choice_temperature,
             self.order,
         )
-        filled = self.decode(trajectory.tokens[-1])
-        return Inpainted(self.paste(filled, images, hole), trajectory)
 
     def each(
         self,

@@ -67,20 +67,6 @@ class LabInpainter(Inpainter):
         self.paste = composite if choices.paste else keep_all
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        images: np.ndarray,
-        hole: np.ndarray,
-        schedule: Schedule,
-        iterations: int,
-        generators: Sequence[torch.Generator],
-    ) -> Inpainted:
-        """As `Inpainter`. Raises ValueError where the sweet spot lies outside the run."""
-        trajectory = self.run(images, hole, schedule, iterations + 1, generators)
-        filled = self.decode(trajectory.tokens[-1])
-        return Inpainted(self.paste(filled, images, hole), trajectory)
-
-    @torch.inference_mode()
     def each(
         self,
         images: np.ndarray,
@@ -91,28 +77,31 @@ class LabInpainter(Inpainter):
         indices: Sequence[int],
     ) -> Iterator[tuple[int, Inpainted]]:
         """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
-        steps = max(iterations) + 1
-        trajectory = self.run(images, hole, schedule, steps, image_generators(seed, indices))
+        generators = image_generators(seed, indices)
+        trajectory = self.trace(images, hole, schedule, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
             filled = self.decode(part.tokens[-1])
             yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
 
-    def run(
+    def trace(
         self,
         images: np.ndarray,
         hole: np.ndarray,
         schedule: Schedule,
-        steps: int,
+        iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Trajectory:
-        """The first `steps` of the run. The tokens shown at each step are whole images."""
-        if not 1 <= steps <= self.choices.total:
-            raise ValueError(f"sweet spot {steps - 1} is not a step of {self.choices.total}")
+        """The run up to the sweet spot. The tokens shown at each step are whole images.
+
+        Raises ValueError where the sweet spot lies outside the run.
+        """
+        if not 0 <= iterations < self.choices.total:
+            raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
         tokens, hidden = self.encode(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
-        for step in range(steps):
+        for step in range(iterations + 1):
             noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
             logits = self.predict(
                 tokens.masked_fill(hidden, self.transformer.mask_token), torch.ones_like(hidden)

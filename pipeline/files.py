@@ -42,11 +42,10 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-    except BaseException:  # Ctrl-C too: whatever stops a stage, nothing half-written stays
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    finally:  # whatever stopped the stage, Ctrl-C too: nothing half-written stays
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
 
 
 def content_hash(path: Path) -> str:

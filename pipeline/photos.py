@@ -11,8 +11,8 @@ from PIL import Image
 from maskgit.holes import draw_holes
 from maskgit.images import UnusableImage, decode_image
 from pipeline.errors import UserError
+from pipeline.sources import EXTENSIONS
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 HOLE_FROM = 128  # grey level from which a mask pixel is a hole
 MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
 
@@ -31,9 +31,9 @@ def pictures_in(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise UserError(f"{source} does not exist")
-    found = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(p for p in source.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
     if not found:
-        raise UserError(f"{source}: no picture in it ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{source}: no picture in it ({' '.join(EXTENSIONS)})")
     return found
 
 

@@ -39,7 +39,9 @@ _EXPECTED = (
     "expected a folder of images, a zip of images, "
     f"or the lab layout {LAB}/{{{','.join(LAB_SPLITS)}}} with {LAB_MASKS}/"
 )
-# zipfile raises NotImplementedError for a compression method or version that it does not know
+# What zipfile lets through from damaged bytes: NotImplementedError for a compression method or
+# version that it does not know, ValueError and OSError for offsets outside the file, struct.error
+# for records cut short.
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -142,6 +144,8 @@ def _open_source(source: Path) -> Iterator[list[_Entry]]:
     elif zipfile.is_zipfile(source) or source.suffix.lower() == ".zip":
         try:
             archive = zipfile.ZipFile(source)
+        except PermissionError:
+            raise SourceError(f"{source} may not be read: change its permissions") from None
         except _CORRUPT_ZIP as error:
             raise SourceError(f"{source} is a corrupt zip ({error}): fetch it again") from None
         with archive:

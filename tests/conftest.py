@@ -1,8 +1,25 @@
 """Property tests draw the same examples every time, and time never decides a test."""
 
+import pytest
+import torch
 from hypothesis import HealthCheck, settings
+
+from maskgit.transformer import MaskedTransformer
+from maskgit.vqgan import VQGAN
 
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def models():
+    """A small tokenizer and transformer with random weights: laws hold for any weights."""
+    torch.manual_seed(0)
+    tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
+    transformer = MaskedTransformer(32, 4, grid=16, dim=16, heads=2, layers=1)
+    for parameter in transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    transformer.know_codebook(tokenizer.codebook.embedding)
+    return tokenizer, transformer

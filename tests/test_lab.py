@@ -8,21 +8,8 @@ from maskgit.inpainting import image_generators
 from maskgit.lab import LabChoices, LabInpainter, lab_counts
 from maskgit.optim import to_float
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
 
 COSINE = SCHEDULES["cosine"]
-
-
-@pytest.fixture(scope="module")
-def models():
-    torch.manual_seed(0)
-    tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
-    transformer = MaskedTransformer(32, 4, grid=16, dim=16, heads=2, layers=1)
-    for parameter in transformer.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    transformer.know_codebook(tokenizer.codebook.embedding)
-    return tokenizer, transformer
 
 
 @pytest.fixture(scope="module")

@@ -321,3 +321,14 @@ def test_no_images(make_source, tmp_path, files):
     (tmp_path / "pictures").mkdir()
     with pytest.raises(SourceError, match=r"pictures\S* holds no image files \(.jpg .*expected"):
         read(make_source(files))
+
+
+def test_a_zip_that_may_not_be_read_is_not_called_corrupt(tmp_path, monkeypatch):
+    (tmp_path / "cats.zip").write_bytes(b"PK")
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(zipfile, "ZipFile", forbidden)
+    with pytest.raises(SourceError, match=r"cats.zip may not be read: change its permissions"):
+        list(read_source(tmp_path / "cats.zip", 64, "crop", 32))

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, rms_norm
+from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, norm
 
 
 def randomised(model):
@@ -28,8 +28,8 @@ def test_attention_is_softmax_of_qk_times_v():
         return layer(x).reshape(2, 10, 3, 8).permute(0, 2, 1, 3)
 
     q, k, v = (
-        rms_norm(heads(attention.query)),
-        rms_norm(heads(attention.key)),
+        norm(heads(attention.query)),
+        norm(heads(attention.key)),
         heads(attention.value),
     )
     weights = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(8), dim=-1)

@@ -1,10 +1,9 @@
-"""What both trainings share: learning-rate schedule, weight averaging, precision, batches."""
+"""What both trainings share: learning-rate schedule, optimisers, weight averaging, precision."""
 
 import ctypes
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -140,16 +139,6 @@ def keep_freed_memory() -> None:
             m_mmap_threshold, m_trim_threshold = -3, -1
             mallopt(m_mmap_threshold, 2**30)
             mallopt(m_trim_threshold, 2**31 - 1)
-
-
-def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless batches of indices; each index comes once before any comes again."""
-    order = np.empty(0, dtype=np.int64)
-    while True:
-        while len(order) < batch_size:
-            order = np.concatenate([order, rng.permutation(count)])
-        batch, order = order[:batch_size], order[batch_size:]
-        yield batch
 
 
 def to_float(images: np.ndarray, device: torch.device) -> Tensor:

@@ -3,7 +3,6 @@
 Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +15,10 @@ from maskgit.optim import (
     autocast,
     muon_and_adamw,
     set_learning_rate,
-    shuffled_batches,
     to_float,
     warmup_cosine,
 )
+from maskgit.trainer import Chance, ShuffledBatches, Trainer
 from maskgit.vqgan import VQGAN, codebook_usage
 
 
@@ -44,47 +43,66 @@ def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
     return F.l1_loss(output, truth) + F.mse_loss(output, truth)
 
 
-def train_tokenizer(
-    model: VQGAN,
-    images: np.ndarray,
-    validation: np.ndarray,
-    how: TokenizerTraining,
-    perceptual: nn.Module | None,
-) -> Iterator[tuple[int, dict[str, float]]]:
+class TokenizerTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), flipping each at random.
 
-    Yields (step, metrics) after every step; every `evaluate_every` steps and at the end the
-    metrics include the validation's (`val_...`) and the codebook's usage and perplexity.
+    Every `evaluate_every` steps and at the end the metrics include the validation's (`val_...`)
+    and the codebook's usage and perplexity.
     """
-    device = next(model.parameters()).device
-    rng = np.random.default_rng(how.seed)
-    torch.manual_seed(how.seed)
-    optimisers = muon_and_adamw(
-        model, model.hidden_convolutions(), how.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
-    )
-    critic = PatchDiscriminator().to(device)
-    critic_optimiser = torch.optim.AdamW(critic.parameters(), how.learning_rate, betas=(0.5, 0.9))
-    batches = shuffled_batches(len(images), how.batch_size, rng)
 
-    for step in range(how.steps):
+    def __init__(
+        self,
+        model: VQGAN,
+        images: np.ndarray,
+        validation: np.ndarray,
+        how: TokenizerTraining,
+        perceptual: nn.Module | None,
+    ):
+        self.model, self.images, self.validation = model, images, validation
+        self.how, self.perceptual = how, perceptual
+        self.steps = how.steps
+        self.device = next(model.parameters()).device
+        self.chance = Chance(how.seed)
+        self.batches = ShuffledBatches(len(images), how.batch_size, self.chance.numpy)
+        self.muon, self.adamw = muon_and_adamw(
+            model,
+            model.hidden_convolutions(),
+            how.learning_rate,
+            weight_decay=1e-4,
+            betas=(0.9, 0.99),
+        )
+        self.critic = PatchDiscriminator().to(self.device)
+        self.critic_adamw = torch.optim.AdamW(
+            self.critic.parameters(), how.learning_rate, betas=(0.5, 0.9)
+        )
+        self.parts = {
+            "model": model,
+            "critic": self.critic,
+            "muon": self.muon,
+            "adamw": self.adamw,
+            "critic_adamw": self.critic_adamw,
+            "batches": self.batches,
+            "chance": self.chance,
+        }
+
+    def step(self) -> dict[str, float]:
+        how, model, critic = self.how, self.model, self.critic
         model.train()
-        learning_rate = how.learning_rate * warmup_cosine(step, how.steps, how.warmup)
-        set_learning_rate([*optimisers, critic_optimiser], learning_rate)
-        truth = to_float(images[next(batches)], device)
-        flip = torch.from_numpy(rng.random(len(truth)) < 0.5).to(device)
-        truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
+        learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
+        set_learning_rate([self.muon, self.adamw, self.critic_adamw], learning_rate)
+        truth = self.draw_batch()
 
-        with autocast(device):
+        with autocast(self.device):
             output, quantized = model(truth)
             reconstruction = reconstruction_loss(output, truth)
             metrics = {"reconstruction_loss": reconstruction.item()}
-            if perceptual is not None:
-                distance = perceptual(output, truth)
+            if self.perceptual is not None:
+                distance = self.perceptual(output, truth)
                 reconstruction = reconstruction + how.perceptual_weight * distance
                 metrics["perceptual_loss"] = distance.item()
             loss = reconstruction + how.commitment_weight * quantized.commitment_loss
             metrics["commitment_loss"] = quantized.commitment_loss.item()
-            adversarial_on = how.adversarial_weight > 0 and step >= how.discriminator_start
+            adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_start
             if adversarial_on:
                 fooling = -critic(output).mean()
                 weight = adaptive_weight(reconstruction, fooling, model.last_layer)
@@ -93,22 +111,28 @@ def train_tokenizer(
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
+        self.muon.step()
+        self.adamw.step()
 
         if adversarial_on:
-            with autocast(device):
+            with autocast(self.device):
                 critic_loss = discriminator_loss(critic(truth), critic(output.detach()))
-            critic_optimiser.zero_grad(set_to_none=True)
+            self.critic_adamw.zero_grad(set_to_none=True)
             critic_loss.backward()
-            critic_optimiser.step()
+            self.critic_adamw.step()
             metrics["discriminator_loss"] = critic_loss.item()
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the tokenizer's loss is {loss.item()} at step {step}")
-        done = step + 1
-        if done % how.evaluate_every == 0 or done == how.steps:
-            metrics |= evaluate_tokenizer(model, validation, how.batch_size)
-        yield done, metrics
+            raise FloatingPointError(f"the tokenizer's loss is {loss.item()} at step {self.done}")
+        self.done += 1
+        if self.done % how.evaluate_every == 0 or self.done == how.steps:
+            metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
+        return metrics
+
+    def draw_batch(self) -> Tensor:
+        """Images float (B, 3, H, W) in [-1, 1], some mirrored."""
+        truth = to_float(self.images[next(self.batches)], self.device)
+        flip = torch.from_numpy(self.chance.numpy.random(len(truth)) < 0.5).to(self.device)
+        return torch.where(flip[:, None, None, None], truth.flip(3), truth)
 
 
 @torch.inference_mode()

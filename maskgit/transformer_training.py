@@ -1,6 +1,6 @@
 """Trains the transformer by masked visual token modelling (MaskGIT, arXiv 2202.04200, 3.1)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from maskgit.optim import (
     autocast,
     muon_and_adamw,
     set_learning_rate,
-    shuffled_batches,
     update_ema,
     warmup_cosine,
 )
+from maskgit.trainer import Best, Chance, ShuffledBatches, Trainer
 from maskgit.transformer import MaskedTransformer, masked_token_loss
 
 
@@ -37,52 +37,62 @@ class TransformerTraining:
     seed: int
 
 
-def train_transformer(
-    model: MaskedTransformer,
-    tokens: np.ndarray,
-    validation: list[tuple[Tensor, Tensor]],
-    how: TransformerTraining,
-    gamma: Callable[[float], float],
-    holes: np.ndarray,
-) -> Iterator[tuple[int, dict[str, float], MaskedTransformer]]:
+class TransformerTrainer(Trainer):
     """Trains `model` in place on stored tokens.
 
     tokens: uint16 (2, n, N), the images and their mirrors. validation: fixed batches of tokens
     and hidden places, so that evaluations compare. gamma: the mask schedule of training. holes:
-    bool (M, N), hidden sets that holes make, mixed with the random ones. Yields after every step
-    (step, metrics, averaged model); every `evaluate_every` steps and at the end the metrics
-    include `val_loss`, that of the averaged weights.
+    bool (M, N), hidden sets that holes make, mixed with the random ones. Every `evaluate_every`
+    steps and at the end the metrics include `val_loss`, that of the averaged weights; `best` keeps
+    the best of them.
     """
-    device = next(model.parameters()).device
-    rng = np.random.default_rng(how.seed)
-    torch.manual_seed(how.seed)  # dropout
-    generator = torch.Generator().manual_seed(how.seed)
-    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
-    optimisers = muon_and_adamw(
-        model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
-    )
-    average = deepcopy(model).eval().requires_grad_(False)
-    batches = shuffled_batches(tokens.shape[1], how.batch_size, rng)
 
-    for step in range(how.steps):
+    def __init__(
+        self,
+        model: MaskedTransformer,
+        tokens: np.ndarray,
+        validation: list[tuple[Tensor, Tensor]],
+        how: TransformerTraining,
+        gamma: Callable[[float], float],
+        holes: np.ndarray,
+    ):
+        self.model, self.tokens, self.validation = model, tokens, validation
+        self.how, self.gamma, self.holes = how, gamma, holes
+        self.steps = how.steps
+        self.device = next(model.parameters()).device
+        self.chance = Chance(how.seed)
+        self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.chance.numpy)
+        matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+        self.muon, self.adamw = muon_and_adamw(
+            model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
+        )
+        self.average = deepcopy(model).eval().requires_grad_(False)
+        self.best = Best(self.average)
+        self.parts = {
+            "model": model,
+            "average": self.average,
+            "best": self.best,
+            "muon": self.muon,
+            "adamw": self.adamw,
+            "batches": self.batches,
+            "chance": self.chance,
+        }
+
+    def step(self) -> dict[str, float]:
+        how, model = self.how, self.model
         model.train()
-        learning_rate = how.learning_rate * warmup_cosine(step, how.steps, how.warmup)
-        set_learning_rate(optimisers, learning_rate)
-        mirrored = rng.integers(2, size=how.batch_size)
-        batch = torch.from_numpy(tokens[mirrored, next(batches)].astype(np.int64)).to(device)
-        hidden = random_hidden(*batch.shape, gamma, generator)
-        from_hole = torch.from_numpy(rng.random(how.batch_size) < how.hole_share)
-        drawn = torch.from_numpy(holes[rng.integers(len(holes), size=how.batch_size)])
-        hidden = torch.where(from_hole[:, None], drawn, hidden).to(device)
+        learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
+        set_learning_rate([self.muon, self.adamw], learning_rate)
+        batch, hidden = self.draw_batch()
 
-        with autocast(device):
+        with autocast(self.device):
             loss = masked_token_loss(model, batch, hidden, how.label_smoothing)
         model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
-        for optimiser in optimisers:
-            optimiser.step()
-        update_ema(average, model, step, how.ema_decay)
+        self.muon.step()
+        self.adamw.step()
+        update_ema(self.average, model, self.done, how.ema_decay)
 
         metrics = {
             "train_loss": loss.item(),
@@ -90,11 +100,23 @@ def train_transformer(
             "learning_rate": learning_rate,
         }
         if not np.isfinite(metrics["train_loss"]):
-            raise FloatingPointError(f"the transformer's loss is not finite at step {step}")
-        done = step + 1
-        if done % how.evaluate_every == 0 or done == how.steps:
-            metrics["val_loss"] = evaluate_transformer(average, validation)
-        yield done, metrics, average
+            raise FloatingPointError(f"the transformer's loss is not finite at step {self.done}")
+        self.done += 1
+        if self.done % how.evaluate_every == 0 or self.done == how.steps:
+            metrics["val_loss"] = evaluate_transformer(self.average, self.validation)
+            self.best.offer(self.average, metrics["val_loss"])
+        return metrics
+
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
+        """Tokens int64 (B, N), some mirrored, and what to hide of them, bool (B, N)."""
+        size, rng = self.how.batch_size, self.chance.numpy
+        mirrored = rng.integers(2, size=size)
+        batch = torch.from_numpy(self.tokens[mirrored, next(self.batches)].astype(np.int64))
+        hidden = random_hidden(*batch.shape, self.gamma, self.chance.torch)
+        from_hole = torch.from_numpy(rng.random(size) < self.how.hole_share)
+        drawn = torch.from_numpy(self.holes[rng.integers(len(self.holes), size=size)])
+        hidden = torch.where(from_hole[:, None], drawn, hidden)
+        return batch.to(self.device), hidden.to(self.device)
 
 
 @torch.inference_mode()

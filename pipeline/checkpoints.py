@@ -6,11 +6,12 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from maskgit.optim import keep_freed_memory
 from pipeline.errors import UserError
+from pipeline.files import check_sum, write_whole
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -26,26 +27,24 @@ def build(kind: type[Model], config: dict) -> Model:
 
 
 def save_model(path: Path, config: dict, model: nn.Module) -> None:
-    """Writes beside the target and renames, so that a checkpoint is whole or absent."""
+    """Writes a model; `config` holds its constructor's arguments."""
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    metadata = {"kind": type(model).__name__, "config": json.dumps(config)}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=metadata)
-    partial.replace(path)
+    described = {"kind": type(model).__name__, "config": config}
+    # one entry: safetensors writes several in any order, and the same model has the same bytes
+    write_whole(path, save(state, metadata={"model": json.dumps(described)}))
 
 
 def load_model(path: Path, kind: type[Model]) -> Model:
     """The model in evaluation mode. Raises UserError if the file is missing or not such a model."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
+    check_sum(path)
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            described = json.loads((file.metadata() or {}).get("model", "{}"))
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run 'dvc repro'") from None
-    if metadata.get("kind") != kind.__name__:
+        raise UserError(f"{path} cannot be read ({error}); 'dvc repro' makes it again") from None
+    if described.get("kind") != kind.__name__:
         raise UserError(f"{path} is not a {kind.__name__} checkpoint of this project")
-    model = build(kind, json.loads(metadata["config"]))
+    model = build(kind, described["config"])
     model.load_state_dict(state)
     return model.eval()

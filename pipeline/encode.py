@@ -3,7 +3,6 @@
 import mlflow
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from maskgit.holes import draw_holes
@@ -13,7 +12,16 @@ from maskgit.splits import SPLITS
 from maskgit.vqgan import VQGAN, codebook_usage
 from pipeline.checkpoints import best_device, load_model
 from pipeline.errors import plain_errors
-from pipeline.files import MODEL, PREPARED, TOKENIZER, TOKENS, fresh_folder
+from pipeline.files import (
+    MODEL,
+    PREPARED,
+    TOKENIZER,
+    TOKENS,
+    fresh_folder,
+    load_array,
+    new_array,
+    save_array,
+)
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
 
@@ -34,11 +42,11 @@ def main() -> None:
     with stage_run("encode", values, TOKENS), fresh_folder(TOKENS) as folder:
         tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
         for split in SPLITS:
-            images = np.load(PREPARED / f"{split}.npy", mmap_mode="r")
+            images = load_array(PREPARED / f"{split}.npy", mmap_mode="r")
             views = 2 if split == "train" else 1  # only training uses mirrors
             tokens = (images.shape[1] // tokenizer.cell) ** 2
             shape = (views, len(images), tokens)
-            out = open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.uint16, shape=shape)
+            out = new_array(folder / f"{split}.npy", np.uint16, shape)
             encode_split(tokenizer, images, out, params.encode.batch_size)
             usage, perplexity = codebook_usage(
                 torch.from_numpy(out.astype(np.int64)), tokenizer.codebook.size
@@ -48,8 +56,8 @@ def main() -> None:
         data = params.data
         holes = draw_holes(HOLES, data.holes, data.hole_area, data.size, params.seed + 1)
         hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
-        np.save(folder / "hidden.npy", hidden.flatten(1).numpy())
-        np.save(folder / "codebook.npy", tokenizer.codebook.embedding.numpy(force=True))
+        save_array(folder / "hidden.npy", hidden.flatten(1).numpy())
+        save_array(folder / "codebook.npy", tokenizer.codebook.embedding.numpy(force=True))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,90 @@
-"""Faults of the input: one line that names the fault and the mend, and an exit code of 1."""
+"""How a command ends: faults in one line with the mend, a stop without a traceback.
 
+Exit codes: 1 for a fault, 143 after SIGTERM, 130 after Ctrl-C, as shells have it. DVC records a
+stage's output as made only when its code is zero.
+"""
+
+import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class UserError(Exception):
     """Something the person at the keyboard can mend; its message is all they need to see."""
 
 
+class Stopped(SystemExit):
+    """Somebody stopped us by Ctrl-C or SIGTERM."""
+
+    def __init__(self, signum: int, message: str = "stopped"):
+        super().__init__(128 + signum)
+        self.message = message
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Also where a quota or a limit on the size of files was met."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns a UserError into one line on stderr and exit code 1, without a traceback."""
+    """Around everything a command does: a UserError, a full disk or a stop is one line on stderr.
+
+    Ctrl-C and SIGTERM raise Stopped, so that every `finally` runs and nothing half-written stays.
+    """
     try:
-        yield
+        with handled_signals(stop_now):
+            yield
     except UserError as error:
         sys.exit(f"error: {error}")
+    except Stopped as stop:
+        print(stop.message, file=sys.stderr)
+        raise
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}the disk is full; make room and run the same command again")
+
+
+def stop_now(signum: int, frame: FrameType | None) -> None:
+    raise Stopped(signum)
+
+
+@contextmanager
+def handled_signals(handler) -> Iterator[None]:
+    """Sends Ctrl-C and SIGTERM to `handler`; only a main thread can, elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
+
+
+class StopRequest:
+    """Remembers a stop, so that a loop can end it at a good moment; a second one stops at once."""
+
+    signum: int | None = None
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None:
+            raise Stopped(signum)
+        self.signum = signum
+
+
+@contextmanager
+def stop_later() -> Iterator[StopRequest]:
+    request = StopRequest()
+    with handled_signals(request):
+        yield request

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from maskgit.baselines import BASELINES
 from pipeline.errors import UserError
-from pipeline.pictures import HOLE_COLOUR, labelled_rows
+from pipeline.pictures import HOLE_COLOUR, labelled_rows, load_picture
 
 
 def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) -> np.ndarray:
@@ -22,5 +21,5 @@ def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) ->
         missing = [name for name in names if not name.is_file()]
         if missing:
             raise UserError(f"{missing[0]} does not exist; name a folder test_results")
-        rows[caption] = [np.asarray(Image.open(name)) for name in names]
+        rows[caption] = [load_picture(name) for name in names]
     return labelled_rows(rows)

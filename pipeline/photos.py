@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from maskgit.holes import draw_holes
 from maskgit.images import UnusableImage, decode_image
 from pipeline.errors import UserError
+from pipeline.files import write_whole
 from pipeline.sources import EXTENSIONS
 
 HOLE_FROM = 128  # grey level from which a mask pixel is a hole
@@ -78,11 +80,9 @@ def load_job(job: Job) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save_png(pixels: np.ndarray, path: Path) -> None:
-    """Writes beside the target and renames, so that a picture is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    write_whole(path, buffer.getbuffer())
 
 
 def draw_masks(

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.errors import UserError
+
 HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # no cat is magenta
 GAP = 2
 
@@ -21,6 +23,16 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
         top, left = i // columns * (height + GAP), i % columns * (width + GAP)
         picture[top : top + height, left : left + width] = image
     return picture
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """A picture that a stage wrote, as an array. Raises UserError if it is missing or damaged."""
+    try:
+        return np.asarray(Image.open(path))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; 'dvc repro' makes it") from None
+    except (OSError, SyntaxError, ValueError):  # all that Pillow raises for damaged files
+        raise UserError(f"{path} is damaged; 'dvc repro' makes it again") from None
 
 
 def labelled_rows(rows: dict[str, Sequence[np.ndarray]], scale: int = 2) -> np.ndarray:

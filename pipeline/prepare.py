@@ -13,7 +13,7 @@ from maskgit.holes import draw_holes
 from maskgit.splits import SPLITS, assign_splits
 from maskgit.synthetic import draw_cat
 from pipeline.errors import UserError, plain_errors
-from pipeline.files import PREPARED, fresh_folder, project_root
+from pipeline.files import PREPARED, fresh_folder, project_root, save_array
 from pipeline.params import Data, load_params
 from pipeline.pictures import HOLE_COLOUR, grid, save_picture
 from pipeline.sources import SourceImage, count_source, read_lab_masks, read_source
@@ -103,9 +103,9 @@ def main() -> None:
         with fresh_folder(PREPARED) as folder:
             for split in SPLITS:
                 pixels = np.stack([images[i].pixels for i in members[split]])
-                np.save(folder / f"{split}.npy", pixels)
+                save_array(folder / f"{split}.npy", pixels)
             for split in holes:
-                np.save(folder / f"{split}_holes.npy", holes[split])
+                save_array(folder / f"{split}_holes.npy", holes[split])
             manifest.to_csv(folder / "manifest.csv", index=False)
             test = pixels[:40]  # SPLITS ends with test
             holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)

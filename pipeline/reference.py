@@ -16,7 +16,7 @@ from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import MODEL, REFERENCE, TOKENIZER, fresh_folder, load_task
+from pipeline.files import MODEL, REFERENCE, TOKENIZER, fresh_folder, load_task, save_array
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
 
@@ -33,7 +33,7 @@ def main() -> None:
         with tqdm(total=len(truth) * (1 + len(names)), unit="image") as bar:
             bar.set_description("features of the true images")
             features = extractor(truth, progress=bar.update)
-            np.save(folder / "features.npy", features)
+            save_array(folder / "features.npy", features)
             for name in names:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":

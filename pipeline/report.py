@@ -7,7 +7,7 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
-from pipeline.errors import plain_errors
+from pipeline.errors import UserError, plain_errors
 from pipeline.files import (
     INPAINTED,
     PREPARED,
@@ -17,8 +17,10 @@ from pipeline.files import (
     TOKENIZER,
     TOKENS,
     TRANSFORMER,
+    check_sum,
     fresh_folder,
     load_task,
+    write_whole,
 )
 from pipeline.grids import draw_grid
 from pipeline.params import Params, load_params
@@ -34,10 +36,19 @@ def schedules(params: Params) -> list[str]:
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that a stage wrote. Raises UserError if it is missing or damaged."""
+    check_sum(path)
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); 'dvc repro' makes it again") from None
+
+
 def merge_tables(names: list[str]) -> pd.DataFrame:
     """Every schedule's rows, then the baselines'."""
-    tables = [pd.read_csv(SCORES / f"{name}.csv") for name in names]
-    table = pd.concat([*tables, pd.read_csv(REFERENCE / "scores.csv")], ignore_index=True)
+    tables = [read_table(SCORES / f"{name}.csv") for name in names]
+    table = pd.concat([*tables, read_table(REFERENCE / "scores.csv")], ignore_index=True)
     return table.astype({"iterations": "Int64"})
 
 
@@ -94,15 +105,15 @@ def main() -> None:
         counts = params.inpaint.iterations
         by_steps = {f"{params.gamma} {count}": results(params.gamma, count) for count in counts}
         with fresh_folder(SUMMARY) as folder:
-            plot_losses(pd.read_csv(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
-            plot_losses(pd.read_csv(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
+            plot_losses(read_table(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
+            plot_losses(read_table(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
             plot_scores(table, folder / "scores.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
-        table.to_csv(REPORTS / "scores.csv", index=False)
+        write_whole(REPORTS / "scores.csv", table.to_csv(index=False).encode())
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
-        plotted.to_csv(REPORTS / "schedules.csv", index=False)
-        Path("metrics.json").write_text(json.dumps(row, indent=2) + "\n")
+        write_whole(REPORTS / "schedules.csv", plotted.to_csv(index=False).encode())
+        write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
         log_to_mlflow(table, row, makers(names))
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
 

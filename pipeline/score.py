@@ -5,20 +5,20 @@ import sys
 import mlflow
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from maskgit.scoring import score
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import INPAINTED, REFERENCE, SCORES, load_task
+from pipeline.files import INPAINTED, REFERENCE, SCORES, load_array, load_task, write_whole
 from pipeline.params import load_params
+from pipeline.pictures import load_picture
 from pipeline.tracking import stage_run
 
 
 def main(schedule: str) -> None:
     params = load_params()
-    features = np.load(REFERENCE / "features.npy")
+    features = load_array(REFERENCE / "features.npy")
     table = SCORES / f"{schedule}.csv"
     split = params.inpaint.split
     truth, holes = load_task(split)
@@ -31,12 +31,11 @@ def main(schedule: str) -> None:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 folder = INPAINTED / schedule / str(iterations) / "test_results"
                 names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
-                filled = np.stack([np.asarray(Image.open(name)) for name in names])
+                filled = np.stack([load_picture(name) for name in names])
                 scores = score(filled, truth, holes, features, extractor, bar.update)
                 rows.append({"schedule": schedule, "iterations": iterations} | scores)
                 mlflow.log_metrics(scores, step=iterations)
-        table.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_csv(table, index=False)
+        write_whole(table, pd.DataFrame(rows).to_csv(index=False).encode())
         mlflow.log_artifact(table)
 
 

@@ -70,10 +70,25 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
+class StageRun:
+    def __init__(self, key: str):
+        self.key = key
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        mlflow.log_metrics(metrics, step=step)
+
+    def log_artifacts(self, folder: Path) -> None:
+        mlflow.log_artifacts(folder)
+
+
 @contextmanager
 def stage_run(
-    stage: str, params: Mapping[str, object] | BaseModel, output: Path, item: str = ""
-) -> Iterator[Run]:
+    stage: str,
+    params: Mapping[str, object] | BaseModel,
+    output: Path,
+    item: str = "",
+    key: str | None = None,
+) -> Iterator[StageRun]:
     """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done."""
     open_store()
     values = params.model_dump() if isinstance(params, BaseModel) else params
@@ -82,7 +97,7 @@ def stage_run(
     tags = {"stage": stage, "git_commit": git_commit(), "dvc_experiment": experiment}
     with mlflow.start_run(run_name=name, tags=tags) as run:
         mlflow.log_params(flat(values))
-        yield run
+        yield StageRun(run.info.run_id)
         mlflow.set_tag(OUTPUT_TAG, content_hash(output))
 
 
@@ -105,12 +120,12 @@ def run_link(run: Run) -> str:
 
 
 def log_progress(
-    bar: tqdm, history: list[dict], step: int, metrics: dict[str, float], steps: int
+    run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: dict[str, float], steps: int
 ) -> None:
     """Logs about a hundred times a training, and whenever there was an evaluation."""
     evaluated = any(key.startswith("val_") for key in metrics)
     if not evaluated and step % max(1, steps // 100):
         return
     history.append({"step": step} | metrics)
-    mlflow.log_metrics(metrics, step=step)
+    run.log_metrics(metrics, step)
     bar.set_postfix({key: f"{value:.3f}" for key, value in metrics.items() if key.endswith("loss")})

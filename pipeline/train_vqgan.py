@@ -1,21 +1,20 @@
 """Stage train_vqgan: train images -> the tokenizer."""
 
-import mlflow
-import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from maskgit.optim import to_float, to_uint8
 from maskgit.perceptual import PerceptualLoss
-from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
+from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
 from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import best_device, build, save_model
 from pipeline.errors import plain_errors
-from pipeline.files import MODEL, PREPARED, TOKENIZER, fresh_folder
+from pipeline.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
 from pipeline.params import load_params
 from pipeline.pictures import grid, save_picture
-from pipeline.tracking import log_progress, stage_run
+from pipeline.snapshots import snapshots_of
+from pipeline.tracking import stage_run
+from pipeline.training import train
 
 SHOWN = 40  # validation images in the reconstruction picture
 
@@ -23,8 +22,8 @@ SHOWN = 40  # validation images in the reconstruction picture
 def main() -> None:
     params = load_params()
     vqgan = params.vqgan
-    images = np.load(PREPARED / "train.npy", mmap_mode="r")
-    validation = np.load(PREPARED / "val.npy")[:512]
+    images = load_array(PREPARED / "train.npy", mmap_mode="r")
+    validation = load_array(PREPARED / "val.npy")[:512]
     config = vqgan.model_dump(
         include={"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
     )
@@ -44,15 +43,16 @@ def main() -> None:
         evaluate_every=max(1, vqgan.steps // vqgan.evaluations),
         seed=params.seed,
     )
-    with stage_run("train_vqgan", {"vqgan": vqgan.model_dump(), "seed": params.seed}, TOKENIZER):
+    values = {"vqgan": vqgan.model_dump(), "seed": params.seed}
+    with (
+        snapshots_of("train_vqgan", values) as snapshots,
+        stage_run("train_vqgan", values, TOKENIZER, key=snapshots.run_key) as run,
+    ):
         torch.manual_seed(params.seed)
         model = build(VQGAN, config)
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
-        history = []
-        training = train_tokenizer(model, images, validation, how, perceptual)
-        with tqdm(training, "train tokenizer", how.steps, unit="step") as bar:
-            for step, metrics in bar:
-                log_progress(bar, history, step, metrics, how.steps)
+        trainer = TokenizerTrainer(model, images, validation, how, perceptual)
+        history = train(trainer, snapshots, run, "train tokenizer")
 
         model.eval()
         with fresh_folder(TOKENIZER) as folder:
@@ -61,7 +61,7 @@ def main() -> None:
             truth = validation[:SHOWN]
             rebuilt = to_uint8(model.decode(model.encode(to_float(truth, best_device()))))
             save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
-        mlflow.log_artifacts(TOKENIZER)
+        run.log_artifacts(TOKENIZER)
     last = history[-1]
     print(
         f"tokenizer: {last['val_psnr']:.2f} dB, {last['codebook_usage']:.0%} of the codes in use, "

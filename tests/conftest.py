@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
+from tests.clone import Clone
 
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -23,3 +24,12 @@ def models():
         torch.nn.init.normal_(parameter, std=0.2)
     transformer.know_codebook(tokenizer.codebook.embedding)
     return tokenizer, transformer
+
+
+@pytest.fixture(scope="session")
+def finished_clone(tmp_path_factory):
+    """A clone in which `dvc repro` has run, to be copied, not changed; `output` is what it said."""
+    clone = Clone(tmp_path_factory.mktemp("finished"))
+    clone.output = clone.run("dvc", "repro")
+    clone.commit("first run")
+    return clone

@@ -1,21 +1,16 @@
 """dvc.yaml says the truth, and the whole pipeline runs: a tiny one, in a temporary clone."""
 
 import ast
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from mlflow import MlflowClient
 from PIL import Image
 
 from maskgit.schedules import SCHEDULES
+from tests.clone import ROOT
 
-ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OURS = ("maskgit", "pipeline")
 
@@ -60,68 +55,13 @@ def test_the_library_knows_nothing_of_the_pipeline():
             assert not {name.split(".")[0] for name in names} & {"pipeline", "dvc", "mlflow"}
 
 
-class Clone:
-    """A clone of the committed and uncommitted project, with sizes for a test."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        listed = self.run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
-        for name in listed:
-            if (ROOT / name).is_file() and name != "dvc.lock":
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes((ROOT / name).read_bytes())
-        params = yaml.safe_load((folder / "params.yaml").read_text())
-        params["preset"] = "tiny"
-        params["inpaint"]["iterations"] = [1, 3]
-        params["report"] |= {"iterations": 3, "grid": 2}
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        self.commit("start")
-
-    def run(self, *command, cwd=None):
-        environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "GIT_AUTHOR_NAME": "t",
-            "GIT_AUTHOR_EMAIL": "t@t",
-            "GIT_COMMITTER_NAME": "t",
-            "GIT_COMMITTER_EMAIL": "t@t",
-        }
-        environment.pop("MLFLOW_TRACKING_URI", None)
-        result = subprocess.run(
-            command, cwd=cwd or self.folder, env=environment, capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-        return result.stdout + result.stderr
-
-    def commit(self, message):
-        if not (self.folder / ".git").exists():
-            self.run("git", "init", "-q", "-b", "main")
-        self.run("git", "add", "-A")
-        self.run("git", "commit", "-qm", message)
-
-    def stages_run(self, output):
-        lines = output.splitlines()
-        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
-
-    def metrics(self):
-        return json.loads((self.folder / "metrics.json").read_text())
-
-    def reports(self):
-        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
-        experiment = client.get_experiment_by_name("maskgit")
-        found = client.search_runs([experiment.experiment_id], "tags.stage = 'report'")
-        return client, found
-
-
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    clone = Clone(tmp_path_factory.mktemp("clone"))
-    clone.first = clone.run("dvc", "repro")
-    clone.commit("first run")
-    return clone
+def clone(finished_clone, tmp_path_factory):
+    return finished_clone.copy(tmp_path_factory.mktemp("clone") / "copy")
 
 
 def test_the_pipeline_runs_from_images_to_a_table(clone):
-    assert clone.stages_run(clone.first) == {
+    assert clone.stages_run(clone.output) == {
         *("prepare", "train_vqgan", "encode", "train_transformer", "reference", "report"),
         *(f"{s}@{g}" for s in ("inpaint", "score") for g in ("cosine", "linear", "square")),
     }

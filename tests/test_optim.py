@@ -8,7 +8,6 @@ from torch import nn
 from maskgit.optim import (
     Muon,
     orthogonalise,
-    shuffled_batches,
     to_float,
     to_uint8,
     update_ema,
@@ -53,14 +52,6 @@ def test_the_average_follows_the_model():
     for step in range(200):
         update_ema(average, model, step, decay=0.9)
     torch.testing.assert_close(average.weight, model.weight)
-
-
-@given(count=st.integers(1, 20), batch=st.integers(1, 30), seed=st.integers(0, 2**32))
-def test_each_index_comes_once_before_any_comes_again(count, batch, seed):
-    batches = shuffled_batches(count, batch, np.random.default_rng(seed))
-    drawn = np.concatenate([next(batches) for _ in range(3 * count // batch + 1)])
-    for start in range(0, len(drawn) - count + 1, count):
-        assert sorted(drawn[start : start + count]) == list(range(count))
 
 
 def test_pixels_survive_the_way_to_floats_and_back():

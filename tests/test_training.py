@@ -13,9 +13,9 @@ from maskgit.masking import fixed_batches
 from maskgit.perceptual import PerceptualLoss
 from maskgit.schedules import SCHEDULES
 from maskgit.synthetic import draw_cats
-from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
+from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
 from maskgit.transformer import MaskedTransformer
-from maskgit.transformer_training import TransformerTraining, train_transformer
+from maskgit.transformer_training import TransformerTrainer, TransformerTraining
 from maskgit.vqgan import VQGAN
 
 TOKENIZER = TokenizerTraining(
@@ -50,11 +50,25 @@ def cats():
     return draw_cats(40, seed=0)
 
 
-def tokenizer_run(cats, perceptual=None, **changes):
+def finish(trainer):
+    """Does all steps that are left; (step, metrics) of each."""
+    records = []
+    while trainer.done < trainer.steps:
+        metrics = trainer.step()
+        records.append((trainer.done, metrics))
+    return records
+
+
+def tokenizer_trainer(cats, perceptual=None, **changes):
     torch.manual_seed(0)
     model = VQGAN(channels=16, decoder_blocks=1, codebook_size=32)
     how = dataclasses.replace(TOKENIZER, **changes)
-    return model, list(train_tokenizer(model, cats[:32], cats[32:], how, perceptual))
+    return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual)
+
+
+def tokenizer_run(cats, perceptual=None, **changes):
+    trainer = tokenizer_trainer(cats, perceptual, **changes)
+    return trainer.model, finish(trainer)
 
 
 def assert_equal_weights(a, b):
@@ -120,17 +134,18 @@ def stripes():
     return rows.repeat(4, axis=3).reshape(2, 64, 16)
 
 
-def transformer_run(stripes):
+def transformer_trainer(stripes):
     torch.manual_seed(0)
     model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=2, dropout=0.1)
     model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
     holes = np.eye(16, dtype=bool)
     validation = fixed_batches(stripes[0, :16], holes, SCHEDULES["cosine"], seed=0)
-    training = train_transformer(
-        model, stripes, validation, TRANSFORMER, SCHEDULES["cosine"], holes
-    )
-    records = [(step, metrics) for step, metrics, average in training]
-    return model, records
+    return TransformerTrainer(model, stripes, validation, TRANSFORMER, SCHEDULES["cosine"], holes)
+
+
+def transformer_run(stripes):
+    trainer = transformer_trainer(stripes)
+    return trainer.model, finish(trainer)
 
 
 def test_the_transformer_learns_and_repeats_itself(stripes):
@@ -147,6 +162,43 @@ def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
     model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=1)
     torch.nn.init.constant_(model.head.bias, torch.nan)
     holes = np.eye(16, dtype=bool)
-    training = train_transformer(model, stripes, [], TRANSFORMER, SCHEDULES["cosine"], holes)
+    trainer = TransformerTrainer(model, stripes, [], TRANSFORMER, SCHEDULES["cosine"], holes)
     with pytest.raises(FloatingPointError, match="step 0"):
-        next(training)
+        trainer.step()
+
+
+def through_a_file(state, path):
+    torch.save(state, path)
+    return torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 20, 39])
+def test_the_transformers_training_goes_on_where_it_stopped(stripes, tmp_path, stop_at):
+    undisturbed = transformer_trainer(stripes)
+    records = finish(undisturbed)
+    stopped = transformer_trainer(stripes)
+    for _ in range(stop_at):
+        stopped.step()
+    state = through_a_file(stopped.state_dict(), tmp_path / "state.pt")
+    resumed = transformer_trainer(stripes)
+    resumed.load_state_dict(state)
+    assert finish(resumed) == records[stop_at:]
+    assert_equal_weights(resumed.model, undisturbed.model)
+    assert_equal_weights(resumed.average, undisturbed.average)
+    assert_equal_weights(resumed.best.model, undisturbed.best.model)
+    assert resumed.best.loss == min(m["val_loss"] for _, m in records if "val_loss" in m)
+
+
+@pytest.mark.parametrize("stop_at", [2, 12])  # before the discriminator joins, and after
+def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_at):
+    undisturbed = tokenizer_trainer(cats, adversarial_weight=0.5)
+    records = finish(undisturbed)
+    stopped = tokenizer_trainer(cats, adversarial_weight=0.5)
+    for _ in range(stop_at):
+        stopped.step()
+    state = through_a_file(stopped.state_dict(), tmp_path / "state.pt")
+    resumed = tokenizer_trainer(cats, adversarial_weight=0.5)
+    resumed.load_state_dict(state)
+    assert finish(resumed) == records[stop_at:]
+    assert_equal_weights(resumed.model, undisturbed.model)
+    assert_equal_weights(resumed.critic, undisturbed.critic)

@@ -1,0 +1,115 @@
+"""A training that can be stopped between two steps and taken up again, to the same bits.
+
+What later steps depend on has a `state_dict()` and a `load_state_dict()`, as in torch; the states
+hold tensors, numbers, strings and containers of them, which `torch.load(weights_only=True)` reads.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Stateful(Protocol):
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> object: ...
+
+
+class Chance:
+    """Everything drawn at random in a training, from one seed.
+
+    `numpy` and `torch` are generators of its own; dropout and the codebook draw from torch's
+    global ones, which are seeded here too.
+    """
+
+    def __init__(self, seed: int):
+        self.numpy = np.random.default_rng(seed)
+        self.torch = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+
+    def state_dict(self) -> dict:
+        return {
+            "numpy": self.numpy.bit_generator.state,
+            "torch": self.torch.get_state(),
+            "global": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.numpy.bit_generator.state = state["numpy"]
+        self.torch.set_state(state["torch"])
+        torch.set_rng_state(state["global"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+
+class ShuffledBatches:
+    """Endless batches of indices; each index comes once before any comes again."""
+
+    def __init__(self, count: int, batch_size: int, rng: np.random.Generator):
+        self.count, self.batch_size, self.rng = count, batch_size, rng
+        self.order = np.empty(0, dtype=np.int64)  # drawn and not used yet
+
+    def __iter__(self) -> "ShuffledBatches":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        while len(self.order) < self.batch_size:
+            self.order = np.concatenate([self.order, self.rng.permutation(self.count)])
+        batch, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
+        return batch
+
+    def state_dict(self) -> dict:
+        return {"order": torch.from_numpy(self.order.copy())}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.order = state["order"].numpy()
+
+
+class Best:
+    """The model of the lowest validation loss so far."""
+
+    def __init__(self, model: nn.Module):
+        self.model = deepcopy(model)
+        self.loss = math.inf
+
+    def offer(self, model: nn.Module, loss: float) -> None:
+        if loss < self.loss:
+            self.loss = loss
+            self.model.load_state_dict(model.state_dict())
+
+    def state_dict(self) -> dict:
+        return {"model": self.model.state_dict(), "loss": self.loss}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        self.loss = state["loss"]
+
+
+class Trainer(ABC):
+    """`steps` to do, of which `done` are done; `parts` is everything later steps depend on."""
+
+    steps: int
+    done: int = 0
+    parts: dict[str, Stateful]
+
+    @abstractmethod
+    def step(self) -> dict[str, float]:
+        """Does one more step and returns its metrics; evaluations add some called `val_...`.
+
+        Raises FloatingPointError where the loss is not finite.
+        """
+
+    def state_dict(self) -> dict:
+        """Not a copy: the next step changes the tensors in it."""
+        return {"done": self.done} | {name: p.state_dict() for name, p in self.parts.items()}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.done = state["done"]

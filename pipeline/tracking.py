@@ -71,14 +71,24 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 class StageRun:
-    def __init__(self, key: str):
+    """The run of a stage; `key` is what to give to `stage_run` to go on with the same one."""
+
+    def __init__(self, key: str, logged: int):
         self.key = key
+        self.logged = logged  # the last step that an earlier part of the run has logged
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        mlflow.log_metrics(metrics, step=step)
+        if step is None or step > self.logged:
+            mlflow.log_metrics(metrics, step=step)
 
     def log_artifacts(self, folder: Path) -> None:
         mlflow.log_artifacts(folder)
+
+
+def last_step(run: Run) -> int:
+    client = mlflow.MlflowClient()
+    curves = (client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
+    return max((point.step for curve in curves for point in curve), default=0)
 
 
 @contextmanager
@@ -89,15 +99,22 @@ def stage_run(
     item: str = "",
     key: str | None = None,
 ) -> Iterator[StageRun]:
-    """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done."""
+    """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done.
+
+    Where `key` is that of an earlier run, which was stopped, this one continues it.
+    """
     open_store()
     values = params.model_dump() if isinstance(params, BaseModel) else params
     experiment = os.environ.get("DVC_EXP_NAME", "")
     name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))
     tags = {"stage": stage, "git_commit": git_commit(), "dvc_experiment": experiment}
-    with mlflow.start_run(run_name=name, tags=tags) as run:
+    with mlflow.start_run(key, run_name=name, tags=tags) as run:
         mlflow.log_params(flat(values))
-        yield StageRun(run.info.run_id)
+        try:
+            yield StageRun(run.info.run_id, last_step(run) if key else 0)
+        except (KeyboardInterrupt, SystemExit):
+            mlflow.end_run("KILLED")
+            raise
         mlflow.set_tag(OUTPUT_TAG, content_hash(output))
 
 

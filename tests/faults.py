@@ -7,6 +7,8 @@ cores):
 """
 
 import argparse
+import contextlib
+import math
 import os
 import random
 import re
@@ -20,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import psutil
 import yaml
-from mlflow import MlflowClient
 from tqdm import tqdm
 
 from pipeline.files import content_hash
@@ -62,58 +64,78 @@ def outputs(stage: str) -> list[str]:
     return [path.replace("${item.schedule}", "cosine") for path in described["outs"] + metrics]
 
 
-def work_seconds(clone: Clone, stage: str) -> float:
-    """How long a stage worked, its start not included, by the tracker's clock."""
-    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("maskgit")
-    run = client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")[-1]
-    return (run.info.end_time - run.info.start_time) / 1000
-
-
-def start_seconds(clone: Clone, command: str) -> float:
-    """How long a stage's imports take."""
-    start = time.monotonic()
-    module = "dvc.cli" if command.startswith("dvc") else command.split()[2]
-    clone.run(sys.executable, "-c", f"import {module}")
-    return time.monotonic() - start
-
-
-def last_number(pattern: str, text: str, default: int) -> int:
+def last_number(pattern: str, text: str) -> int:
     found = re.findall(pattern, text)
-    return int(found[-1]) if found else default
+    return int(found[-1]) if found else 0
+
+
+def run(clone: Clone, command: list[str], kill_at: float, log: Path) -> tuple[int, float]:
+    """Runs a command and kills it, with all its children, once it has used so much processor time.
+
+    By processor time, not by the clock, so that a busy machine does not move the kills. Returns
+    the exit code and the seconds used.
+    """
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=clone.folder,
+            env=clone.environment(MASKGIT_SNAPSHOT_SECONDS=str(SNAPSHOT_SECONDS)),
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+        used = 0.0
+        while process.poll() is None:
+            used = max(used, processor_seconds(process.pid))
+            if used >= kill_at:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        return process.wait(), used
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and all its children, also those that have ended."""
+    total = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:4])
+    return total
 
 
 def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm) -> Record:
     """Kills one stage `kills` times, in a copy of the finished clone."""
-    command = COMMANDS[name]
-    stage = "train_transformer" if name == "dvc repro" else name
+    command, stage = COMMANDS[name].split(), "train_transformer" if name == "dvc repro" else name
     record, rng = Record(name), random.Random(f"{seed} {name}")
     with tempfile.TemporaryDirectory() as scratch:
-        clone = finished.copy(Path(scratch) / "clone")
+        clone, log = finished.copy(Path(scratch) / "clone"), Path(scratch) / "log"
         made = [clone.folder / path for path in outputs(stage)]
         expected = [content_hash(path) for path in made]
-        first, work = start_seconds(clone, command), work_seconds(finished, stage)
-        if name == "dvc repro":
-            first += start_seconds(clone, COMMANDS[stage])
-        log = Path(scratch) / "log"
+        imports = f"import {'dvc.cli, ' if name == 'dvc repro' else ''}pipeline.{stage}"
+        first = run(clone, [sys.executable, "-c", imports], math.inf, log)[1]
+        remove(made)
+        code, total = run(clone, command, math.inf, log)
+        assert code == 0 and [content_hash(path) for path in made] == expected, log.read_text()
         done, in_a_row = 0, 0  # steps before the last kill; kills since the last comparison
         while record.kills < kills or in_a_row:
-            for path in made:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(made)
             killing = in_a_row < KILLS_IN_A_ROW and record.kills < kills
-            seconds = first + rng.uniform(0, work) if killing else None
-            code = run_for(clone, command, seconds, log)
+            kill_at = rng.uniform(first, total) if killing else math.inf
+            code, _ = run(clone, command, kill_at, log)
             said = log.read_text()
-            resumed = last_number(r"resuming at step (\d+)", said, 0)
-            if done and resumed + last_number(r" (\d+)/\d+ \[", said, 0):
-                record.resumed += resumed > 0
-                record.steps_repeated += max(0, done - resumed)
+            begun = last_number(r"resuming at step (\d+)", said)
+            reached = last_number(r"train .* (\d+)/\d+ \[", said)
+            if done and reached:
+                record.resumed += begun > 0
+                record.steps_repeated += max(0, done - begun)
                 done = 0
             if code == -signal.SIGKILL:
                 record.kills += 1
                 in_a_row += 1
-                done = last_number(r" (\d+)/\d+ \[", said, 0) if "train" in stage else 0
-                record.steps_done += max(0, done - resumed)
+                record.steps_done += reached - begun if reached else 0
+                done = reached or done
                 progress.update()
                 continue
             assert code == 0, f"{name} failed after {record.kills} kills: {said[-3000:]}"
@@ -125,23 +147,9 @@ def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm
     return record
 
 
-def run_for(clone: Clone, command: str, seconds: float | None, log: Path) -> int:
-    """Runs a command, and kills it and all its children after so many seconds; its exit code."""
-    environment = clone.environment(MASKGIT_SNAPSHOT_SECONDS=str(SNAPSHOT_SECONDS))
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command.split(),
-            cwd=clone.folder,
-            env=environment,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return process.wait()
+def remove(paths: list[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def kill_stages(finished: Clone, kills: dict[str, int], seed: int = 0) -> list[Record]:

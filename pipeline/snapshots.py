@@ -3,7 +3,7 @@
 A snapshot lies under the project's root and outside DVC's outputs, which DVC deletes before a stage
 runs (and `persist` would keep it when parameters change, and switch the run cache off). It belongs
 to one fingerprint: of the stage's parameters, of everything dvc.yaml says that it depends on, data
-and code, and of torch. A snapshot with another fingerprint is never used.
+and code, of torch and of the kind of processor. A snapshot with another fingerprint is never used.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import yaml
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from maskgit.optim import bf16_pays
 from pipeline.checkpoints import best_device
 from pipeline.errors import disk_is_full
 from pipeline.files import content_hash, project_root, write_whole
@@ -39,7 +40,8 @@ def fingerprint(stage: str, values: dict) -> str:
     """sha256 over all that decides how a stage's training goes."""
     deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
-    decides = [stage, values, hashes, torch.__version__, best_device().type]
+    device = best_device()
+    decides = [stage, values, hashes, torch.__version__, device.type, bf16_pays(device)]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

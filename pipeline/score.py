@@ -2,7 +2,6 @@
 
 import sys
 
-import mlflow
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -23,7 +22,7 @@ def main(schedule: str) -> None:
     split = params.inpaint.split
     truth, holes = load_task(split)
     values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
-    with stage_run("score", values, table, schedule):
+    with stage_run("score", values, table, schedule) as run:
         extractor = load_extractor(params.score)
         rows = []
         with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
@@ -34,10 +33,10 @@ def main(schedule: str) -> None:
                 filled = np.stack([np.asarray(Image.open(name)) for name in names])
                 scores = score(filled, truth, holes, features, extractor, bar.update)
                 rows.append({"schedule": schedule, "iterations": iterations} | scores)
-                mlflow.log_metrics(scores, step=iterations)
+                run.log_metrics(scores, step=iterations)
         table.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(table, index=False)
-        mlflow.log_artifact(table)
+        run.log_artifact(table)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import math
 
-import mlflow
 import numpy as np
 import pandas as pd
 import torch
@@ -50,7 +49,10 @@ def main() -> None:
         seed=params.seed,
     )
     values = {"train": train.model_dump(), "seed": params.seed}
-    with stage_run("train_transformer", values, TRANSFORMER), fresh_folder(TRANSFORMER) as folder:
+    with (
+        stage_run("train_transformer", values, TRANSFORMER) as run,
+        fresh_folder(TRANSFORMER) as folder,
+    ):
         torch.manual_seed(params.seed)
         model = build(MaskedTransformer, config)
         model.know_codebook(torch.from_numpy(codebook))
@@ -58,13 +60,13 @@ def main() -> None:
         training = train_transformer(model, tokens, validation, how, gamma, hidden)
         with tqdm(training, "train transformer", how.steps, unit="step") as bar:
             for step, metrics, average in bar:
-                log_progress(bar, history, step, metrics, how.steps)
+                log_progress(run, bar, history, step, metrics, how.steps)
                 if metrics.get("val_loss", math.inf) < best:
                     best = metrics["val_loss"]
                     save_model(folder / MODEL, config, average)
         pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-        mlflow.log_metric("best_val_loss", best)
-        mlflow.log_artifacts(folder)
+        run.log_metrics({"best_val_loss": best})
+        run.log_artifacts(folder)
     print(f"transformer: validation loss {best:.3f} nats a hidden token")
 
 

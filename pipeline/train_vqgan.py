@@ -1,6 +1,5 @@
 """Stage train_vqgan: train images -> the tokenizer."""
 
-import mlflow
 import numpy as np
 import pandas as pd
 import torch
@@ -44,7 +43,8 @@ def main() -> None:
         evaluate_every=max(1, vqgan.steps // vqgan.evaluations),
         seed=params.seed,
     )
-    with stage_run("train_vqgan", {"vqgan": vqgan.model_dump(), "seed": params.seed}, TOKENIZER):
+    values = {"vqgan": vqgan.model_dump(), "seed": params.seed}
+    with stage_run("train_vqgan", values, TOKENIZER) as run:
         torch.manual_seed(params.seed)
         model = build(VQGAN, config)
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
@@ -52,7 +52,7 @@ def main() -> None:
         training = train_tokenizer(model, images, validation, how, perceptual)
         with tqdm(training, "train tokenizer", how.steps, unit="step") as bar:
             for step, metrics in bar:
-                log_progress(bar, history, step, metrics, how.steps)
+                log_progress(run, bar, history, step, metrics, how.steps)
 
         model.eval()
         with fresh_folder(TOKENIZER) as folder:
@@ -61,7 +61,7 @@ def main() -> None:
             truth = validation[:SHOWN]
             rebuilt = to_uint8(model.decode(model.encode(to_float(truth, best_device()))))
             save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
-        mlflow.log_artifacts(TOKENIZER)
+        run.log_artifacts(TOKENIZER)
     last = history[-1]
     print(
         f"tokenizer: {last['val_psnr']:.2f} dB, {last['codebook_usage']:.0%} of the codes in use, "

@@ -95,6 +95,10 @@ class LabTransformer(nn.Module):
         for weights in (self.tok_emb.weight, self.pos_emb):
             nn.init.trunc_normal_(weights, std=0.02)
 
+    def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """Puts the mask token wherever `hidden` is True."""
+        return tokens.masked_fill(hidden, self.mask_token)
+
     def forward(self, tokens: Tensor, where: Tensor | None = None) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 

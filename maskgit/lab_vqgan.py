@@ -156,13 +156,13 @@ class Codebook(nn.Module):
         self.embedding = nn.Embedding(size, latent_dim)
 
     @property
-    def vectors(self) -> Tensor:
-        """float (size, latent_dim)."""
-        return self.embedding.weight
+    def unit_vectors(self) -> Tensor:
+        """What a transformer may know of the codes, float (size, latent_dim) of length one."""
+        return F.normalize(self.embedding.weight, dim=1)
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Latents (..., latent_dim) -> tokens int64 (...), by squared distance; first on ties."""
-        codes = self.vectors
+        codes = self.embedding.weight
         # |z - e|^2 without |z|^2, which is the same for every code
         return (codes.square().sum(dim=1) - 2 * latents @ codes.T).argmin(dim=-1)
 

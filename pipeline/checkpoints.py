@@ -1,6 +1,7 @@
 """Models on disk: safetensors, with the constructor's arguments in the file's metadata."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,8 +35,11 @@ def save_model(path: Path, config: dict, model: nn.Module) -> None:
     write_whole(path, save(state, metadata={"model": json.dumps(described)}))
 
 
-def load_model(path: Path, kind: type[Model]) -> Model:
-    """The model in evaluation mode. Raises UserError if the file is missing or not such a model."""
+def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
+    """The model, of one of these kinds, in evaluation mode.
+
+    Raises UserError if the file is missing or not such a model.
+    """
     check_sum(path)
     try:
         with safe_open(path, "pt") as file:
@@ -43,8 +47,10 @@ def load_model(path: Path, kind: type[Model]) -> Model:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}); 'dvc repro' makes it again") from None
-    if described.get("kind") != kind.__name__:
-        raise UserError(f"{path} is not a {kind.__name__} checkpoint of this project")
+    kind = {kind.__name__: kind for kind in kinds}.get(described.get("kind"))
+    if kind is None:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"{path} is not a {names} checkpoint of this project")
     model = build(kind, described["config"])
     model.load_state_dict(state)
     return model.eval()

@@ -110,8 +110,8 @@ def inpaint(
         from maskgit.inpainting import Inpainter
         from maskgit.photos import fill_photo
         from maskgit.schedules import SCHEDULES
-        from maskgit.transformer import MaskedTransformer
-        from maskgit.vqgan import VQGAN
+        from maskgit.tokenizers import TOKENIZERS
+        from maskgit.transformers import TRANSFORMERS
         from pipeline.checkpoints import load_model
         from pipeline.files import MODEL, TOKENIZER, TRANSFORMER
         from pipeline.params import load_params
@@ -124,8 +124,8 @@ def inpaint(
             jobs = [job for job in jobs if not job.result.exists()]
         settings = load_params().inpaint
         inpainter = Inpainter(
-            load_model(TOKENIZER / MODEL, VQGAN),
-            load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            load_model(TOKENIZER / MODEL, TOKENIZERS),
+            load_model(TRANSFORMER / MODEL, TRANSFORMERS),
             temperature=settings.temperature,
             choice_temperature=settings.choice_temperature,
             seamless=settings.seamless,

@@ -59,6 +59,7 @@ class Data(Section):
 
 
 class Vqgan(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] | None
     channels: Annotated[int, Field(ge=16, multiple_of=16)]
     encoder_blocks: Annotated[int, Field(ge=0)]
     decoder_blocks: Annotated[int, Field(ge=0)]
@@ -80,6 +81,7 @@ class Encode(Section):
 
 
 class Train(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: ScheduleName
     dim: Annotated[int, Field(ge=8)]
     heads: Count
@@ -155,6 +157,15 @@ class Params(Section):
     report: Report
 
     @model_validator(mode="after")
+    def check_checkpoints(self) -> "Params":
+        if self.train.checkpoint and not self.vqgan.checkpoint:
+            raise ValueError(
+                "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
+                "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_headline(self) -> "Params":
         if self.report.iterations not in self.inpaint.iterations:
             raise ValueError(
@@ -195,13 +206,14 @@ def one_line(error: ValidationError) -> str:
     return f"{key}: {message}, but it is {fault['input']!r}"
 
 
-def read_yaml(path: Path) -> dict:
+def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") -> dict:
+    """A file that holds a mapping. Raises UserError in one line that says what was `expected`."""
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path.name}: expected sections like 'data:' and 'train:'")
+        raise UserError(f"{path.name}: expected {expected}")
     return values
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from maskgit.baselines import BASELINES
 from maskgit.compositing import reconstruct
 from maskgit.scoring import score
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import TOKENIZERS
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
@@ -26,7 +26,7 @@ def main() -> None:
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
     with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score)
-        tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
+        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         names = [*params.score.baselines, "tokenizer"]
         rows = []
         with tqdm(total=len(truth) * (1 + len(names)), unit="image") as bar:

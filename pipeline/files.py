@@ -17,8 +17,10 @@ INPAINTED = Path("outputs/inpaint")
 REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
+IMAGE_SCORES = Path("outputs/scores")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
 
 
 def project_root() -> Path:

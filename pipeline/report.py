@@ -9,6 +9,8 @@ from mlflow.entities import Run
 
 from pipeline.errors import plain_errors
 from pipeline.files import (
+    IMAGE_SCORES,
+    IMAGES_CSV,
     INPAINTED,
     PREPARED,
     REFERENCE,
@@ -21,9 +23,11 @@ from pipeline.files import (
     load_task,
 )
 from pipeline.grids import draw_grid
+from pipeline.image_scores import bucket_table, compare
 from pipeline.params import Params, load_params
 from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
+from pipeline.score_text import comparison_text, scores_text
 from pipeline.tracking import find_maker, run_link, stage_run
 
 SUMMARY = REPORTS / "summary"
@@ -41,11 +45,22 @@ def merge_tables(names: list[str]) -> pd.DataFrame:
     return table.astype({"iterations": "Int64"})
 
 
+def merge_image_scores(names: list[str]) -> pd.DataFrame:
+    """The scores of every image, by schedule and then by baseline."""
+    folders = [*(IMAGE_SCORES / name for name in names), REFERENCE]
+    return pd.concat([pd.read_csv(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
+
+
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
+    """The row for `gamma`, and between what its distance can lie: true images, the tokenizer."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
-    return {"gamma": gamma, "iterations": iterations} | {
-        key: row[key].item() for key in table.columns[2:]
-    }
+    bounds = table.set_index("schedule")[table.columns[3]]
+    named = {"floor": "true_images", "ceiling": "tokenizer"}
+    return (
+        {"gamma": gamma, "iterations": iterations}
+        | {key: row[key].item() for key in table.columns[2:]}
+        | {f"{bounds.name}_{end}": bounds[key] for end, key in named.items() if key in bounds}
+    )
 
 
 def results(name: str, steps: int) -> Path:
@@ -87,6 +102,7 @@ def main() -> None:
     steps = params.report.iterations
     with stage_run("report", params, SUMMARY, params.gamma):
         table = merge_tables(names)
+        images_scored = merge_image_scores(names)
         row = headline(table, params.gamma, steps)
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
@@ -100,11 +116,15 @@ def main() -> None:
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
         table.to_csv(REPORTS / "scores.csv", index=False)
+        bucket_table(images_scored).to_csv(REPORTS / "buckets.csv", index=False)
+        differences = compare(images_scored)
+        differences.to_csv(REPORTS / "differences.csv", index=False)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
         plotted.to_csv(REPORTS / "schedules.csv", index=False)
         Path("metrics.json").write_text(json.dumps(row, indent=2) + "\n")
         log_to_mlflow(table, row, makers(names))
-    print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+    print(scores_text(table))
+    print("\n" + comparison_text(differences, steps))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations."""
+"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations.
+
+Beside the table: every score image by image, from which stage report compares schedules.
+"""
 
 import sys
 
@@ -8,10 +11,20 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from maskgit.scoring import score
+from maskgit.resampling import summarise
+from maskgit.scoring import score_images
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import INPAINTED, REFERENCE, SCORES, load_task
+from pipeline.files import (
+    IMAGE_SCORES,
+    IMAGES_CSV,
+    INPAINTED,
+    REFERENCE,
+    SCORES,
+    fresh_folder,
+    load_task,
+)
+from pipeline.image_scores import image_table, table_row
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
 
@@ -25,16 +38,20 @@ def main(schedule: str) -> None:
     values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
     with stage_run("score", values, table, schedule):
         extractor = load_extractor(params.score)
-        rows = []
+        rows, images = [], []
         with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
             for iterations in sorted(params.inpaint.iterations):
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 folder = INPAINTED / schedule / str(iterations) / "test_results"
                 names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
                 filled = np.stack([np.asarray(Image.open(name)) for name in names])
-                scores = score(filled, truth, holes, features, extractor, bar.update)
-                rows.append({"schedule": schedule, "iterations": iterations} | scores)
+                columns = score_images(filled, truth, holes, features, extractor, bar.update)
+                scores = summarise(columns)
+                rows.append(table_row(schedule, iterations, len(truth), scores))
+                images.append(image_table(schedule, iterations, holes, columns))
                 mlflow.log_metrics(scores, step=iterations)
+        with fresh_folder(IMAGE_SCORES / schedule) as folder:
+            pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
         table.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(table, index=False)
         mlflow.log_artifact(table)

@@ -50,6 +50,40 @@ def scores(
 
 
 @app.command()
+def score(
+    a: Annotated[Path, typer.Argument(metavar="A", help="a folder of pictures, best as PNG")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="the folder to compare it with")],
+    extractor: Annotated[str, typer.Option(help="auto, inception, efficientnet_lite0")] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="the official FID weights, if they are not in the cache")
+    ] = None,
+) -> None:
+    """Score two folders of pictures: distances with 95 % intervals.
+
+    Pictures of the same names are taken for pairs, and then PSNR, SSIM and L1 are printed too. The
+    distance is that of 'python -m pytorch_fid A B', and is called fid with the official weights
+    only. It depends on the number of pictures: compare only where that is equal.
+
+    Example: maskgit score outputs/inpaint/cosine/8/test_results true_images
+    """
+    with plain_errors():
+        from maskgit.features import choose_extractor
+        from pipeline.folders import LOSSY, compare_folders, folder_pictures
+        from pipeline.score_text import record_text
+
+        paths = folder_pictures(a) + folder_pictures(b)
+        try:
+            chosen = choose_extractor(extractor, None if weights is None else str(weights))
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from None
+        lossy = sum(path.suffix.lower() in LOSSY for path in paths)
+        if lossy:
+            print(f"warning: {lossy} pictures are JPEG or WebP, whose artefacts move the distance")
+        print(f"{chosen.name}: {chosen.source}")
+        print(record_text(compare_folders(a, b, chosen)))
+
+
+@app.command()
 def grid(
     picture: Annotated[Path, typer.Argument(help="the PNG file to write")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a folder test_results each")],

@@ -13,7 +13,7 @@ KEYS = ["schedule", "iterations", "image", "hole_area"]  # the other columns are
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
 
 HIGHER_IS_BETTER = ("psnr_hole", "ssim_hole")
-BOUNDS = ("tokenizer", "true_images")  # no methods to be compared with: ceiling and floor
+BOUNDS = ("tokenizer", "true_images")  # no methods, but what they lie between
 
 
 def table_row(

@@ -62,7 +62,8 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
                     ha="right",
                     va="bottom",
                 )
-        axis.set(xlabel="iterations", ylabel=AXES.get(name, name))
+        counts = sorted(table["iterations"].dropna().astype(int).unique())
+        axis.set(xlabel="iterations", ylabel=AXES.get(name, name), xticks=counts)
         axis.grid(alpha=0.3)
     axes[1].legend()
     save(figure, path)

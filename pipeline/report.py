@@ -23,7 +23,7 @@ from pipeline.files import (
     load_task,
 )
 from pipeline.grids import draw_grid
-from pipeline.image_scores import bucket_table, compare
+from pipeline.image_scores import BOUNDS, bucket_table, compare
 from pipeline.params import Params, load_params
 from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
@@ -52,14 +52,17 @@ def merge_image_scores(names: list[str]) -> pd.DataFrame:
 
 
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
-    """The row for `gamma`, and between what its distance can lie: true images, the tokenizer."""
+    """The row for `gamma`, and beside its distances those of true images and the tokenizer."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
-    bounds = table.set_index("schedule")[table.columns[3]]
-    named = {"floor": "true_images", "ceiling": "tokenizer"}
+    bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
     return (
         {"gamma": gamma, "iterations": iterations}
         | {key: row[key].item() for key in table.columns[2:]}
-        | {f"{bounds.name}_{end}": bounds[key] for end, key in named.items() if key in bounds}
+        | {
+            f"{distance}_{name}": bounds.loc[name, distance].item()
+            for distance in table.columns[3:5]
+            for name in bounds.index
+        }
     )
 
 

@@ -68,3 +68,15 @@ def comparison_text(differences: pd.DataFrame, iterations: int) -> str:
     return (
         f"Differences in {score} at {iterations} iterations, on the same images:\n{aligned(rows)}"
     )
+
+
+def record_text(record: dict[str, float]) -> str:
+    """The scores of two folders, a line each, after the number of pictures in them."""
+    counts = f"{record['n_a']} and {record['n_b']} pictures"
+    title = f"{record['n_a']} pairs" if record["paired"] else f"{counts}, no pairs"
+    names = [name for name in record if f"{name}_low" in record]
+    rows = [
+        [name, with_interval(*(record[f"{name}{end}"] for end in ("", "_low", "_high")))]
+        for name in names
+    ]
+    return f"{title}\n{aligned(rows)}"

@@ -52,6 +52,11 @@ class Extractor:
     network: nn.Module
     device: torch.device
 
+    @property
+    def kernel_name(self) -> str:
+        """What a kernel distance on these features is called: `kid`, or `kd_...`."""
+        return "k" + self.name.removeprefix("f")  # fid: kid, fd_...: kd_...
+
     def __call__(
         self,
         images: np.ndarray,

@@ -1,6 +1,6 @@
 """The command line: maskgit VERB, or python -m pipeline VERB."""
 
-import csv
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,41 +20,67 @@ def maskgit() -> None:
     """
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Columns of equal width, text to the left of the first, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
-def rounded(cell: str) -> str:
-    return f"{float(cell):.3f}" if "." in cell else cell
-
-
 @app.command()
 def scores(
     table: Annotated[Path, typer.Argument(help="a table of scores")] = REPORTS / "scores.csv",
 ) -> None:
-    """Print the table of scores and where to look further.
+    """Print the scores with their intervals, what they show, and where to look further.
 
     Example: maskgit scores
     """
     with plain_errors():
         if not table.is_file():
             raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
-        with table.open(newline="") as file:
-            rows = [[rounded(cell) for cell in row] for row in csv.reader(file)]
-        print(aligned(rows))
+        import pandas as pd  # here, since it takes a second to load
+
+        from pipeline.score_text import comparison_text, scores_text
+
+        print(scores_text(pd.read_csv(table)))
+        headline, differences = Path("metrics.json"), table.with_name("differences.csv")
+        if headline.is_file() and differences.is_file():
+            iterations = json.loads(headline.read_text())["iterations"]
+            print("\n" + comparison_text(pd.read_csv(differences), iterations))
         print(
-            "\nA distance falls as the images get better; PSNR, SSIM rise (and favour blur).\n"
+            "\nIn brackets: 95 % intervals, for other images like these and as many.\n"
+            "Lower is better, but for PSNR and SSIM (which favour blur). true_images: the floor\n"
+            "of a distance; tokenizer: what a perfect transformer would reach.\n"
             f"Pictures and plots: {REPORTS / 'summary'}/\n"
             "Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"
         )
+
+
+@app.command()
+def score(
+    a: Annotated[Path, typer.Argument(metavar="A", help="a folder of pictures, best as PNG")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="the folder to compare it with")],
+    extractor: Annotated[str, typer.Option(help="auto, inception, efficientnet_lite0")] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="the official FID weights, if they are not in the cache")
+    ] = None,
+) -> None:
+    """Score two folders of pictures: distances with 95 % intervals.
+
+    Pictures of the same names are taken for pairs, and then PSNR, SSIM and L1 are printed too. The
+    distance is that of 'python -m pytorch_fid A B', and is called fid with the official weights
+    only. It depends on the number of pictures: compare only where that is equal.
+
+    Example: maskgit score outputs/inpaint/cosine/8/test_results true_images
+    """
+    with plain_errors():
+        from maskgit.features import choose_extractor
+        from pipeline.folders import LOSSY, compare_folders, folder_pictures
+        from pipeline.score_text import record_text
+
+        paths = folder_pictures(a) + folder_pictures(b)
+        try:
+            chosen = choose_extractor(extractor, None if weights is None else str(weights))
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from None
+        lossy = sum(path.suffix.lower() in LOSSY for path in paths)
+        if lossy:
+            print(f"warning: {lossy} pictures are JPEG or WebP, whose artefacts move the distance")
+        print(f"{chosen.name}: {chosen.source}")
+        print(record_text(compare_folders(a, b, chosen)))
 
 
 @app.command()

@@ -216,6 +216,8 @@ def _fid(path: Path) -> Extractor:
 
 
 def _check_fid_weights(path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"there is no file {path}")
     found = _sha256(path)
     if found != FID_WEIGHTS_SHA256:
         raise ValueError(

@@ -147,7 +147,8 @@ def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) ->
         tokens.append(model.encode(truth))
         error = (model.decode(tokens[-1]) - truth).square().mean(dim=(1, 2, 3)) / 4
         psnr.append(-10 * error.clamp_min(1e-10).log10())
-    usage, perplexity = codebook_usage(torch.cat(tokens), model.codebook.size)
+    counts = torch.bincount(torch.cat(tokens).flatten(), minlength=model.codebook.size)
+    usage, perplexity = codebook_usage(counts)
     return {
         "val_psnr": torch.cat(psnr).mean().item(),
         "codebook_usage": usage,

@@ -200,8 +200,11 @@ class VQGAN(nn.Module):
         return self.decoder(self.codebook.lookup(tokens)).clamp(-1, 1)
 
 
-def codebook_usage(tokens: Tensor, size: int) -> tuple[float, float]:
-    """Share of codes that occur, and perplexity exp(entropy) of their frequencies (1 to size)."""
-    frequency = torch.bincount(tokens.flatten(), minlength=size).double() / tokens.numel()
+def codebook_usage(counts: Tensor) -> tuple[float, float]:
+    """Share of codes that occur, and perplexity exp(entropy) of their frequencies (1 to size).
+
+    counts: how often each code occurs, int64 (size,).
+    """
+    frequency = counts.double() / counts.sum()
     entropy = -(frequency * frequency.clamp_min(1e-12).log()).sum()
-    return (frequency > 0).double().mean().item(), entropy.exp().item()
+    return (counts > 0).double().mean().item(), entropy.exp().item()

@@ -78,8 +78,8 @@ def test_dead_codes_are_restarted():
 
 
 def test_usage_and_perplexity():
-    assert codebook_usage(torch.arange(8), 8) == (1.0, pytest.approx(8))
-    assert codebook_usage(torch.zeros(10, dtype=torch.int64), 8) == (1 / 8, pytest.approx(1))
+    assert codebook_usage(torch.ones(8, dtype=torch.int64)) == (1.0, pytest.approx(8))
+    assert codebook_usage(torch.tensor([10, 0, 0, 0, 0, 0, 0, 0])) == (1 / 8, pytest.approx(1))
 
 
 def test_evaluation_leaves_the_codebook_alone(tokenizer):

@@ -6,9 +6,16 @@ would move if an image counted more. They sum to zero over a set. A resample in 
 w_i times moves the value by the mean of w_i * influence_i, which turns a bootstrap over images into
 one of a plain mean: see `maskgit.resampling`.
 
-Why not resample the distance itself: a resample holds only 63 % of the images, fits them closer
-than fresh images would, and so lands far above the value (percentiles then miss the truth nearly
-always) with up to 1.7 times the spread. tests/test_distances.py holds both against fresh draws.
+Why not resample the distance itself: a resample holds only 63 % of the images, some more than once,
+so its Fréchet distance lies far above the value and an interval would have to be moved back; it
+costs a decomposition each time; and where the sets are close it spreads too much. Measured, as
+standard deviations: over fresh draws of images, by resampling the distance, by influences.
+
+    128 cat faces and Telea's fills of them, EfficientNet-Lite0     3.6    4.0    3.9
+    the difference to the biharmonic fills of the same faces        1.40   1.59   1.56
+    Gaussians close to each other, 40 images, 100 features          0.044  0.072  0.056
+
+So intervals are on the wide side; tests/test_distances.py holds them against fresh draws.
 
 Influences: Hampel 1974; as a variance estimate (infinitesimal jackknife): Jaeckel 1972, Efron 1982.
 """

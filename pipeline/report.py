@@ -59,7 +59,7 @@ def merge_tables(names: list[str]) -> pd.DataFrame:
 def merge_image_scores(names: list[str]) -> pd.DataFrame:
     """The scores of every image, by schedule and then by baseline."""
     folders = [*(IMAGE_SCORES / name for name in names), REFERENCE]
-    return pd.concat([pd.read_csv(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
+    return pd.concat([read_table(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
 
 
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:

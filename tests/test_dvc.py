@@ -86,7 +86,19 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
         assert names == ["test_0.png", "test_1.png", "test_2.png"]
     for name in ("schedules", "iterations", "scores", "loss_tokenizer", "loss_transformer"):
         assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
-    assert "cosine" in clone.run(sys.executable, "-m", "pipeline", "scores")
+    assert "cosine less square" in clone.run(sys.executable, "-m", "pipeline", "scores")
+    cosine = table.iloc[1]
+    images = pd.read_csv(clone.folder / "outputs/scores/cosine/images.csv")
+    assert len(images) == 2 * 32
+    for name in scores:
+        column = images.loc[images["iterations"] == 3, name]
+        assert column.mean() == pytest.approx(cosine[name])
+    buckets = pd.read_csv(clone.folder / "reports/buckets.csv")
+    assert buckets.groupby(["schedule", "iterations"], dropna=False)["n"].sum().eq(32).all()
+    differences = pd.read_csv(clone.folder / "reports/differences.csv")
+    assert len(differences) == 2 * 6 * len(scores)  # three pairs, three against the best fill
+    floor = table.set_index("schedule").loc["true_images", table.columns[3]]
+    assert clone.metrics()[f"{table.columns[3]}_true_images"] == pytest.approx(floor)
     row = f"ours 3={results / 'test_results'}"
     clone.run(sys.executable, "-m", "pipeline", "grid", "grid.png", row, "--count", "3")
     assert Image.open(clone.folder / "grid.png").height == 4 * 2 * 64 + 3 * 2 * 2

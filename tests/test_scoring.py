@@ -1,80 +1,18 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from maskgit.scoring import PSNR_CAP, frechet_distance, hole_errors
-from maskgit.torchvision_import import import_torchvision
-
-
-def features(seed, n, d, shift=0.0):
-    """Correlated Gaussian features, so that covariances are not close to a multiple of 1."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + shift
-
-
-class TestFrechetDistance:
-    @pytest.mark.parametrize(("n_a", "n_b", "d"), [(60, 60, 16), (40, 90, 30), (17, 500, 16)])
-    def test_equals_pytorch_fid_where_covariances_have_full_rank(self, n_a, n_b, d):
-        import_torchvision()
-        from pytorch_fid.fid_score import calculate_frechet_distance
-
-        a, b = features(0, n_a, d), features(1, n_b, d, shift=0.5)
-        expected = calculate_frechet_distance(
-            a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
-        )
-        assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
-
-    @pytest.mark.parametrize(("n", "d"), [(10, 200), (200, 10)])
-    def test_closed_forms(self, n, d):
-        a = features(2, n, d)
-        shift = np.linspace(-1, 1, d)
-        spread = np.trace(np.cov(a, rowvar=False))
-        assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * spread)
-        assert frechet_distance(a, a + shift) == pytest.approx(shift @ shift)
-        # Tripling about the mean: Tr(S) + 9 Tr(S) - 2 * 3 Tr(S).
-        assert frechet_distance(a, 3 * a - 2 * a.mean(0)) == pytest.approx(4 * spread)
-
-    def test_one_dimension(self):
-        a, b = features(3, 50, 1), features(4, 70, 1)
-        expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
-        assert frechet_distance(a, b) == pytest.approx(expected)
-
-    @settings(max_examples=25)
-    @given(seed=st.integers(0, 10**6), n_a=st.integers(2, 40), n_b=st.integers(2, 40))
-    def test_symmetric_finite_and_blind_to_rotation(self, seed, n_a, n_b):
-        a, b = features(seed, n_a, 12), features(seed + 1, n_b, 12)
-        distance = frechet_distance(a, b)
-        rotation, _ = np.linalg.qr(features(seed + 2, 12, 12))
-        assert np.isfinite(distance)
-        assert distance >= 0
-        assert frechet_distance(b, a) == pytest.approx(distance, rel=1e-9, abs=1e-9)
-        assert frechet_distance(a @ rotation, b @ rotation) == pytest.approx(distance, rel=1e-9)
-
-    def test_both_routes_agree_beside_each_other(self):
-        """Features that are zero change nothing, but make N < D out of N > D."""
-        a, b = features(5, 30, 8), features(6, 25, 8)
-        padded = [np.pad(x, ((0, 0), (0, 50))) for x in (a, b)]
-        assert frechet_distance(*padded) == pytest.approx(frechet_distance(a, b))
-
-    def test_float32_input_is_computed_in_double(self):
-        a = (features(7, 20, 40) + 1e4).astype(np.float32)
-        b = (features(8, 20, 40) + 1e4).astype(np.float32)
-        assert frechet_distance(a, b) == frechet_distance(a.astype(float), b.astype(float))
-
-    @pytest.mark.parametrize(
-        ("a", "b"),
-        [
-            (np.zeros((1, 3)), np.zeros((5, 3))),
-            (np.zeros((5, 3)), np.zeros((5, 4))),
-            (np.zeros(5), np.zeros(5)),
-            (np.full((5, 3), np.nan), np.zeros((5, 3))),
-        ],
-    )
-    def test_refuses_what_has_no_distance(self, a, b):
-        with pytest.raises(ValueError, match="features must be"):
-            frechet_distance(a, b)
+from maskgit.distances import frechet_distance, kernel_distance
+from maskgit.features import efficientnet_lite0
+from maskgit.optim import to_float
+from maskgit.perceptual import PerceptualLoss
+from maskgit.scoring import (
+    CPU,
+    PSNR_CAP,
+    hole_errors,
+    perceptual_errors,
+    score_images,
+)
 
 
 @pytest.fixture
@@ -173,3 +111,58 @@ class TestHoleErrors:
             hole_errors(output, truth, hole.astype(np.uint8))
         with pytest.raises(ValueError, match="N, H, W"):
             hole_errors(output, truth, hole[:, :-1])
+
+
+class TestPerceptualErrors:
+    def test_a_hole_that_is_everything_gives_the_loss_of_training(self, images):
+        output, truth = images
+        everywhere = np.ones(truth.shape[:3], dtype=bool)
+        found = perceptual_errors(output, truth, everywhere)
+        loss = PerceptualLoss()
+        for i in range(4):
+            expected = loss(to_float(output[i : i + 1], CPU), to_float(truth[i : i + 1], CPU))
+            assert found[i] == pytest.approx(expected.item(), rel=1e-4)
+
+    def test_equal_images_have_none_and_worse_ones_more(self, images, hole):
+        output, truth = images
+        black = np.where(hole[..., None], 0, truth).astype(np.uint8)
+        slight, gross = (perceptual_errors(x, truth, hole) for x in (output, black))
+        np.testing.assert_array_equal(perceptual_errors(truth, truth, hole), 0)
+        assert (slight > 0).all() and (gross > slight).all()
+
+    def test_what_happens_far_from_the_hole_does_not_count(self):
+        rng = np.random.default_rng(1)
+        truth = rng.integers(0, 256, (1, 128, 128, 3), dtype=np.uint8)
+        hole = np.zeros((1, 128, 128), dtype=bool)
+        hole[:, :24, :24] = True
+        output = truth.copy()
+        output[:, 100:, 100:] = 0  # beyond what the early layers see from the hole
+        assert perceptual_errors(output, truth, hole)[0] == pytest.approx(0, abs=1e-6)
+
+    def test_an_image_without_a_hole_is_nan_and_none_are_none(self, images, hole):
+        hole[1] = False
+        found = perceptual_errors(*images, hole)
+        np.testing.assert_array_equal(np.isnan(found), [False, True, False, False])
+        assert perceptual_errors(images[0][:0], images[1][:0], hole[:0]).shape == (0,)
+
+    def test_an_images_own_error_does_not_depend_on_the_others(self, images, hole):
+        output, truth = (np.concatenate([x] * 5) for x in images)
+        many = perceptual_errors(output, truth, np.concatenate([hole] * 5))
+        np.testing.assert_allclose(many[16:], perceptual_errors(*images, hole), rtol=1e-5)
+
+
+def test_every_column_averages_to_its_score(images, hole):
+    output, truth = images
+    lite = efficientnet_lite0()
+    features, true_features = lite(output), lite(truth)
+    columns = score_images(output, truth, hole, true_features, lite)
+    assert all(column.shape == (4,) for column in columns.values())
+    means = {name: column.mean() for name, column in columns.items()}
+    assert means["fd_efficientnet_lite0"] == pytest.approx(
+        frechet_distance(features, true_features), rel=1e-6
+    )
+    assert means["kd_efficientnet_lite0"] == pytest.approx(
+        kernel_distance(features, true_features, paired=True).value, rel=1e-6
+    )
+    inside = ["psnr_hole", "ssim_hole", "l1_hole", "perceptual_hole"]
+    assert list(columns) == ["fd_efficientnet_lite0", "kd_efficientnet_lite0", *inside]

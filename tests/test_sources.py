@@ -224,10 +224,8 @@ def test_faulty_zip_entry(tmp_path, offset, value, reason):
     assert reasons(source) == {"good.png": "", "worse.png": reason}
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
-def test_a_zip_that_lies_of_its_sizes_takes_little_memory(tmp_path, method):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
-        archive.writestr("a.png", bytes(2 * 10**8))
+def test_a_zip_that_lies_of_its_sizes_takes_little_memory(tmp_path):
+    make_zip(tmp_path / "a.zip", {"a.png": bytes(2 * 10**8)})
     change_entry(tmp_path / "a.zip", 24, (1000).to_bytes(4, "little"))
     code = (
         "import resource, sys; from pathlib import Path; import pipeline.sources as s;"

@@ -38,7 +38,10 @@ def scores(
 
         from pipeline.score_text import comparison_text, scores_text
 
-        print(scores_text(pd.read_csv(table)))
+        try:
+            print(scores_text(pd.read_csv(table)))
+        except (ValueError, TypeError, LookupError):
+            raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
         headline, differences = Path("metrics.json"), table.with_name("differences.csv")
         if headline.is_file() and differences.is_file():
             iterations = json.loads(headline.read_text())["iterations"]

@@ -11,7 +11,7 @@ from maskgit.copies import find_copies
 from maskgit.holes import draw_holes
 from maskgit.splits import SPLITS, assign_splits
 from maskgit.synthetic import draw_cat
-from pipeline.errors import UserError, plain_errors
+from pipeline.errors import UserError, plain_errors, printable
 from pipeline.files import PREPARED, fresh_folder, project_root, save_array
 from pipeline.params import Data, load_params
 from pipeline.pictures import HOLE_COLOUR, grid, save_picture
@@ -39,11 +39,16 @@ def load_source(data: Data, seed: int) -> list[SourceImage]:
     return sorted(loaded, key=lambda image: ("test", "val", "train", "").index(image.split))
 
 
+def shown(file: str) -> str:
+    """A name that does no harm in a terminal (control characters) or a spreadsheet (formulas)."""
+    return printable(f"./{file}" if file.startswith(("=", "+", "-", "@")) else file)
+
+
 def make_manifest(images: list[SourceImage], data: Data, seed: int) -> pd.DataFrame:
     """A row for each file: its split, or the reason why it was left out."""
     manifest = pd.DataFrame(
         {
-            "file": [image.file for image in images],
+            "file": [shown(image.file) for image in images],
             "split": [image.split for image in images],
             "sha256": [image.sha256 for image in images],
             "duplicate_of": "",

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskgit.images import decode_picture, encode_png
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import save_model
@@ -160,3 +161,49 @@ def test_without_trained_models_it_says_how_to_get_them(project):
 def test_help_has_an_example(verb):
     result = run(verb, "--help")
     assert result.exit_code == 0 and f"maskgit {verb}" in result.output
+
+
+def test_alpha_grey_and_16_bits_come_back_bit_for_bit(project):
+    rng = np.random.default_rng(3)
+    where = hole(project / "hole.png")
+    for name, shape, dtype in (
+        ("grey", (60, 80, 1), np.uint8),
+        ("grey alpha", (60, 80, 2), np.uint8),
+        ("alpha", (60, 80, 4), np.uint8),
+        ("deep grey", (60, 80, 1), np.uint16),
+        ("deep", (60, 80, 3), np.uint16),
+        ("deep alpha", (60, 80, 4), np.uint16),
+    ):
+        values = rng.integers(np.iinfo(dtype).max, size=shape, dtype=dtype)
+        (project / "in.png").write_bytes(encode_png(values))
+        result = run("inpaint", "in.png", "--mask", "hole.png", "--out", "out.png")
+        assert result.exit_code == 0, result.output
+        filled = decode_picture((project / "out.png").read_bytes()).own
+        assert filled.dtype == dtype and filled.shape == shape, name
+        assert np.array_equal(filled[~where], values[~where]), name
+        assert not np.array_equal(filled[where], values[where]), name
+        if shape[2] in (2, 4):
+            assert (filled[where][:, -1] == np.iinfo(dtype).max).all(), name
+
+
+def test_a_mask_without_a_hole_copies_the_picture(project):
+    pixels = picture(project / "a.png")
+    Image.new("1", (80, 60)).save(project / "hole.png")
+    assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
+    assert np.array_equal(read(project / "out.png"), pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
+def test_masks_of_every_kind(project, mode):
+    pixels = picture(project / "a.png")
+    where = hole(project / "hole.png")
+    grey = Image.fromarray(np.where(where, 130, 120).astype(np.uint8))  # soft: 128 is a hole
+    if mode == "I;16":
+        grey = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    elif mode == "1":
+        grey = Image.fromarray(where)
+    elif mode != "L":
+        grey = grey.convert(mode)
+    grey.save(project / "hole.png")
+    assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
+    assert np.array_equal((read(project / "out.png") != pixels).any(axis=2), where)

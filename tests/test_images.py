@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
-from maskgit.images import UnusableImage, decode_image, to_square
+from maskgit.images import UnusableImage, decode_image, decode_picture, encode_png, to_square
 
 RAMP = np.linspace(0, 255, 40 * 24 * 3).reshape(40, 24, 3).astype(np.uint8)
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -78,6 +78,25 @@ def test_exif_orientation_is_applied():
     upright = decode_image(encode(Image.fromarray(RAMP), "PNG", exif=exif))
     np.testing.assert_array_equal(upright, np.rot90(RAMP, -1))
     assert decode_image(encode(Image.fromarray(RAMP), "JPEG", exif=exif)).shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_every_orientation_at_every_depth(orientation, depth):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    body = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = b"eXIf" + body
+    plain = encode_png(RAMP.astype(depth) * (257 if depth is np.uint16 else 1))
+    end = 33  # of the header
+    data = plain[:end] + struct.pack(">I", len(body)) + chunk
+    data += struct.pack(">I", zlib.crc32(chunk)) + plain[end:]
+    picture = decode_picture(data)
+    stored = Image.fromarray(RAMP)
+    stored.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(picture.rgb, np.asarray(ImageOps.exif_transpose(stored)))
+    own = picture.own if depth is np.uint8 else picture.own // 257
+    np.testing.assert_array_equal(own, picture.rgb)
 
 
 def test_unreadable_exif_does_no_harm():

@@ -55,6 +55,18 @@ def test_copies_and_bad_files_are_left_out_with_the_reason(dirty):
     assert manifest["split"].value_counts().to_dict() == {"train": 24, "": 5, "test": 4, "val": 2}
 
 
+def test_names_in_the_manifest_do_no_harm(tmp_path):
+    names = ["=1+1.png", "-x.png", "@a.png", "+b.png", "a\x1b[2Jb\n.png", "plain.png"]
+    save(tmp_path, draw_cats(24, seed=1))
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    data = parameters(tmp_path)
+    manifest = make_manifest(load_source(data, 0), data, 0)
+    empty = set(manifest.loc[manifest["reason"] == "empty file", "file"])
+    harmless = {"./=1+1.png", "./-x.png", "./@a.png", "./+b.png", "a\\x1b[2Jb\\n.png", "plain.png"}
+    assert empty == harmless
+
+
 def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path):
     cats = draw_cats(20, seed=2)
     save(tmp_path / "cat_face/train", cats[:12])

@@ -1,5 +1,7 @@
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -220,6 +222,21 @@ def test_faulty_zip_entry(tmp_path, offset, value, reason):
     source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})
     change_entry(source, offset, value)
     assert reasons(source) == {"good.png": "", "worse.png": reason}
+
+
+def test_a_zip_that_lies_of_its_sizes_takes_little_memory(tmp_path):
+    make_zip(tmp_path / "a.zip", {"a.png": bytes(2 * 10**8)})
+    change_entry(tmp_path / "a.zip", 24, (1000).to_bytes(4, "little"))
+    code = (
+        "import resource, sys; from pathlib import Path; import pipeline.sources as s;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print([i.reason for i in s.read_source(Path(sys.argv[1]), 8, 'crop', 1)]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    arguments = [sys.executable, "-c", code, tmp_path / "a.zip"]
+    said = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert said[0] == "['damaged in the zip']"
+    assert int(said[1]) < 100_000  # kilobytes
 
 
 LAB = {

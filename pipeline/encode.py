@@ -1,6 +1,5 @@
 """Stage encode: every image -> its tokens, once; what holes hide; the codebook."""
 
-import mlflow
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -39,7 +38,7 @@ def encode_split(tokenizer: VQGAN, images: np.ndarray, out: np.ndarray, batch: i
 def main() -> None:
     params = load_params()
     values = {"encode": params.encode.model_dump(), "seed": params.seed}
-    with stage_run("encode", values, TOKENS), fresh_folder(TOKENS) as folder:
+    with stage_run("encode", values, TOKENS) as run, fresh_folder(TOKENS) as folder:
         tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
         for split in SPLITS:
             images = load_array(PREPARED / f"{split}.npy", mmap_mode="r")
@@ -51,7 +50,7 @@ def main() -> None:
             usage, perplexity = codebook_usage(
                 torch.from_numpy(out.astype(np.int64)), tokenizer.codebook.size
             )
-            mlflow.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})
+            run.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})
 
         data = params.data
         holes = draw_holes(HOLES, data.holes, data.hole_area, data.size, params.seed + 1)

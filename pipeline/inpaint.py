@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import mlflow
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -46,7 +45,7 @@ def main(schedule: str) -> None:
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
     values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
-    with stage_run("inpaint", values, output, schedule), fresh_folder(output) as folder:
+    with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
         inpainter = make_inpainter(
             inpaint.decoder,
             load_model(TOKENIZER / MODEL, VQGAN),
@@ -69,7 +68,7 @@ def main(schedule: str) -> None:
                         save_iterations(where, inpainter, *batch, result)
                     bar.update(len(result.images))
         for picture in folder.rglob("test_*.png"):
-            mlflow.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
+            run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 
 
 if __name__ == "__main__":

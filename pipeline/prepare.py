@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from hashlib import sha256
 
-import mlflow
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -91,7 +90,7 @@ def make_holes(data: Data, images: list[SourceImage], tests: np.ndarray, seed: i
 def main() -> None:
     params = load_params()
     data, seed = params.data, params.seed
-    with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED):
+    with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED) as run:
         images = load_source(data, seed)
         manifest = make_manifest(images, data, seed)
         members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
@@ -111,12 +110,12 @@ def main() -> None:
             holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)
             save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
 
-        mlflow.log_metrics({f"{split}_images": len(members[split]) for split in SPLITS})
-        mlflow.log_metric("left_out", int((manifest["split"] == "").sum()))
         hole_area = float(holes["test"].mean())
-        mlflow.log_metric("hole_area", hole_area)
-        mlflow.log_artifact(PREPARED / "manifest.csv")
-        mlflow.log_artifact(PREPARED / "preview.png")
+        run.log_metrics({f"{split}_images": len(members[split]) for split in SPLITS})
+        left_out = int((manifest["split"] == "").sum())
+        run.log_metrics({"left_out": left_out, "hole_area": hole_area})
+        run.log_artifact(PREPARED / "manifest.csv")
+        run.log_artifact(PREPARED / "preview.png")
     kept = ", ".join(f"{len(members[split])} {split}" for split in SPLITS)
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():

@@ -4,7 +4,6 @@ The features of the true images, the scores of the classic fills, and those of t
 reconstruction pasted into the hole: what a perfect transformer would reach.
 """
 
-import mlflow
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -25,7 +24,7 @@ def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
-    with stage_run("reference", values, REFERENCE), fresh_folder(REFERENCE) as folder:
+    with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score)
         tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
         names = [*params.score.baselines, "tokenizer"]
@@ -43,7 +42,7 @@ def main() -> None:
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
                 scores = score(filled, truth, holes, features, extractor, bar.update)
                 rows.append({"schedule": name, "iterations": None} | scores)
-                mlflow.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
+                run.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
 
 

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
@@ -26,7 +25,7 @@ from pipeline.grids import draw_grid
 from pipeline.params import Params, load_params
 from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
-from pipeline.tracking import find_maker, run_link, stage_run
+from pipeline.tracking import StageRun, find_maker, run_link, stage_run
 
 SUMMARY = REPORTS / "summary"
 
@@ -77,26 +76,28 @@ def makers(names: list[str]) -> dict[str, Run | None]:
     return {stage: find_maker(path) for stage, path in outputs.items()}
 
 
-def log_to_mlflow(table: pd.DataFrame, row: dict[str, object], runs: dict[str, Run | None]) -> None:
+def log_to_mlflow(
+    log: StageRun, table: pd.DataFrame, row: dict[str, object], runs: dict[str, Run | None]
+) -> None:
     """Headline, score curves by iteration, table, pictures, and links to the runs behind them."""
-    mlflow.log_metrics({key: value for key, value in row.items() if not isinstance(value, str)})
+    log.log_metrics({key: value for key, value in row.items() if not isinstance(value, str)})
     for entry in table.to_dict("records"):
         step = 0 if pd.isna(entry["iterations"]) else int(entry["iterations"])
-        for key in table.columns[3:]:
-            mlflow.log_metric(f"{entry['schedule']}.{key}", entry[key], step=step)
-    mlflow.log_table(table.astype({"iterations": "float"}), "scores.json")
-    mlflow.log_artifacts(SUMMARY)
+        curves = {f"{entry['schedule']}.{key}": entry[key] for key in table.columns[3:]}
+        log.log_metrics(curves, step)
+    log.log_table(table.astype({"iterations": "float"}), "scores.json")
+    log.log_artifacts(SUMMARY)
     found = {stage.replace("@", "."): run for stage, run in runs.items() if run}
-    mlflow.set_tags({f"run.{stage}": run.info.run_id for stage, run in found.items()})
+    log.set_tags({f"run.{stage}": run.info.run_id for stage, run in found.items()})
     links = [f"- {stage}: {run_link(run) if run else 'not found'}" for stage, run in runs.items()]
-    mlflow.set_tag("mlflow.note.content", "Runs behind this report:\n" + "\n".join(links))
+    log.set_note("Runs behind this report:\n" + "\n".join(links))
 
 
 def main() -> None:
     params = load_params()
     names = schedules(params)
     steps = params.report.iterations
-    with stage_run("report", params, SUMMARY, params.gamma):
+    with stage_run("report", params, SUMMARY, params.gamma) as run:
         table = merge_tables(names)
         row = headline(table, params.gamma, steps)
         images, holes = load_task(params.inpaint.split)
@@ -114,7 +115,7 @@ def main() -> None:
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
         write_whole(REPORTS / "schedules.csv", plotted.to_csv(index=False).encode())
         write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
-        log_to_mlflow(table, row, makers(names))
+        log_to_mlflow(run, table, row, makers(names))
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
 
 

@@ -2,7 +2,6 @@
 
 import sys
 
-import mlflow
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -23,7 +22,7 @@ def main(schedule: str) -> None:
     split = params.inpaint.split
     truth, holes = load_task(split)
     values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
-    with stage_run("score", values, table, schedule):
+    with stage_run("score", values, table, schedule) as run:
         extractor = load_extractor(params.score)
         rows = []
         with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
@@ -34,9 +33,9 @@ def main(schedule: str) -> None:
                 filled = np.stack([load_picture(name) for name in names])
                 scores = score(filled, truth, holes, features, extractor, bar.update)
                 rows.append({"schedule": schedule, "iterations": iterations} | scores)
-                mlflow.log_metrics(scores, step=iterations)
+                run.log_metrics(scores, step=iterations)
         write_whole(table, pd.DataFrame(rows).to_csv(index=False).encode())
-        mlflow.log_artifact(table)
+        run.log_artifact(table)
 
 
 if __name__ == "__main__":

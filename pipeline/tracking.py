@@ -4,14 +4,19 @@ Files are the truth and MLflow mirrors them: no run id is ever written into a st
 A run is tagged with the content hash of what it made, and is found again by that hash.
 """
 
+import json
 import logging
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import numpy as np
+import pandas as pd
 from filelock import FileLock
 from pydantic import BaseModel
 from tqdm import tqdm
@@ -22,11 +27,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
-from mlflow.entities import Run
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 EXPERIMENT = "maskgit"
 OUTPUT_TAG = "output_sha256"
+KEY_TAG = "key"
 
 
 def open_store() -> None:
@@ -71,24 +78,41 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 class StageRun:
-    """The run of a stage; `key` is what to give to `stage_run` to go on with the same one."""
+    """One run in MLflow, as a stage sees it."""
 
-    def __init__(self, key: str, logged: int):
-        self.key = key
-        self.logged = logged  # the last step that an earlier part of the run has logged
+    def __init__(self, key: str, client: MlflowClient, run: Run):
+        self.key, self._client, self._id = key, client, run.info.run_id
 
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if step is None or step > self.logged:
-            mlflow.log_metrics(metrics, step=step)
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None while its store does not answer."""
+        return self._id
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step or 0) for name, value in values.items()]
+        self._client.log_batch(self._id, metrics=metrics)
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        self._client.log_artifact(self._id, path, folder or None)
 
     def log_artifacts(self, folder: Path) -> None:
-        mlflow.log_artifacts(folder)
+        self._client.log_artifacts(self._id, folder)
 
+    def log_table(self, table: pd.DataFrame, name: str) -> None:
+        """Writes a table as mlflow.log_table does, but whole: the same table twice is one table."""
+        self._client.log_text(self._id, table.to_json(orient="split", index=False), name)
+        self.set_tags({"mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"}])})
 
-def last_step(run: Run) -> int:
-    client = mlflow.MlflowClient()
-    curves = (client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
-    return max((point.step for curve in curves for point in curve), default=0)
+    def log_image(self, image: np.ndarray, key: str, step: int) -> None:
+        """An image of a series, uint8 (H, W, 3), for the grid of images in MLflow's UI."""
+        self._client.log_image(self._id, image, key=key, step=step)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._client.log_batch(self._id, tags=[RunTag(*tag) for tag in tags.items()])
+
+    def set_note(self, markdown: str) -> None:
+        """The description on the run's page."""
+        self.set_tags({"mlflow.note.content": markdown})
 
 
 @contextmanager
@@ -101,20 +125,17 @@ def stage_run(
 ) -> Iterator[StageRun]:
     """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done.
 
-    Where `key` is that of an earlier run, which was stopped, this one continues it.
+    `key` continues the run that has it.
     """
     open_store()
     values = params.model_dump() if isinstance(params, BaseModel) else params
     experiment = os.environ.get("DVC_EXP_NAME", "")
     name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))
     tags = {"stage": stage, "git_commit": git_commit(), "dvc_experiment": experiment}
-    with mlflow.start_run(key, run_name=name, tags=tags) as run:
+    key = key or uuid4().hex
+    with mlflow.start_run(run_name=name, tags=tags | {KEY_TAG: key}) as run:
         mlflow.log_params(flat(values))
-        try:
-            yield StageRun(run.info.run_id, last_step(run) if key else 0)
-        except (KeyboardInterrupt, SystemExit):
-            mlflow.end_run("KILLED")
-            raise
+        yield StageRun(key, MlflowClient(), run)
         mlflow.set_tag(OUTPUT_TAG, content_hash(output))
 
 

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from pipeline.files import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
@@ -87,14 +86,6 @@ def test_a_stopped_training_says_so_and_goes_on_to_the_same_bytes(clone, stage, 
     assert f"resuming at step {done} of " in out.decode()
     assert content_hash(made) == expected
     assert not list(clone.folder.glob(".maskgit/snapshots/*.pt"))
-
-    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("maskgit")
-    run = client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")[0]
-    assert run.info.status == "FINISHED"
-    curve = "train_loss" if stage == "train_transformer" else "commitment_loss"
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, curve)]
-    assert steps == [*range(1, steps[-1] + 1)]  # one run, every step once
 
 
 def test_a_stage_without_snapshots_stops_without_a_trace(clone):

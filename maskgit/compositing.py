@@ -5,7 +5,7 @@ from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
 from maskgit.optim import to_float, to_uint8
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import Tokenizer
 
 LARGE = 8192  # hole pixels; the factorisation of 250,000 took over a minute
 SWEEPS = 40
@@ -104,7 +104,7 @@ def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(
-    tokenizer: VQGAN, images: np.ndarray, hole: np.ndarray, batch_size: int = 16
+    tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray, batch_size: int = 16
 ) -> np.ndarray:
     """The tokenizer's own reconstruction blended into the hole; uint8 (N, H, W, 3).
 

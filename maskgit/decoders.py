@@ -3,14 +3,14 @@
 from maskgit.decoding import by_confidence, by_halton
 from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices, LabInpainter
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import Tokenizer
+from maskgit.transformers import Transformer
 
 
 def make_inpainter(
     decoder: str,
-    tokenizer: VQGAN,
-    transformer: MaskedTransformer,
+    tokenizer: Tokenizer,
+    transformer: Transformer,
     temperature: float,
     choice_temperature: float,
     seamless: bool,

@@ -52,6 +52,11 @@ class Extractor:
     network: nn.Module
     device: torch.device
 
+    @property
+    def kernel_name(self) -> str:
+        """What a kernel distance on these features is called: `kid`, or `kd_...`."""
+        return "k" + self.name.removeprefix("f")  # fid: kid, fd_...: kd_...
+
     def __call__(
         self,
         images: np.ndarray,
@@ -211,6 +216,8 @@ def _fid(path: Path) -> Extractor:
 
 
 def _check_fid_weights(path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"there is no file {path}")
     found = _sha256(path)
     if found != FID_WEIGHTS_SHA256:
         raise ValueError(

@@ -11,8 +11,8 @@ from maskgit.compositing import blend, composite
 from maskgit.decoding import Order, Schedule, Trajectory, by_confidence, decode
 from maskgit.masking import hidden_tokens
 from maskgit.optim import autocast, to_float, to_uint8
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import Tokenizer
+from maskgit.transformers import Transformer
 
 GREY = 128  # what the encoder sees in place of hole pixels
 
@@ -39,8 +39,8 @@ class Inpainter:
 
     def __init__(
         self,
-        tokenizer: VQGAN,
-        transformer: MaskedTransformer,
+        tokenizer: Tokenizer,
+        transformer: Transformer,
         order: Order = by_confidence,
         temperature: float = 1.0,
         choice_temperature: float = 4.5,

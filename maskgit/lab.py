@@ -22,8 +22,8 @@ from maskgit.compositing import composite
 from maskgit.decoding import Schedule, Trajectory, least_confident, uniform_noise
 from maskgit.inpainting import Inpainted, Inpainter, image_generators
 from maskgit.optim import to_float
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import Tokenizer
+from maskgit.transformers import Transformer
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class LabInpainter(Inpainter):
 
     def __init__(
         self,
-        tokenizer: VQGAN,
-        transformer: MaskedTransformer,
+        tokenizer: Tokenizer,
+        transformer: Transformer,
         choices: LabChoices = ORIGINAL,
         choice_temperature: float = 4.5,
     ):

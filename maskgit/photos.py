@@ -50,6 +50,21 @@ def fill_photo(
     return filled
 
 
+def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The fill in the picture's own depth and channels, all it had outside the hole untouched.
+
+    filled: uint8 (H, W, 3); own: uint8 or uint16 (H, W, C) with C grey, grey and alpha, RGB, or RGB
+    and alpha. Returns such an array as `own`, opaque in the hole.
+    """
+    channels = own.shape[2]
+    grey = np.asarray(Image.fromarray(filled).convert("L"))[..., None]
+    values = filled if channels >= 3 else grey
+    if channels in (2, 4):
+        values = np.concatenate([values, np.full_like(grey, 255)], axis=2)
+    scale = np.iinfo(own.dtype).max // 255
+    return np.where(hole[..., None], values.astype(own.dtype) * scale, own).astype(own.dtype)
+
+
 def window(
     rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], size: int
 ) -> tuple[tuple[int, int], int]:

@@ -1,59 +1,28 @@
-"""How good inpainted images are: as a set (Fréchet distance) and hole by hole (PSNR, SSIM, L1)."""
+"""How good inpainted images are: as a set, and hole by hole.
+
+Every score here is a column with a number for each image, whose mean is the score: so one bootstrap
+(`maskgit.resampling`) serves them all, and two methods are compared image by image.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from skimage.metrics import structural_similarity
+from torch import Tensor
 
+from maskgit.distances import frechet, kernel_distance
 from maskgit.features import Extractor
+from maskgit.optim import to_float
+from maskgit.perceptual import PerceptualLoss
 
 # A perfect fill has an infinite PSNR, which no mean survives. 8-bit images hardly reach this cap
 # otherwise: it stands for one channel of one pixel in 50 000 being off by one.
 PSNR_CAP = 100.0
 
-
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance between Gaussians fitted to two sets of features.
-
-    d² = |mu_a - mu_b|² + Tr(S_a) + Tr(S_b) - 2 Tr((S_a S_b)^(1/2)), S the covariances (over N - 1).
-    Dowson & Landau 1982; as FID: Heusel et al. 2017, arXiv:1706.08500, eq. 6.
-
-    No matrix root is taken: it is inexact where a covariance is singular, as it always is with
-    fewer images than features. Write S = F^T F instead. S_a S_b has the same non-zero eigenvalues
-    as M M^T with M = F_a F_b^T, so the trace of its root is the sum of the singular values of M.
-
-    Args:
-        a: (N_a, D), any real dtype; computed in float64. N_a >= 2.
-        b: (N_b, D), N_b >= 2.
-
-    Returns:
-        A number >= 0, in squared feature units. Its bias depends on N: compare only at equal N.
-
-    Raises:
-        ValueError: wrong shapes, or values that are not finite.
-    """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(
-            f"features must be (N_a, D) and (N_b, D) with N >= 2, not {a.shape} and {b.shape}"
-        )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("features must be finite")
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    shift = a.mean(axis=0) - b.mean(axis=0)
-    factor_a, factor_b = _covariance_factor(a), _covariance_factor(b)
-    spread = np.sum(factor_a**2) + np.sum(factor_b**2)
-    overlap = np.linalg.norm(factor_a @ factor_b.T, ord="nuc")
-    # Rounding may leave equal sets a hair below zero.
-    return max(0.0, float(shift @ shift + spread - 2 * overlap))
-
-
-def _covariance_factor(x: np.ndarray) -> np.ndarray:
-    """F with F^T F = covariance of the rows of x (N, D); F is (min(N, D), D)."""
-    factor = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
-    if len(x) > x.shape[1]:
-        # x = QR with orthogonal Q: the small R has the same R^T R.
-        factor = np.linalg.qr(factor, mode="r")
-    return factor
+CPU = torch.device("cpu")
+BATCH = 16  # images that pass through the perceptual network together
 
 
 def hole_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> dict[str, np.ndarray]:
@@ -116,31 +85,81 @@ def _hole_errors(
     return psnr, ssim_map[hole].mean(), np.abs(difference).mean()
 
 
-def score(
+def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Perceptual distance inside the hole, image by image.
+
+    As LPIPS (Zhang et al. 2018, arXiv:1801.03924, eq. 1), with all channel weights one and on the
+    early layers of EfficientNet-Lite0 (`maskgit.perceptual`): not comparable to published LPIPS.
+    At each layer a place counts by the share of it that is hole.
+
+    Args:
+        output, truth, hole: as `hole_errors` takes them; computed in batches, on the CPU.
+
+    Returns:
+        float64 (N,), at least 0, NaN where an image has no hole.
+    """
+    network = PerceptualLoss().eval()
+    rows = [np.empty(0)]
+    with torch.inference_mode():
+        for start in range(0, len(output), BATCH):
+            batch = slice(start, start + BATCH)
+            pairs = zip(
+                network.features(to_float(output[batch], CPU)),
+                network.features(to_float(truth[batch], CPU)),
+                strict=True,
+            )
+            holes = torch.from_numpy(np.array(hole[batch])).float()[:, None]
+            rows.append(sum(_mean_in_hole(*pair, holes) for pair in pairs).numpy())
+    return np.concatenate(rows)
+
+
+def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:
+    """Squared distance of features (B, C, h, w), averaged over the hole (B, 1, H, W): (B,)."""
+    weight = F.adaptive_avg_pool2d(hole, a.shape[2:])
+    error = (a - b).square().sum(dim=1, keepdim=True)
+    total = (weight.double() * error.double()).sum(dim=(1, 2, 3))
+    return total / weight.double().sum(dim=(1, 2, 3))
+
+
+def score_images(
     output: np.ndarray,
     truth: np.ndarray,
     hole: np.ndarray,
     truth_features: np.ndarray,
     extractor: Extractor,
     progress: Callable[[int], object] | None = None,
-) -> dict[str, float]:
-    """Every score of one set of inpainted images.
+) -> dict[str, np.ndarray]:
+    """Every score of one set of inpainted images, as a column over the images.
 
     Args:
         output: uint8 (N, H, W, 3), the inpainted images.
         truth: uint8 (N, H, W, 3), the same images without holes.
         hole: bool (N, H, W).
         truth_features: (N, D), of `truth`, by the same extractor.
-        extractor: its name is the distance's.
+        extractor: its names are the distances'.
         progress: see `Extractor.__call__`.
 
     Returns:
-        `n`, the distance under the extractor's name, and the means of `hole_errors`.
+        float64 (N,) each: Fréchet and kernel distance under the extractor's names (pseudo-values:
+        only their mean has a meaning), those of `hole_errors`, and `perceptual_hole`.
     """
     features = extractor(output, progress=progress)
-    errors = hole_errors(output, truth, hole)
     return {
-        "n": len(output),
-        extractor.name: frechet_distance(features, truth_features),
-        **{name: float(np.nanmean(values)) for name, values in errors.items()},
+        **distance_columns(features, truth_features, extractor, paired=True),
+        **hole_errors(output, truth, hole),
+        "perceptual_hole": perceptual_errors(output, truth, hole),
+    }
+
+
+def distance_columns(
+    features: np.ndarray, truth_features: np.ndarray, extractor: Extractor, paired: bool
+) -> dict[str, np.ndarray]:
+    """Fréchet and kernel distance of (N, D) features, each as N pseudo-values.
+
+    Where the sets are no pairs, image i still goes with image i: any matching of two independent
+    sets resamples them rightly.
+    """
+    return {
+        extractor.name: frechet(features, truth_features).by_pair(),
+        extractor.kernel_name: kernel_distance(features, truth_features, paired).by_pair(),
     }

@@ -18,6 +18,7 @@ from maskgit.optim import (
     to_float,
     warmup_cosine,
 )
+from maskgit.tokenizers import Tokenizer
 from maskgit.trainer import Chance, ShuffledBatches, Trainer
 from maskgit.vqgan import VQGAN, codebook_usage
 
@@ -136,7 +137,7 @@ class TokenizerTrainer(Trainer):
 
 
 @torch.inference_mode()
-def evaluate_tokenizer(model: VQGAN, images: np.ndarray, batch_size: int) -> dict[str, float]:
+def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) -> dict[str, float]:
     """Reconstruction PSNR in dB (mean over images) and codebook health on uint8 (N, H, W, 3)."""
     model.eval()
     device = next(model.parameters()).device

@@ -156,7 +156,7 @@ class MaskedTransformer(nn.Module):
 
 
 def masked_token_loss(
-    model: MaskedTransformer, tokens: Tensor, hidden: Tensor, label_smoothing: float = 0.0
+    model: nn.Module, tokens: Tensor, hidden: Tensor, label_smoothing: float = 0.0
 ) -> Tensor:
     """Cross-entropy in nats on the hidden tokens only (MaskGIT, equation 1)."""
     logits = model(model.hide(tokens, hidden), where=hidden)

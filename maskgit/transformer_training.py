@@ -18,6 +18,7 @@ from maskgit.optim import (
 )
 from maskgit.trainer import Best, Chance, ShuffledBatches, Trainer
 from maskgit.transformer import MaskedTransformer, masked_token_loss
+from maskgit.transformers import Transformer
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,7 @@ class TransformerTrainer(Trainer):
 
 
 @torch.inference_mode()
-def evaluate_transformer(
-    model: MaskedTransformer, validation: list[tuple[Tensor, Tensor]]
-) -> float:
+def evaluate_transformer(model: Transformer, validation: list[tuple[Tensor, Tensor]]) -> float:
     """Mean cross-entropy in nats over all hidden tokens of the fixed batches."""
     device = next(model.parameters()).device
     total, count = 0.0, 0

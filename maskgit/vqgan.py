@@ -39,6 +39,11 @@ class Codebook(nn.Module):
         self.register_buffer("total", self.embedding.clone())
         self.register_buffer("initialised", torch.tensor(False))
 
+    @property
+    def unit_vectors(self) -> Tensor:
+        """What a transformer may know of the codes, float (size, latent_dim) of length one."""
+        return self.embedding
+
     def nearest(self, latents: Tensor) -> Tensor:
         """Unit latents (..., latent_dim) -> tokens int64 (...); the first index on ties."""
         return (latents @ self.embedding.T).argmax(dim=-1)

@@ -1,13 +1,16 @@
 """The command line: maskgit VERB, or python -m pipeline VERB."""
 
-import csv
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.errors import UserError, plain_errors
+from pipeline.errors import UserError, plain_errors, printable
 from pipeline.files import REPORTS
+
+MAX_SEED = 2**63 - 1  # as in params.yaml
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,41 +23,67 @@ def maskgit() -> None:
     """
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Columns of equal width, text to the left of the first, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
-def rounded(cell: str) -> str:
-    return f"{float(cell):.3f}" if "." in cell else cell
-
-
 @app.command()
 def scores(
     table: Annotated[Path, typer.Argument(help="a table of scores")] = REPORTS / "scores.csv",
 ) -> None:
-    """Print the table of scores and where to look further.
+    """Print the scores with their intervals, what they show, and where to look further.
 
     Example: maskgit scores
     """
     with plain_errors():
         if not table.is_file():
             raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
-        with table.open(newline="") as file:
-            rows = [[rounded(cell) for cell in row] for row in csv.reader(file)]
-        print(aligned(rows))
+        import pandas as pd  # here, since it takes a second to load
+
+        from pipeline.score_text import comparison_text, scores_text
+
+        print(scores_text(pd.read_csv(table)))
+        headline, differences = Path("metrics.json"), table.with_name("differences.csv")
+        if headline.is_file() and differences.is_file():
+            iterations = json.loads(headline.read_text())["iterations"]
+            print("\n" + comparison_text(pd.read_csv(differences), iterations))
         print(
-            "\nA distance falls as the images get better; PSNR, SSIM rise (and favour blur).\n"
+            "\nIn brackets: 95 % intervals, for other images like these and as many.\n"
+            "Lower is better, but for PSNR and SSIM (which favour blur). true_images: the floor\n"
+            "of a distance; tokenizer: what a perfect transformer would reach.\n"
             f"Pictures and plots: {REPORTS / 'summary'}/\n"
             "Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"
         )
+
+
+@app.command()
+def score(
+    a: Annotated[Path, typer.Argument(metavar="A", help="a folder of pictures, best as PNG")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="the folder to compare it with")],
+    extractor: Annotated[str, typer.Option(help="auto, inception, efficientnet_lite0")] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="the official FID weights, if they are not in the cache")
+    ] = None,
+) -> None:
+    """Score two folders of pictures: distances with 95 % intervals.
+
+    Pictures of the same names are taken for pairs, and then PSNR, SSIM and L1 are printed too. The
+    distance is that of 'python -m pytorch_fid A B', and is called fid with the official weights
+    only. It depends on the number of pictures: compare only where that is equal.
+
+    Example: maskgit score outputs/inpaint/cosine/8/test_results true_images
+    """
+    with plain_errors():
+        from maskgit.features import choose_extractor
+        from pipeline.folders import LOSSY, compare_folders, folder_pictures
+        from pipeline.score_text import record_text
+
+        paths = folder_pictures(a) + folder_pictures(b)
+        try:
+            chosen = choose_extractor(extractor, None if weights is None else str(weights))
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from None
+        lossy = sum(path.suffix.lower() in LOSSY for path in paths)
+        if lossy:
+            print(f"warning: {lossy} pictures are JPEG or WebP, whose artefacts move the distance")
+        print(f"{chosen.name}: {chosen.source}")
+        print(record_text(compare_folders(a, b, chosen)))
 
 
 @app.command()
@@ -92,14 +121,16 @@ def inpaint(
     ],
     out: Annotated[Path, typer.Option(help="a PNG file, or the folder for the results")],
     gamma: Annotated[str, typer.Option(help="mask schedule")] = "cosine",
-    iterations: Annotated[int, typer.Option(min=1, help="decoding steps")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="another seed, another fill")] = 0,
+    iterations: Annotated[int, typer.Option(min=1, max=1024, help="decoding steps")] = 8,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="another seed, another fill")] = 0,
     skip_existing: Annotated[bool, typer.Option(help="leave results alone that exist")] = False,
 ) -> None:
     """Fill the holes of your own pictures, of any size, with the models that were trained here.
 
-    Known pixels come back bit for bit, as 8-bit RGB. A mask is white (128 or more) where the hole
-    is, and as large as its picture; one mask for a whole folder is stretched to each.
+    Known pixels come back bit for bit, with the depth (8 or 16 bits), the grey or colour and the
+    alpha of their file, turned upright; CMYK becomes RGB. A mask is white (128 of 255 or more, or
+    transparent) where the hole is, and as large as its picture; one mask for a whole folder is
+    stretched to each. What fails is listed with the reason, and the exit code is 1.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
@@ -108,10 +139,10 @@ def inpaint(
 
         from maskgit.images import UnusableImage
         from maskgit.inpainting import Inpainter
-        from maskgit.photos import fill_photo
+        from maskgit.photos import fill_photo, put_back
         from maskgit.schedules import SCHEDULES
-        from maskgit.transformer import MaskedTransformer
-        from maskgit.vqgan import VQGAN
+        from maskgit.tokenizers import TOKENIZERS
+        from maskgit.transformers import TRANSFORMERS
         from pipeline.checkpoints import load_model
         from pipeline.files import MODEL, TOKENIZER, TRANSFORMER
         from pipeline.params import load_params
@@ -119,13 +150,12 @@ def inpaint(
 
         if gamma not in SCHEDULES:
             raise UserError(f"--gamma: should be one of {', '.join(SCHEDULES)}")
-        jobs = plan(source, mask, out)
-        if skip_existing:
-            jobs = [job for job in jobs if not job.result.exists()]
+        planned = plan(source, mask, out)
+        jobs = [job for job in planned if not (skip_existing and job.result.exists())]
         settings = load_params().inpaint
         inpainter = Inpainter(
-            load_model(TOKENIZER / MODEL, VQGAN),
-            load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            load_model(TOKENIZER / MODEL, TOKENIZERS),
+            load_model(TRANSFORMER / MODEL, TRANSFORMERS),
             temperature=settings.temperature,
             choice_temperature=settings.choice_temperature,
             seamless=settings.seamless,
@@ -133,14 +163,19 @@ def inpaint(
         failed = []
         for job in tqdm(jobs, "inpaint", unit="picture"):
             try:
-                image, hole = load_job(job)
-                filled = fill_photo(inpainter, image, hole, SCHEDULES[gamma], iterations, seed)
-                save_png(filled, job.result)
+                picture, hole = load_job(job)
+                filled = fill_photo(
+                    inpainter, picture.rgb, hole, SCHEDULES[gamma], iterations, seed
+                )
+                save_png(put_back(filled, picture.own, hole), job.result)
             except (UnusableImage, OSError) as error:
                 failed.append(f"{job.picture}: {error}")
-        print(f"{len(jobs) - len(failed)} of {len(jobs)} filled")
+        done = f"{len(jobs) - len(failed)} of {len(jobs)} filled"
+        print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
+        for line in failed[:-1]:
+            print(f"not filled: {printable(line)}", file=sys.stderr)
         if failed:
-            raise UserError("not filled:\n  " + "\n  ".join(failed))
+            raise UserError(f"not filled: {failed[-1]}")
 
 
 @app.command()
@@ -151,7 +186,7 @@ def mask(
     area: Annotated[
         tuple[float, float], typer.Option(help="share of the picture, drawn between these two")
     ] = (0.1, 0.25),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED)] = 0,
 ) -> None:
     """Draw a mask with a hole (white) for each picture, as large as the picture.
 
@@ -159,16 +194,17 @@ def mask(
     """
     with plain_errors():
         from maskgit.holes import HOLES
-        from pipeline.photos import draw_masks, pictures_in, save_png
+        from pipeline.photos import draw_masks, save_png
 
         if kind not in HOLES:
             raise UserError(f"--kind: should be one of {', '.join(HOLES)}")
         if not 0 < area[0] <= area[1] < 1:
             raise UserError("--area: should be two shares between 0 and 1, the smaller first")
-        pictures = pictures_in(source)
-        for picture, drawn in draw_masks(pictures, kind, area, seed):
-            save_png(drawn, out / f"{picture.stem}.png")
-        print(f"{len(pictures)} masks in {out}")
+        count = 0
+        for target, drawn in draw_masks(source, out, kind, area, seed):
+            save_png(drawn, target)
+            count += 1
+        print(f"{count} masks in {printable(str(out))}")
 
 
 if __name__ == "__main__":

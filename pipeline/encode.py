@@ -8,7 +8,8 @@ from maskgit.holes import draw_holes
 from maskgit.masking import hidden_tokens
 from maskgit.optim import to_float
 from maskgit.splits import SPLITS
-from maskgit.vqgan import VQGAN, codebook_usage
+from maskgit.tokenizers import TOKENIZERS, Tokenizer
+from maskgit.vqgan import codebook_usage
 from pipeline.checkpoints import best_device, load_model
 from pipeline.errors import plain_errors
 from pipeline.files import (
@@ -27,7 +28,7 @@ from pipeline.tracking import stage_run
 HOLES = 4096  # drawn for training; more would not look any different
 
 
-def encode_split(tokenizer: VQGAN, images: np.ndarray, out: np.ndarray, batch: int) -> None:
+def encode_split(tokenizer: Tokenizer, images: np.ndarray, out: np.ndarray, batch: int) -> None:
     """Fills out, uint16 (views, n, tokens): the images and, where it has two views, mirrors."""
     for start in tqdm(range(0, len(images), batch), "encode", unit="batch"):
         pixels = to_float(images[start : start + batch], best_device())
@@ -39,7 +40,7 @@ def main() -> None:
     params = load_params()
     values = {"encode": params.encode.model_dump(), "seed": params.seed}
     with stage_run("encode", values, TOKENS) as run, fresh_folder(TOKENS) as folder:
-        tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
+        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         for split in SPLITS:
             images = load_array(PREPARED / f"{split}.npy", mmap_mode="r")
             views = 2 if split == "train" else 1  # only training uses mirrors
@@ -56,7 +57,7 @@ def main() -> None:
         holes = draw_holes(HOLES, data.holes, data.hole_area, data.size, params.seed + 1)
         hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
         save_array(folder / "hidden.npy", hidden.flatten(1).numpy())
-        save_array(folder / "codebook.npy", tokenizer.codebook.embedding.numpy(force=True))
+        save_array(folder / "codebook.npy", tokenizer.codebook.unit_vectors.numpy(force=True))
 
 
 if __name__ == "__main__":

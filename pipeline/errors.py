@@ -33,9 +33,16 @@ def disk_is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in full
 
 
+def printable(text: str) -> str:
+    """One line that a terminal shows as it is: no control characters, whatever a file is called."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Around everything a command does: a UserError, a full disk or a stop is one line on stderr.
+    """Around everything a command does: a fault or a stop is one line on stderr.
+
+    Faults are a UserError, a file that cannot be read or written, and a full disk.
 
     Ctrl-C and SIGTERM raise Stopped, so that every `finally` runs and nothing half-written stays.
     """
@@ -43,15 +50,19 @@ def plain_errors() -> Iterator[None]:
         with handled_signals(stop_now):
             yield
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except Stopped as stop:
         print(stop.message, file=sys.stderr)
         raise
     except OSError as error:
-        if not disk_is_full(error):
+        if disk_is_full(error):
+            where = f"{error.filename}: " if error.filename else ""
+            fault = f"{where}the disk is full; make room and run the same command again"
+        elif error.filename:
+            fault = f"{error.filename}: {error.strerror}"
+        else:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}the disk is full; make room and run the same command again")
+        sys.exit(f"error: {printable(fault)}")
 
 
 def stop_now(signum: int, frame: FrameType | None) -> None:

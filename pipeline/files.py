@@ -6,11 +6,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
 from pipeline.errors import UserError, disk_is_full
+
+if TYPE_CHECKING:  # it takes a second to load, and the command line imports this module
+    import pandas as pd
 
 PREPARED = Path("data/prepared")
 TOKENS = Path("data/tokens")
@@ -20,9 +24,11 @@ INPAINTED = Path("outputs/inpaint")
 REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
+IMAGE_SCORES = Path("outputs/scores")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
+IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
 
 
 def project_root() -> Path:
@@ -60,6 +66,10 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    write_whole(path, table.to_csv(index=False).encode())
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from maskgit.decoders import make_inpainter
 from maskgit.inpainting import Inpainted, Inpainter
 from maskgit.lab import LabChoices
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizers import TOKENIZERS
+from maskgit.transformers import TRANSFORMERS
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.files import INPAINTED, MODEL, TOKENIZER, TRANSFORMER, fresh_folder, load_task
@@ -48,8 +48,8 @@ def main(schedule: str) -> None:
     with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
         inpainter = make_inpainter(
             inpaint.decoder,
-            load_model(TOKENIZER / MODEL, VQGAN),
-            load_model(TRANSFORMER / MODEL, MaskedTransformer),
+            load_model(TOKENIZER / MODEL, TOKENIZERS),
+            load_model(TRANSFORMER / MODEL, TRANSFORMERS),
             inpaint.temperature,
             inpaint.choice_temperature,
             inpaint.seamless,

@@ -4,11 +4,22 @@ An empty value (null) is filled from the preset in presets.yaml. Every stage cal
 and sees plain, typed sections; the fields here say what is allowed.
 """
 
+import reprlib
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from maskgit.schedules import SCHEDULES
 from pipeline.errors import UserError
@@ -27,7 +38,10 @@ def one_of(allowed) -> AfterValidator:
 DECODERS = ("confidence", "halton", "lab")
 BASELINES = ("mean_colour", "telea", "biharmonic")
 
-Count = Annotated[int, Field(ge=1)]
+# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+BatchSize = Annotated[int, Field(ge=1, le=2**16)]
+Blocks = Annotated[int, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -38,15 +52,23 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def check_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads yes and on as true, which Python would take for the number 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("should be neither true nor false")
+        return value
+
 
 class Data(Section):
-    source: str
-    count: Annotated[int, Field(ge=16)]
+    source: Annotated[str, Field(min_length=1)]
+    count: Annotated[int, Field(ge=16, le=10**7)]
     size: Annotated[int, Field(ge=16, le=256, multiple_of=4)]
     fit: Literal["crop", "pad"]
     min_side: Count
     validation: Annotated[float, Field(gt=0, lt=0.5)]
-    test: Annotated[int, Field(ge=4)] | Annotated[float, Field(gt=0, lt=0.5)]
+    test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
     holes: Literal["box", "strokes", "mixture"]
     hole_area: tuple[Share, Share]
 
@@ -59,13 +81,14 @@ class Data(Section):
 
 
 class Vqgan(Section):
-    channels: Annotated[int, Field(ge=16, multiple_of=16)]
-    encoder_blocks: Annotated[int, Field(ge=0)]
-    decoder_blocks: Annotated[int, Field(ge=0)]
-    latent_dim: Annotated[int, Field(ge=2)]
+    checkpoint: Annotated[str, Field(min_length=1)] | None
+    channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
+    encoder_blocks: Blocks
+    decoder_blocks: Blocks
+    latent_dim: Annotated[int, Field(ge=2, le=4096)]
     codebook_size: Annotated[int, Field(ge=2, le=65535)]
     steps: Count
-    batch_size: Count
+    batch_size: BatchSize
     learning_rate: Positive
     warmup: Count
     commitment_weight: NotNegative
@@ -76,17 +99,18 @@ class Vqgan(Section):
 
 
 class Encode(Section):
-    batch_size: Count
+    batch_size: BatchSize
 
 
 class Train(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: ScheduleName
-    dim: Annotated[int, Field(ge=8)]
+    dim: Annotated[int, Field(ge=8, le=16384)]
     heads: Count
-    layers: Count
+    layers: Annotated[int, Field(ge=1, le=1000)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     steps: Count
-    batch_size: Count
+    batch_size: BatchSize
     learning_rate: Positive
     warmup: Count
     weight_decay: NotNegative
@@ -104,7 +128,7 @@ class Train(Section):
 
 
 class Lab(Section):
-    total: Annotated[int, Field(ge=2)]
+    total: Annotated[int, Field(ge=2, le=1024)]
     keep_tokens: bool
     cooling: bool
     count_from_start: bool
@@ -118,7 +142,7 @@ class Inpaint(Section):
     temperature: Positive
     choice_temperature: NotNegative
     seamless: bool
-    batch_size: Count
+    batch_size: BatchSize
     lab: Lab
 
     @model_validator(mode="after")
@@ -155,6 +179,15 @@ class Params(Section):
     report: Report
 
     @model_validator(mode="after")
+    def check_checkpoints(self) -> "Params":
+        if self.train.checkpoint and not self.vqgan.checkpoint:
+            raise ValueError(
+                "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
+                "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_headline(self) -> "Params":
         if self.report.iterations not in self.inpaint.iterations:
             raise ValueError(
@@ -166,18 +199,26 @@ class Params(Section):
 
 def fill_from_preset(values: dict, presets: dict) -> dict:
     """Values that are empty take the preset's; everything else stays as it is."""
-    if values.get("preset") not in presets:
+    preset = values.get("preset")
+    if not isinstance(preset, str) or preset not in presets:
         raise UserError(
-            f"params.yaml: preset: should be one of {', '.join(presets)}, "
-            f"but it is {values.get('preset')!r}"
+            f"params.yaml: preset: should be one of {', '.join(map(str, presets))}, "
+            f"but it is {reprlib.repr(preset)}"
         )
     filled = dict(values)
-    for name, defaults in presets[values["preset"]].items():
+    for name, defaults in sections(presets[preset], f"presets.yaml: {preset}").items():
         section = filled.get(name)
         if isinstance(section, dict):
-            empty = {key: value for key, value in defaults.items() if section.get(key) is None}
+            values = sections(defaults, f"presets.yaml: {preset}.{name}")
+            empty = {key: value for key, value in values.items() if section.get(key) is None}
             filled[name] = section | empty
     return filled
+
+
+def sections(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected 'key: value', but it is {reprlib.repr(value)}")
+    return value
 
 
 def one_line(error: ValidationError) -> str:
@@ -192,16 +233,44 @@ def one_line(error: ValidationError) -> str:
     message = message[:1].lower() + message[1:]
     if isinstance(fault["input"], dict):
         return f"{key + ': ' if key else ''}{message}"
-    return f"{key}: {message}, but it is {fault['input']!r}"
+    return f"{key}: {message}, but it is {reprlib.repr(fault['input'])}"
 
 
-def read_yaml(path: Path) -> dict:
+class PlainLoader(yaml.SafeLoader):
+    """No tags that make objects, no key twice, no aliases: a few stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*) are not supported")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if keys and max(keys.values()) > 1:
+            raise yaml.YAMLError(f"{keys.most_common(1)[0][0]!r} stands there twice")
+        return super().construct_mapping(node, deep)
+
+
+# What PyYAML lets through from values that their tags do not fit (!!int x) and from deep nesting.
+_NO_VALUE = (TypeError, AttributeError, LookupError, OverflowError, RecursionError)
+MAX_YAML_BYTES = 10**6
+
+
+def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") -> dict:
+    """A file that holds a mapping. Raises UserError in one line that says what was `expected`."""
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise ValueError("larger than a megabyte")
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from None
+    except _NO_VALUE:
+        fault = "a value that its tag (!!) does not fit, or too deep a nesting"
+        raise UserError(f"{path.name} cannot be read: {fault}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path.name}: expected sections like 'data:' and 'train:'")
+        raise UserError(f"{path.name}: expected {expected}")
     return values
 
 

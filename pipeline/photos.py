@@ -3,17 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from maskgit.holes import draw_holes
-from maskgit.images import UnusableImage, decode_image
+from maskgit.images import Picture, UnusableImage, decode_image, decode_picture, encode_png
 from pipeline.errors import UserError
 from pipeline.files import write_whole
-from pipeline.sources import EXTENSIONS
+from pipeline.sources import EXTENSIONS, file_fault, is_hidden, read_file
 
 HOLE_FROM = 128  # grey level from which a mask pixel is a hole
 MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
@@ -24,7 +23,13 @@ class Job:
     picture: Path
     mask: Path
     result: Path
-    shared_mask: bool  # one mask for all pictures, stretched to each
+    pictures: Path  # the folder, or the picture itself
+    masks: Path  # likewise
+
+    @property
+    def shared_mask(self) -> bool:
+        """One mask for all pictures, stretched to each."""
+        return self.pictures.is_dir() and not self.masks.is_dir()
 
 
 def pictures_in(source: Path) -> list[Path]:
@@ -32,11 +37,21 @@ def pictures_in(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
-        raise UserError(f"{source} does not exist")
-    found = sorted(p for p in source.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+        fault = "is not a regular file" if source.exists() else "does not exist"
+        raise UserError(f"{source} {fault}")
+    named = [p for p in source.iterdir() if p.suffix.lower() in EXTENSIONS]
+    found = sorted(p for p in named if not is_hidden(p.name) and not p.is_dir())
     if not found:
         raise UserError(f"{source}: no picture in it ({' '.join(EXTENSIONS)})")
     return found
+
+
+def by_stem(pictures: list[Path], source: Path) -> dict[str, Path]:
+    """Raises UserError where two have the same."""
+    stem, count = Counter(picture.stem for picture in pictures).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{source}: {count} pictures are called {stem!r}; results would collide")
+    return {picture.stem: picture for picture in pictures}
 
 
 def plan(source: Path, mask: Path, out: Path) -> list[Job]:
@@ -44,59 +59,83 @@ def plan(source: Path, mask: Path, out: Path) -> list[Job]:
 
     For a single picture `out` may name a file; results are PNG. Raises UserError.
     """
-    pictures = pictures_in(source)
+    pictures = by_stem(pictures_in(source), source)
     if not mask.exists():
         raise UserError(f"{mask} does not exist; 'maskgit mask' draws masks")
     to_file = source.is_file() and out.suffix != "" and not out.is_dir()
     if to_file and out.suffix.lower() != ".png":
         raise UserError(f"{out}: results are PNG, since JPEG would change the known pixels")
-    stem, count = Counter(picture.stem for picture in pictures).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"{source}: {count} pictures are called {stem!r}; results would collide")
-    masks = {path.stem: path for path in pictures_in(mask)} if mask.is_dir() else {}
+    masks = by_stem(pictures_in(mask), mask)
     jobs = []
-    for picture in pictures:
-        if mask.is_dir() and picture.stem not in masks:
+    for stem, picture in pictures.items():
+        if mask.is_dir() and stem not in masks:
             raise UserError(f"{mask}: no mask for {picture.name}")
-        own = masks.get(picture.stem, mask)
-        result = out if to_file else out / f"{picture.stem}.png"
-        jobs.append(Job(picture, own, result, shared_mask=mask.is_file() and source.is_dir()))
+        own = masks[stem] if mask.is_dir() else mask
+        result = out if to_file else out / f"{stem}.png"
+        jobs.append(Job(picture, own, result, source, mask))
+    keep_originals([job.result for job in jobs], [*pictures.values(), *masks.values()])
     return jobs
 
 
-def load_job(job: Job) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, uint8 (H, W, 3), and its hole, bool (H, W). Raises UnusableImage, OSError."""
-    image = decode_image(job.picture.read_bytes())
-    grey = Image.fromarray(decode_image(job.mask.read_bytes())).convert("L")
-    if grey.size != image.shape[1::-1]:
+def keep_originals(results: list[Path], originals: list[Path]) -> None:
+    """Raises UserError where a result would take the place of a picture or a mask."""
+    taken = {path.resolve() for path in originals if path.exists()}
+    for result in results:
+        if result.exists() and result.resolve() in taken:
+            raise UserError(f"{result} would be overwritten; name another --out")
+
+
+def load_job(job: Job) -> tuple[Picture, np.ndarray]:
+    """The picture and its hole, bool (H, W). Raises UnusableImage."""
+    picture = decode_picture(read_picture(job.picture, job.pictures))
+    try:
+        mask = decode_image(read_picture(job.mask, job.masks))
+    except UnusableImage as error:
+        raise UnusableImage(f"the mask {job.mask.name}: {error}") from None
+    grey = Image.fromarray(mask).convert("L")
+    height, width = picture.rgb.shape[:2]
+    if grey.size != (width, height):
         if not job.shared_mask:
-            height, width = image.shape[:2]
             raise UnusableImage(
                 f"the mask {job.mask.name} is {grey.width} x {grey.height}, "
                 f"the picture {width} x {height}"
             )
-        grey = grey.resize(image.shape[1::-1], Image.Resampling.NEAREST)
-    return image, np.asarray(grey) >= HOLE_FROM
+        grey = grey.resize((width, height), Image.Resampling.NEAREST)
+    hole = np.asarray(grey) >= HOLE_FROM
+    if hole.all():
+        raise UnusableImage(f"the mask {job.mask.name} is all hole; white is filled, black kept")
+    return picture, hole
+
+
+def read_picture(path: Path, source: Path) -> bytes:
+    """Its bytes; in a folder, links may not lead out of it. Raises UnusableImage."""
+    if source.is_dir():
+        fault = file_fault(path, source.resolve())
+        if fault:
+            raise UnusableImage(fault)
+    return read_file(path)
 
 
 def save_png(pixels: np.ndarray, path: Path) -> None:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    write_whole(path, buffer.getbuffer())
+    write_whole(path, encode_png(pixels))
 
 
 def draw_masks(
-    pictures: list[Path], kind: str, area: tuple[float, float], seed: int
+    source: Path, out: Path, kind: str, area: tuple[float, float], seed: int
 ) -> Iterator[tuple[Path, np.ndarray]]:
-    """A mask, uint8 (H, W), white = hole, for each picture at its size; mask i is seeded by i.
+    """Where to save a mask and the mask, uint8 (H, W), white = hole, for each picture.
 
-    Raises UserError where a picture cannot be read.
+    It has the picture's size; mask i is seeded by i. Raises UserError where a picture cannot be
+    read.
     """
+    pictures = by_stem(pictures_in(source), source)
+    targets = [out / f"{stem}.png" for stem in pictures]
+    keep_originals(targets, list(pictures.values()))
     holes = draw_holes(len(pictures), kind, area, MASK_SIZE, seed)
-    for picture, hole in zip(pictures, holes, strict=True):
+    for picture, target, hole in zip(pictures.values(), targets, holes, strict=True):
         try:
-            height, width = decode_image(picture.read_bytes()).shape[:2]
+            height, width = decode_image(read_picture(picture, source)).shape[:2]
         except UnusableImage as error:
             raise UserError(f"{picture}: {error}") from None
         mask = Image.fromarray(hole).resize((width, height), Image.Resampling.NEAREST)
-        yield picture, np.asarray(mask).astype(np.uint8) * 255
+        yield target, np.asarray(mask).astype(np.uint8) * 255

@@ -16,6 +16,8 @@ AXES = {
     "l1_hole": "mean absolute error in the hole",
 }
 
+APART = 0.15  # iterations between the points of two schedules
+
 
 def plot_losses(history: pd.DataFrame, path: Path) -> None:
     """A panel for each loss and score of a training, over its steps."""
@@ -30,18 +32,26 @@ def plot_losses(history: pd.DataFrame, path: Path) -> None:
 
 
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
-    """Scores over iterations, a colour for each schedule.
+    """Scores over iterations with their 95 % intervals, a colour for each schedule.
 
-    The distance twice: beside the baselines (dashed), and close up, where schedules differ.
+    The distance twice: beside the baselines, floor and ceiling (dashed), and close up. Schedules
+    stand a little apart, so that intervals can be told from each other; they share their images,
+    so intervals that overlap may still go with a difference that holds (differences.csv).
     """
     distance = table.columns[3]
     panels = [(distance, True), (distance, False), ("psnr_hole", True)]
     figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
     for axis, (name, with_baselines) in zip(axes, panels, strict=True):
-        for schedule, rows in table.dropna(subset="iterations").groupby("schedule", sort=False):
-            axis.plot(rows["iterations"].astype(int), rows[name], marker="o", label=schedule)
+        schedules = list(table.dropna(subset="iterations").groupby("schedule", sort=False))
+        for i, (schedule, rows) in enumerate(schedules):
+            iterations = rows["iterations"].astype(float) + APART * (i - (len(schedules) - 1) / 2)
+            ends = (rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name])
+            axis.errorbar(
+                iterations, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule
+            )
         if with_baselines:
-            for _, row in table[table["iterations"].isna()].iterrows():
+            baselines = table[table["iterations"].isna()].dropna(subset=name)
+            for _, row in baselines.iterrows():
                 axis.axhline(row[name], color="grey", linestyle="--", linewidth=1)
                 axis.text(
                     1,
@@ -52,7 +62,8 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
                     ha="right",
                     va="bottom",
                 )
-        axis.set(xlabel="iterations", ylabel=AXES.get(name, name))
+        counts = sorted(table["iterations"].dropna().astype(int).unique())
+        axis.set(xlabel="iterations", ylabel=AXES.get(name, name), xticks=counts)
         axis.grid(alpha=0.3)
     axes[1].legend()
     save(figure, path)

@@ -1,7 +1,8 @@
 """Stage reference: what every schedule is measured against, computed once.
 
-The features of the true images, the scores of the classic fills, and those of the tokenizer's own
-reconstruction pasted into the hole: what a perfect transformer would reach.
+The features of the true images; the scores of the classic fills; the ceiling, which is the
+tokenizer's own reconstruction pasted into the hole, what a perfect transformer would reach; and the
+floor of the distances, which is other true images, as many.
 """
 
 import numpy as np
@@ -10,26 +11,49 @@ from tqdm import tqdm
 
 from maskgit.baselines import BASELINES
 from maskgit.compositing import reconstruct
-from maskgit.scoring import score
-from maskgit.vqgan import VQGAN
+from maskgit.resampling import summarise
+from maskgit.scoring import distance_columns, score_images
+from maskgit.tokenizers import TOKENIZERS
 from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import MODEL, REFERENCE, TOKENIZER, fresh_folder, load_task, save_array
+from pipeline.files import (
+    IMAGES_CSV,
+    MODEL,
+    PREPARED,
+    REFERENCE,
+    TOKENIZER,
+    fresh_folder,
+    load_array,
+    load_task,
+    save_array,
+)
+from pipeline.image_scores import image_table, table_row
 from pipeline.params import load_params
 from pipeline.tracking import stage_run
+
+
+def other_true_images(count: int, seed: int) -> np.ndarray | None:
+    """As many images of the train split, drawn by seed; None where it has fewer."""
+    train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    if len(train) < count:
+        print(f"true_images: left out, since {len(train)} train images are fewer than {count}")
+        return None
+    return train[np.sort(np.random.default_rng(seed).choice(len(train), count, replace=False))]
 
 
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
+    others = other_true_images(len(truth), params.seed)
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
     with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score)
-        tokenizer = load_model(TOKENIZER / MODEL, VQGAN)
+        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         names = [*params.score.baselines, "tokenizer"]
-        rows = []
-        with tqdm(total=len(truth) * (1 + len(names)), unit="image") as bar:
+        found = {}
+        sets = 1 + len(names) + (others is not None)
+        with tqdm(total=len(truth) * sets, unit="image") as bar:
             bar.set_description("features of the true images")
             features = extractor(truth, progress=bar.update)
             save_array(folder / "features.npy", features)
@@ -40,10 +64,20 @@ def main() -> None:
                 else:
                     pairs = zip(truth, holes, strict=True)
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
-                scores = score(filled, truth, holes, features, extractor, bar.update)
-                rows.append({"schedule": name, "iterations": None} | scores)
-                run.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
+                found[name] = score_images(filled, truth, holes, features, extractor, bar.update)
+            if others is not None:
+                bar.set_description("score true_images")
+                other_features = extractor(others, progress=bar.update)
+                columns = distance_columns(other_features, features, extractor, paired=False)
+                found["true_images"] = columns
+        rows = []
+        for name, columns in found.items():
+            scores = summarise(columns)
+            rows.append(table_row(name, None, len(truth), scores))
+            run.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+        images = [image_table(name, None, holes, columns) for name, columns in found.items()]
+        pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
 
 
 if __name__ == "__main__":

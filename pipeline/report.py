@@ -8,6 +8,8 @@ from mlflow.entities import Run
 
 from pipeline.errors import UserError, plain_errors
 from pipeline.files import (
+    IMAGE_SCORES,
+    IMAGES_CSV,
     INPAINTED,
     PREPARED,
     REFERENCE,
@@ -19,12 +21,15 @@ from pipeline.files import (
     check_sum,
     fresh_folder,
     load_task,
+    write_table,
     write_whole,
 )
 from pipeline.grids import draw_grid
+from pipeline.image_scores import BOUNDS, bucket_table, compare
 from pipeline.params import Params, load_params
 from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
+from pipeline.score_text import comparison_text, scores_text
 from pipeline.tracking import StageRun, find_maker, run_link, stage_run
 
 SUMMARY = REPORTS / "summary"
@@ -51,11 +56,25 @@ def merge_tables(names: list[str]) -> pd.DataFrame:
     return table.astype({"iterations": "Int64"})
 
 
+def merge_image_scores(names: list[str]) -> pd.DataFrame:
+    """The scores of every image, by schedule and then by baseline."""
+    folders = [*(IMAGE_SCORES / name for name in names), REFERENCE]
+    return pd.concat([pd.read_csv(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
+
+
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
+    """The row for `gamma`, and beside its distances those of true images and the tokenizer."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
-    return {"gamma": gamma, "iterations": iterations} | {
-        key: row[key].item() for key in table.columns[2:]
-    }
+    bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
+    return (
+        {"gamma": gamma, "iterations": iterations}
+        | {key: row[key].item() for key in table.columns[2:]}
+        | {
+            f"{distance}_{name}": bounds.loc[name, distance].item()
+            for distance in table.columns[3:5]
+            for name in bounds.index
+        }
+    )
 
 
 def results(name: str, steps: int) -> Path:
@@ -99,6 +118,7 @@ def main() -> None:
     steps = params.report.iterations
     with stage_run("report", params, SUMMARY, params.gamma) as run:
         table = merge_tables(names)
+        images_scored = merge_image_scores(names)
         row = headline(table, params.gamma, steps)
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
@@ -111,12 +131,16 @@ def main() -> None:
             plot_scores(table, folder / "scores.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
-        write_whole(REPORTS / "scores.csv", table.to_csv(index=False).encode())
+        differences = compare(images_scored)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
-        write_whole(REPORTS / "schedules.csv", plotted.to_csv(index=False).encode())
+        write_table(REPORTS / "scores.csv", table)
+        write_table(REPORTS / "buckets.csv", bucket_table(images_scored))
+        write_table(REPORTS / "differences.csv", differences)
+        write_table(REPORTS / "schedules.csv", plotted)
         write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
         log_to_mlflow(run, table, row, makers(names))
-    print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+    print(scores_text(table))
+    print("\n" + comparison_text(differences, steps))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations."""
+"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations.
+
+Beside the table: every score image by image, from which stage report compares schedules.
+"""
 
 import sys
 
@@ -6,10 +9,22 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from maskgit.scoring import score
+from maskgit.resampling import summarise
+from maskgit.scoring import score_images
 from pipeline.errors import plain_errors
 from pipeline.extractors import load_extractor
-from pipeline.files import INPAINTED, REFERENCE, SCORES, load_array, load_task, write_whole
+from pipeline.files import (
+    IMAGE_SCORES,
+    IMAGES_CSV,
+    INPAINTED,
+    REFERENCE,
+    SCORES,
+    fresh_folder,
+    load_array,
+    load_task,
+    write_table,
+)
+from pipeline.image_scores import image_table, table_row
 from pipeline.params import load_params
 from pipeline.pictures import load_picture
 from pipeline.tracking import stage_run
@@ -24,17 +39,21 @@ def main(schedule: str) -> None:
     values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
     with stage_run("score", values, table, schedule) as run:
         extractor = load_extractor(params.score)
-        rows = []
+        rows, images = [], []
         with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
             for iterations in sorted(params.inpaint.iterations):
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 folder = INPAINTED / schedule / str(iterations) / "test_results"
                 names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
                 filled = np.stack([load_picture(name) for name in names])
-                scores = score(filled, truth, holes, features, extractor, bar.update)
-                rows.append({"schedule": schedule, "iterations": iterations} | scores)
+                columns = score_images(filled, truth, holes, features, extractor, bar.update)
+                scores = summarise(columns)
+                rows.append(table_row(schedule, iterations, len(truth), scores))
+                images.append(image_table(schedule, iterations, holes, columns))
                 run.log_metrics(scores, step=iterations)
-        write_whole(table, pd.DataFrame(rows).to_csv(index=False).encode())
+        with fresh_folder(IMAGE_SCORES / schedule) as folder:
+            pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
+        write_table(table, pd.DataFrame(rows))
         run.log_artifact(table)
 
 

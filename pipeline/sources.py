@@ -28,6 +28,7 @@ from pipeline.errors import UserError
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini")
 MAX_FILE_MB = 100
+_BITE = 4096  # bytes
 
 LAB = "cat_face"
 LAB_SPLITS = ("train", "val", "test")
@@ -141,6 +142,8 @@ def _open_source(source: Path) -> Iterator[list[_Entry]]:
         raise SourceError(f"{source} does not exist: {_EXPECTED}")
     if source.is_dir():
         yield _checked(_list_folder(source), source)
+    elif not source.is_file():  # a pipe would never answer
+        raise SourceError(f"{source} is not a regular file: {_EXPECTED}")
     elif zipfile.is_zipfile(source) or source.suffix.lower() == ".zip":
         try:
             archive = zipfile.ZipFile(source)
@@ -168,21 +171,22 @@ def _list_folder(root: Path) -> list[_Entry]:
     def add(path: Path, fault: str) -> None:
         # A name that is no UTF-8 must still fit into a table.
         name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
-        entries.append(_Entry(Path(name).as_posix(), partial(_read_file, path), fault))
+        entries.append(_Entry(Path(name).as_posix(), partial(read_file, path), fault))
 
     def unreadable(error: OSError) -> None:
         add(Path(error.filename), f"cannot be read: {error.strerror}")
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in files + links:
-            if not _is_hidden(name):
-                add(Path(folder, name), _file_fault(Path(folder, name), root))
+            if not is_hidden(name):
+                add(Path(folder, name), file_fault(Path(folder, name), root))
     return entries
 
 
-def _file_fault(path: Path, root: Path) -> str:
+def file_fault(path: Path, root: Path) -> str:
+    """Why a file in the folder `root`, an absolute path without links, is not to be read, or ''."""
     if path.is_symlink() and path.is_dir():
         return "link to a folder"
     if not Path(os.path.realpath(path)).is_relative_to(root):
@@ -191,25 +195,47 @@ def _file_fault(path: Path, root: Path) -> str:
         status = path.stat()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    return _status_fault(status)
+
+
+def _status_fault(status: os.stat_result) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
     return _size_fault(status.st_size)
 
 
 def _list_zip(archive: zipfile.ZipFile) -> list[_Entry]:
-    entries = []
+    entries, overlapping = [], _overlapping(archive.infolist())
     for info in archive.infolist():
         file = info.filename.replace("\\", "/")
-        if not file.endswith("/") and not any(map(_is_hidden, file.split("/"))):
-            entries.append(_Entry(file, partial(_read_zipped, archive, info), _zip_fault(info)))
+        if not file.endswith("/") and not any(map(is_hidden, file.split("/"))):
+            overlap = "overlaps another file of the zip" if id(info) in overlapping else ""
+            fault = _zip_fault(info) or overlap
+            entries.append(_Entry(file, partial(_read_zipped, archive, info), fault))
     return entries
+
+
+def _overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
+    """The entries that share bytes with another, by id: a bomb that unpacks the same data again
+    and again (Fifield, "A better zip bomb", 2019)."""
+    found, end, last = set(), -1, None
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            found |= {id(info), id(last)}
+        if info.header_offset + info.compress_size >= end:
+            end, last = info.header_offset + info.compress_size, info
+    return found
 
 
 def _zip_fault(info: zipfile.ZipInfo) -> str:
     if re.match(r"[/\\]|[A-Za-z]:", info.filename) or ".." in re.split(r"[/\\]", info.filename):
         return "path that leads out of the zip"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "link in the zip"
     if info.flag_bits & 1:
         return "encrypted"
+    if info.compress_type == zipfile.ZIP_BZIP2:  # a kilobyte may hold gigabytes
+        return "packed with bzip2; use deflate"
     return _size_fault(info.file_size)
 
 
@@ -217,7 +243,8 @@ def _size_fault(size: int) -> str:
     return f"larger than {MAX_FILE_MB} MB" if size > MAX_FILE_MB * 10**6 else ""
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """What systems leave in folders, and what their users do not see."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in SYSTEM_NAMES
 
 
@@ -302,15 +329,29 @@ def _read_bytes(entry: _Entry) -> bytes:
     return entry.read()
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of at most MAX_FILE_MB; a pipe or device is not waited for.
+
+    Raises UnusableImage with the reason.
+    """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_at_once) as file:
+            fault = _status_fault(os.fstat(file.fileno()))
+            if not fault:
+                return file.read()
     except OSError as error:
-        raise UnusableImage(f"cannot be read: {error.strerror}") from None
+        fault = f"cannot be read: {error.strerror}"
+    raise UnusableImage(fault)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
-        return archive.read(info)
+        with archive.open(info) as file:
+            # In small bites: read at once, a lying entry of a kilobyte unpacks to gigabytes.
+            return b"".join(iter(partial(file.read, _BITE), b""))
     except _CORRUPT_ENTRY:
         raise UnusableImage("damaged in the zip") from None

@@ -1,21 +1,50 @@
-"""Stage train_transformer: tokens -> the transformer, the best of all evaluations."""
+"""Stage train_transformer: tokens -> the transformer, the best of all evaluations; or the
+original lab's, imported."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from maskgit.masking import fixed_batches
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer import MaskedTransformer
-from maskgit.transformer_training import TransformerTrainer, TransformerTraining
+from maskgit.transformer_training import (
+    TransformerTrainer,
+    TransformerTraining,
+    evaluate_transformer,
+)
+from maskgit.transformers import Transformer
 from pipeline.checkpoints import build, save_model
 from pipeline.errors import plain_errors
 from pipeline.files import MODEL, TOKENS, TRANSFORMER, fresh_folder, load_array
-from pipeline.params import load_params
+from pipeline.lab_import import import_transformer
+from pipeline.params import Params, load_params
 from pipeline.snapshots import snapshots_of
 from pipeline.tracking import stage_run
 from pipeline.training import train
+
+
+def save(folder: Path, config: dict, model: Transformer, history: list[dict], loss: float) -> None:
+    save_model(folder / MODEL, config, model)
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    print(f"transformer: validation loss {loss:.3f} nats a hidden token")
+
+
+def import_lab(
+    params: Params, codes: int, tokens: int, validation: list[tuple[Tensor, Tensor]]
+) -> None:
+    """In place of a training; its history is one evaluation."""
+    values = {"train": params.train.model_dump(), "seed": params.seed}
+    with stage_run("train_transformer", values, TRANSFORMER) as run:
+        with fresh_folder(TRANSFORMER) as folder:
+            config, model = import_transformer(params.train.checkpoint, codes, tokens, folder)
+            loss = evaluate_transformer(model, validation)
+            save(folder, config, model, [{"step": 0, "val_loss": loss}], loss)
+        run.log_metrics({"best_val_loss": loss})
+        run.log_artifacts(TRANSFORMER)
 
 
 def main() -> None:
@@ -26,6 +55,8 @@ def main() -> None:
     codebook = load_array(TOKENS / "codebook.npy")
     gamma = SCHEDULES[settings.gamma]
     validation = fixed_batches(load_array(TOKENS / "val.npy")[0][:512], hidden, gamma, params.seed)
+    if settings.checkpoint:
+        return import_lab(params, len(codebook), tokens.shape[2], validation)
     config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
         "codebook_size": len(codebook),
         "latent_dim": codebook.shape[1],
@@ -60,11 +91,9 @@ def main() -> None:
         history = train(trainer, snapshots, run, "train transformer")
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
-            save_model(folder / MODEL, config, best.model)
-            pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+            save(folder, config, best.model, history, best.loss)
         run.log_metrics({"best_val_loss": best.loss})
         run.log_artifacts(TRANSFORMER)
-    print(f"transformer: validation loss {best.loss:.3f} nats a hidden token")
 
 
 if __name__ == "__main__":

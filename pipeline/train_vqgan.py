@@ -1,16 +1,21 @@
-"""Stage train_vqgan: train images -> the tokenizer."""
+"""Stage train_vqgan: train images -> the tokenizer; or the original lab's, imported."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import torch
 
 from maskgit.optim import to_float, to_uint8
 from maskgit.perceptual import PerceptualLoss
-from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
+from maskgit.tokenizers import Tokenizer
 from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import best_device, build, save_model
 from pipeline.errors import plain_errors
 from pipeline.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
-from pipeline.params import load_params
+from pipeline.lab_import import import_tokenizer
+from pipeline.params import Params, load_params
 from pipeline.pictures import grid, save_picture
 from pipeline.snapshots import snapshots_of
 from pipeline.tracking import stage_run
@@ -19,11 +24,41 @@ from pipeline.training import train
 SHOWN = 40  # validation images in the reconstruction picture
 
 
+def save(
+    folder: Path, config: dict, model: Tokenizer, history: list[dict], validation: np.ndarray
+) -> None:
+    save_model(folder / MODEL, config, model)
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    truth = validation[:SHOWN]
+    rebuilt = to_uint8(model.decode(model.encode(to_float(truth, best_device()))))
+    save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
+    last = history[-1]
+    print(
+        f"tokenizer: {last['val_psnr']:.2f} dB, {last['codebook_usage']:.0%} of the codes in use, "
+        f"perplexity {last['codebook_perplexity']:.0f}"
+    )
+
+
+def import_lab(params: Params, validation: np.ndarray) -> None:
+    """In place of a training; its history is one evaluation."""
+    vqgan = params.vqgan
+    values = {"vqgan": vqgan.model_dump()}
+    with stage_run("train_vqgan", values, TOKENIZER) as run:
+        with fresh_folder(TOKENIZER) as folder:
+            config, model = import_tokenizer(vqgan.checkpoint, validation.shape[1], folder)
+            metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
+            run.log_metrics(metrics)
+            save(folder, config, model, [{"step": 0} | metrics], validation)
+        run.log_artifacts(TOKENIZER)
+
+
 def main() -> None:
     params = load_params()
     vqgan = params.vqgan
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
     validation = load_array(PREPARED / "val.npy")[:512]
+    if vqgan.checkpoint:
+        return import_lab(params, validation)
     config = vqgan.model_dump(
         include={"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
     )
@@ -56,17 +91,8 @@ def main() -> None:
 
         model.eval()
         with fresh_folder(TOKENIZER) as folder:
-            save_model(folder / MODEL, config, model)
-            pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-            truth = validation[:SHOWN]
-            rebuilt = to_uint8(model.decode(model.encode(to_float(truth, best_device()))))
-            save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
+            save(folder, config, model, history, validation)
         run.log_artifacts(TOKENIZER)
-    last = history[-1]
-    print(
-        f"tokenizer: {last['val_psnr']:.2f} dB, {last['codebook_usage']:.0%} of the codes in use, "
-        f"perplexity {last['codebook_perplexity']:.0f}"
-    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """Property tests draw the same examples every time, and time never decides a test."""
 
+import hashlib
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from torch import nn
 
+from maskgit import features
+from maskgit.torchvision_import import import_torchvision
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
 from tests.clone import Clone
@@ -33,3 +38,25 @@ def finished_clone(tmp_path_factory):
     clone.output = clone.run("dvc", "repro")
     clone.commit("first run")
     return clone
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory):
+    """A file like that of the official FID weights, but random."""
+    import_torchvision()
+    from torchvision.models import inception_v3
+
+    torch.manual_seed(0)
+    network = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    path = tmp_path_factory.mktemp("weights") / features.FID_WEIGHTS_NAME
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def random_weights_pass_as_official(monkeypatch, random_weights):
+    digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(features, "FID_WEIGHTS_SHA256", digest)

@@ -85,7 +85,9 @@ def test_a_folder_with_masks_by_name_says_what_it_could_not_fill(project):
         where = hole(project / f"masks/{stem}.png")
     result = run("inpaint", "in", "--mask", "masks", "--out", "out")
     assert result.exit_code == 1
-    assert "2 of 3 filled" in result.output and "c.jpg: not an image" in str(result.exception)
+    assert "2 of 3 filled" in result.output and "not filled: in/c.jpg: not an image" in str(
+        result.exception
+    )
     assert np.array_equal(read(project / "out/a.png")[~where], first[~where])
     assert np.array_equal(read(project / "out/b.png")[~where], second[~where])
     assert sorted(path.name for path in (project / "out").iterdir()) == ["a.png", "b.png"]

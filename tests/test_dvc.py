@@ -68,8 +68,16 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     table = pd.read_csv(clone.folder / "reports/scores.csv")
     schedules, baselines = table.dropna(subset="iterations"), table[table["iterations"].isna()]
     assert len(schedules) == 3 * 2
-    assert list(baselines["schedule"]) == ["mean_colour", "telea", "biharmonic", "tokenizer"]
-    assert (table["n"] == 32).all() and table.drop(columns="iterations").notna().all(axis=None)
+    named = ["mean_colour", "telea", "biharmonic", "tokenizer", "true_images"]
+    assert list(baselines["schedule"]) == named
+    assert (table["n"] == 32).all()
+    scores = [name for name in table.columns[3:] if not name.endswith(("_low", "_high"))]
+    assert len(scores) == 6
+    for name in scores:
+        rows = table if "_hole" not in name else table[table["schedule"] != "true_images"]
+        assert (rows[f"{name}_low"] <= rows[name]).all() and (
+            rows[name] <= rows[f"{name}_high"]
+        ).all()
     assert clone.metrics()["gamma"] == "cosine" and clone.metrics()["iterations"] == 3
     results = clone.folder / "outputs/inpaint/cosine/3"
     assert len(list((results / "test_results").glob("image_???.png"))) == 32

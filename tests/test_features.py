@@ -1,8 +1,8 @@
-import hashlib
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,22 +29,6 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """A file like that of the official FID weights, but random."""
-    import_torchvision()
-    from torchvision.models import inception_v3
-
-    torch.manual_seed(0)
-    network = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    path = tmp_path_factory.mktemp("weights") / FID_WEIGHTS_NAME
-    torch.save(network.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def lite():
     return efficientnet_lite0()
 
@@ -59,12 +43,6 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     return tmp_path / "hub" / "checkpoints"
-
-
-@pytest.fixture
-def random_weights_pass_as_official(monkeypatch, random_weights):
-    digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(features, "FID_WEIGHTS_SHA256", digest)
 
 
 class TestInception:
@@ -240,6 +218,12 @@ class TestChooseExtractor:
     def test_unknown_kind(self):
         with pytest.raises(ValueError, match="auto, inception or efficientnet_lite0"):
             choose_extractor("vgg", None)
+
+
+def test_kernel_distances_carry_the_name_of_the_features(lite, random_weights):
+    assert lite.kernel_name == "kd_efficientnet_lite0"
+    assert replace(lite, name="fid").kernel_name == "kid"
+    assert inception(random_weights).kernel_name == "kd_inception"
 
 
 def test_address_is_that_of_pytorch_fid():

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from pipeline.files import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
@@ -88,14 +87,6 @@ def test_a_stopped_training_says_so_and_goes_on_to_the_same_bytes(clone, stage, 
     assert content_hash(made) == expected
     assert not list(clone.folder.glob(".maskgit/snapshots/*.pt"))
 
-    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("maskgit")
-    run = client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")[0]
-    assert run.info.status == "FINISHED"
-    curve = "train_loss" if stage == "train_transformer" else "commitment_loss"
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, curve)]
-    assert steps == [*range(1, steps[-1] + 1)]  # one run, every step once
-
 
 def test_a_stage_without_snapshots_stops_without_a_trace(clone):
     made = clone.folder / outputs("inpaint")[0]
@@ -120,32 +111,31 @@ def cut(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
-DAMAGED = {
-    "encode": "outputs/vqgan/model.safetensors",
-    "train_transformer": "data/tokens/train.npy",
-    "train_vqgan": "data/prepared/train.npy",
-    "score": "outputs/reference/features.npy",
-}
+DAMAGED = [
+    ("encode", "outputs/vqgan/model.safetensors", flip),
+    ("inpaint", "outputs/transformer/model.safetensors", cut),
+    ("train_vqgan", "data/prepared/train.npy", cut),
+    ("train_transformer", "data/tokens/train.npy", flip),
+    ("score", "outputs/reference/features.npy", Path.unlink),
+]
 
 
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
-@pytest.mark.parametrize(("stage", "file"), DAMAGED.items())
+@pytest.mark.parametrize(("stage", "file", "damage"), DAMAGED)
 def test_a_damaged_file_is_named_with_the_command_that_mends_it(clone, stage, file, damage):
     path = clone.folder / file
     whole = path.read_bytes()
     damage(path)
     process = start(clone, stage)
     said = process.communicate()[1].decode()
-    assert process.returncode == 1
-    assert said.splitlines()[-1].startswith(f"error: {file} ") and "Traceback" not in said
-    assert "'dvc repro'" in said.splitlines()[-1]
     path.write_bytes(whole)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert said.splitlines()[-1].startswith(f"error: {file} ")
+    assert "'dvc repro'" in said.splitlines()[-1]
 
 
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
-def test_dvc_repro_does_mend_them(clone, damage):
-    before = {file: content_hash(clone.folder / file) for file in DAMAGED.values()}
-    for file in before:
+def test_dvc_repro_does_mend_them(clone):
+    before = {file: content_hash(clone.folder / file) for _, file, _ in DAMAGED}
+    for _, file, damage in DAMAGED:
         damage(clone.folder / file)
     clone.run("dvc", "repro")
     assert {file: content_hash(clone.folder / file) for file in before} == before

@@ -140,30 +140,38 @@ def champion(client: MlflowClient) -> ModelVersion | None:
     return client.get_model_version(NAME, number) if number else None
 
 
-def register(run_id: str, params: Params, row: dict[str, object], distance: str) -> str:
+def register(run_id: str | None, params: Params, row: dict[str, object], distance: str) -> str:
     """Adds the report's model to the registry; returns a line on what became of the champion.
 
-    `row` is the headline, its column `distance` the score. The lock keeps two reports from
-    deciding at once.
+    `row` is the headline, its column `distance` the score. No fault of the store stops a report.
     """
+    if run_id is None:
+        return f"{NAME}: not registered, MLflow's store does not answer"
     standing = Standing.of(row, distance, test_set_hash(params.inpaint.split))
     choices = {"gamma": params.gamma, "iterations": params.report.iterations}
-    client = MlflowClient()
-    with FileLock(project_root() / "mlflow.db.lock"):
-        model = log_model(run_id, params)
-        try:
-            client.create_registered_model(NAME, description=DESCRIPTION)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        tags = {key: str(value) for key, value in (asdict(standing) | choices).items()}
-        tags["split"] = params.inpaint.split
-        new = client.create_model_version(
-            NAME, model.model_uri, run_id, tags, model_id=model.model_id
-        )
-        old = champion(client)
-        better, why = beats(standing, Standing.read(old.tags)) if old else (True, "it is the first")
-        if better:
-            client.set_registered_model_alias(NAME, CHAMPION, new.version)
-            return f"{NAME}: version {new.version} is the champion: {why}"
-        return f"{NAME}: version {new.version} is no champion, version {old.version} stays: {why}"
+    tags = asdict(standing) | choices | {"split": params.inpaint.split}
+    try:
+        with FileLock(project_root() / "mlflow.db.lock"):  # two reports may not decide at once
+            model = log_model(run_id, params)
+            return add_version(MlflowClient(), model, run_id, standing, tags)
+    except (MlflowException, OSError) as error:
+        return f"{NAME}: not registered, {str(error).splitlines()[0]}"
+
+
+def add_version(
+    client: MlflowClient, model: ModelInfo, run_id: str, standing: Standing, tags: dict
+) -> str:
+    """Adds a version, crowns it if it deserves it, and says so."""
+    try:
+        client.create_registered_model(NAME, description=DESCRIPTION)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    text = {key: str(value) for key, value in tags.items()}
+    new = client.create_model_version(NAME, model.model_uri, run_id, text, model_id=model.model_id)
+    old = champion(client)
+    better, why = beats(standing, Standing.read(old.tags)) if old else (True, "it is the first")
+    if better:
+        client.set_registered_model_alias(NAME, CHAMPION, new.version)
+        return f"{NAME}: version {new.version} is the champion: {why}"
+    return f"{NAME}: version {new.version} is no champion, version {old.version} stays: {why}"

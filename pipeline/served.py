@@ -60,15 +60,15 @@ class Served(PythonModel):
         from maskgit.decoders import make_inpainter
         from maskgit.lab import LabChoices
         from maskgit.photos import fill_photo
-        from maskgit.transformer import MaskedTransformer
-        from maskgit.vqgan import VQGAN
+        from maskgit.tokenizers import TOKENIZERS
+        from maskgit.transformers import TRANSFORMERS
         from pipeline.checkpoints import load_model
 
         files = {name: Path(path) for name, path in context.artifacts.items()}
         decoder = json.loads(files["decoder"].read_text())
         self.inpainter = make_inpainter(
-            tokenizer=load_model(files["tokenizer"], VQGAN),
-            transformer=load_model(files["transformer"], MaskedTransformer),
+            tokenizer=load_model(files["tokenizer"], TOKENIZERS),
+            transformer=load_model(files["transformer"], TRANSFORMERS),
             **decoder | {"lab": LabChoices(**decoder["lab"])},
         )
         self.fill = fill_photo

@@ -90,6 +90,23 @@ def score(
 
 
 @app.command()
+def compare(
+    last: Annotated[int | None, typer.Option(min=1, help="only the newest so many")] = None,
+) -> None:
+    """Print the experiments in MLflow's store, newest first: what differs and how they score.
+
+    A row for each report, as in the table of runs of MLflow's UI. Compare only rows of equal n.
+
+    Example: maskgit compare --last 3
+    """
+    with plain_errors():
+        from pipeline.experiments import comparison, report_runs
+        from pipeline.score_text import aligned
+
+        print(aligned(comparison(report_runs(last))))
+
+
+@app.command()
 def grid(
     picture: Annotated[Path, typer.Argument(help="the PNG file to write")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a folder test_results each")],

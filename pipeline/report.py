@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from mlflow.entities import Run
+from PIL import Image
 
 from pipeline.errors import UserError, plain_errors
 from pipeline.files import (
@@ -29,6 +31,7 @@ from pipeline.image_scores import BOUNDS, bucket_table, compare
 from pipeline.params import Params, load_params
 from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
+from pipeline.registry import register
 from pipeline.score_text import comparison_text, scores_text
 from pipeline.tracking import StageRun, find_maker, run_link, stage_run
 
@@ -96,20 +99,34 @@ def makers(names: list[str]) -> dict[str, Run | None]:
 
 
 def log_to_mlflow(
-    log: StageRun, table: pd.DataFrame, row: dict[str, object], runs: dict[str, Run | None]
+    run: StageRun,
+    params: Params,
+    row: dict[str, object],
+    tables: dict[str, pd.DataFrame],
+    runs: dict[str, Run | None],
 ) -> None:
-    """Headline, score curves by iteration, table, pictures, and links to the runs behind them."""
-    log.log_metrics({key: value for key, value in row.items() if not isinstance(value, str)})
-    for entry in table.to_dict("records"):
-        step = 0 if pd.isna(entry["iterations"]) else int(entry["iterations"])
-        curves = {f"{entry['schedule']}.{key}": entry[key] for key in table.columns[3:]}
-        log.log_metrics(curves, step)
-    log.log_table(table.astype({"iterations": "float"}), "scores.json")
-    log.log_artifacts(SUMMARY)
-    found = {stage.replace("@", "."): run for stage, run in runs.items() if run}
-    log.set_tags({f"run.{stage}": run.info.run_id for stage, run in found.items()})
-    links = [f"- {stage}: {run_link(run) if run else 'not found'}" for stage, run in runs.items()]
-    log.set_note("Runs behind this report:\n" + "\n".join(links))
+    """Headline, its scores over iterations, tables, pictures, and links to the runs behind them."""
+    scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
+    run.log_metrics(scores)
+    table = tables["scores"]
+    for entry in table[table["schedule"] == params.gamma].to_dict("records"):
+        curves = {f"over_iterations/{key}": entry[key] for key in scores.keys() & entry.keys()}
+        run.log_metrics(curves, entry["iterations"])
+    for name, content in tables.items():
+        run.log_table(content, f"{name}.json")
+    run.log_artifacts(SUMMARY)
+    pictures = results(params.gamma, params.report.iterations).parent
+    for folder, key in (("imga", "filled so far"), ("mask_scheduling", "tokens still hidden")):
+        for path in (pictures / folder).iterdir():
+            step = int(path.stem.removeprefix("test_"))
+            run.log_image(np.asarray(Image.open(path)), key, step)
+    found = {stage.replace("@", "."): maker for stage, maker in runs.items() if maker}
+    run.set_tags({f"run.{stage}": maker.info.run_id for stage, maker in found.items()})
+    run.set_tags({"n": str(row["n"]), "split": params.inpaint.split})
+    links = [
+        f"- {stage}: {run_link(maker) if maker else 'not found'}" for stage, maker in runs.items()
+    ]
+    run.set_note("Runs behind this report:\n" + "\n".join(links))
 
 
 def main() -> None:
@@ -131,16 +148,19 @@ def main() -> None:
             plot_scores(table, folder / "scores.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
-        differences = compare(images_scored)
+        buckets, differences = bucket_table(images_scored), compare(images_scored)
         plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
         write_table(REPORTS / "scores.csv", table)
-        write_table(REPORTS / "buckets.csv", bucket_table(images_scored))
+        write_table(REPORTS / "buckets.csv", buckets)
         write_table(REPORTS / "differences.csv", differences)
         write_table(REPORTS / "schedules.csv", plotted)
         write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
-        log_to_mlflow(run, table, row, makers(names))
+        tables = {"scores": table, "buckets": buckets, "differences": differences}
+        log_to_mlflow(run, params, row, tables, makers(names))
+        registered = register(run.run_id(), params, row, table.columns[3])
     print(scores_text(table))
     print("\n" + comparison_text(differences, steps))
+    print("\n" + registered)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from mlflow.exceptions import MlflowException
 EXPERIMENT = "maskgit"
 OUTPUT_TAG = "output_sha256"
 KEY_TAG = "key"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the UI looks for chat traces
 
 
 def open_store() -> None:
@@ -51,7 +52,7 @@ def open_store() -> None:
         if mlflow.get_experiment_by_name(EXPERIMENT) is None:
             location = None if uri else (root / "mlruns").as_uri()
             try:
-                mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+                mlflow.create_experiment(EXPERIMENT, location, KIND)
             except MlflowException:  # on a server, somebody else was faster
                 if mlflow.get_experiment_by_name(EXPERIMENT) is None:
                     raise
@@ -82,6 +83,7 @@ class StageRun:
 
     def __init__(self, key: str, client: MlflowClient, run: Run):
         self.key, self._client, self._id = key, client, run.info.run_id
+        self._tables = []
 
     def run_id(self) -> str | None:
         """MLflow's id of the run; None while its store does not answer."""
@@ -101,7 +103,8 @@ class StageRun:
     def log_table(self, table: pd.DataFrame, name: str) -> None:
         """Writes a table as mlflow.log_table does, but whole: the same table twice is one table."""
         self._client.log_text(self._id, table.to_json(orient="split", index=False), name)
-        self.set_tags({"mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"}])})
+        self._tables.append({"path": name, "type": "table"})
+        self.set_tags({"mlflow.loggedArtifacts": json.dumps(self._tables)})
 
     def log_image(self, image: np.ndarray, key: str, step: int) -> None:
         """An image of a series, uint8 (H, W, 3), for the grid of images in MLflow's UI."""

@@ -157,7 +157,7 @@ def test_without_trained_models_it_says_how_to_get_them(project):
     assert "run 'dvc repro' to make it" in str(result.exception)
 
 
-@pytest.mark.parametrize("verb", ["scores", "grid", "inpaint", "mask"])
+@pytest.mark.parametrize("verb", ["scores", "compare", "grid", "inpaint", "mask"])
 def test_help_has_an_example(verb):
     result = run(verb, "--help")
     assert result.exit_code == 0 and f"maskgit {verb}" in result.output

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Sequence
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.errors import UserError
 from pipeline.files import project_root
 from pipeline.score_text import with_interval
-from pipeline.tracking import EXPERIMENT, open_store
+from pipeline.store import open_store
 
 
 def report_runs(last: int | None) -> list[Run]:
@@ -17,12 +16,11 @@ def report_runs(last: int | None) -> list[Run]:
     store = project_root() / "mlflow.db"
     if "MLFLOW_TRACKING_URI" not in os.environ and not store.exists():
         raise UserError(f"{store} does not exist; run 'dvc repro' to make it")
-    open_store()
-    client = MlflowClient()
+    client, experiment = open_store()
     found, token = [], None
     while last is None or len(found) < last:
         page = client.search_runs(
-            [client.get_experiment_by_name(EXPERIMENT).experiment_id],
+            [experiment],
             "tags.stage = 'report' and status = 'FINISHED'",
             order_by=["start_time DESC"],
             page_token=token,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
 from PIL import Image
 
 from pipeline.errors import UserError, plain_errors
@@ -33,7 +32,7 @@ from pipeline.pictures import save_picture
 from pipeline.plots import plot_losses, plot_scores
 from pipeline.registry import register
 from pipeline.score_text import comparison_text, scores_text
-from pipeline.tracking import StageRun, find_maker, run_link, stage_run
+from pipeline.tracking import StageRun, stage_run
 
 SUMMARY = REPORTS / "summary"
 
@@ -84,8 +83,8 @@ def results(name: str, steps: int) -> Path:
     return INPAINTED / name / str(steps) / "test_results"
 
 
-def makers(names: list[str]) -> dict[str, Run | None]:
-    """The run behind each input, found by the content of the files that lie here now."""
+def inputs(names: list[str]) -> dict[str, Path]:
+    """What the report rests on, by the stage that made it."""
     outputs = {
         "prepare": PREPARED,
         "train_vqgan": TOKENIZER,
@@ -95,7 +94,7 @@ def makers(names: list[str]) -> dict[str, Run | None]:
     }
     outputs |= {f"inpaint@{name}": INPAINTED / name for name in names}
     outputs |= {f"score@{name}": SCORES / f"{name}.csv" for name in names}
-    return {stage: find_maker(path) for stage, path in outputs.items()}
+    return outputs
 
 
 def log_to_mlflow(
@@ -103,7 +102,7 @@ def log_to_mlflow(
     params: Params,
     row: dict[str, object],
     tables: dict[str, pd.DataFrame],
-    runs: dict[str, Run | None],
+    outputs: dict[str, Path],
 ) -> None:
     """Headline, its scores over iterations, tables, pictures, and links to the runs behind them."""
     scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
@@ -120,13 +119,8 @@ def log_to_mlflow(
         for path in (pictures / folder).iterdir():
             step = int(path.stem.removeprefix("test_"))
             run.log_image(np.asarray(Image.open(path)), key, step)
-    found = {stage.replace("@", "."): maker for stage, maker in runs.items() if maker}
-    run.set_tags({f"run.{stage}": maker.info.run_id for stage, maker in found.items()})
     run.set_tags({"n": str(row["n"]), "split": params.inpaint.split})
-    links = [
-        f"- {stage}: {run_link(maker) if maker else 'not found'}" for stage, maker in runs.items()
-    ]
-    run.set_note("Runs behind this report:\n" + "\n".join(links))
+    run.link_makers(outputs)
 
 
 def main() -> None:
@@ -156,7 +150,7 @@ def main() -> None:
         write_table(REPORTS / "schedules.csv", plotted)
         write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
         tables = {"scores": table, "buckets": buckets, "differences": differences}
-        log_to_mlflow(run, params, row, tables, makers(names))
+        log_to_mlflow(run, params, row, tables, inputs(names))
         registered = register(run.run_id(), params, row, table.columns[3])
     print(scores_text(table))
     print("\n" + comparison_text(differences, steps))

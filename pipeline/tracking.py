@@ -1,62 +1,40 @@
 """MLflow: one run a stage execution, in the store of the real project.
 
 Files are the truth and MLflow mirrors them: no run id is ever written into a stage's outputs.
-A run is tagged with the content hash of what it made, and is found again by that hash.
+A run is tagged with the content hash of what it made, and is found again by that hash. A run never
+dies of its tracker: all that it logs goes to a spool on the local disk, and from there to MLflow.
 """
 
+from __future__ import annotations
+
 import json
-import logging
 import os
+import shutil
+import socket
 import subprocess
 import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
-import pandas as pd
-from filelock import FileLock
+from filelock import Timeout
+from PIL import Image
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from pipeline.files import content_hash, project_root
+from pipeline.files import PREPARED, content_hash
+from pipeline.spool import Spool, spool_folder
+from pipeline.store import OUTPUT_TAG, Sender, records_waiting, store_uri
+from pipeline.system_metrics import system_metrics
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+if TYPE_CHECKING:
+    import pandas as pd
 
-import mlflow
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag
-from mlflow.exceptions import MlflowException
-
-EXPERIMENT = "maskgit"
-OUTPUT_TAG = "output_sha256"
-KEY_TAG = "key"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the UI looks for chat traces
-
-
-def open_store() -> None:
-    """Points MLflow at the project's store, making it if need be.
-
-    The lock keeps two first starts from racing on the database schema.
-    """
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="mlflow")
-    root = project_root()
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri or f"sqlite:///{root}/mlflow.db")
-    with FileLock(root / "mlflow.db.lock"):
-        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-            location = None if uri else (root / "mlruns").as_uri()
-            try:
-                mlflow.create_experiment(EXPERIMENT, location, KIND)
-            except MlflowException:  # on a server, somebody else was faster
-                if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-                    raise
-    mlflow.set_experiment(EXPERIMENT)
+DATA_TAG = "data_sha256"  # of data/prepared, the images that everything rests on
+THUMBNAIL = 256  # pixels, the larger side of what MLflow's grid of images shows
 
 
 def git_commit() -> str:
@@ -79,43 +57,94 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 class StageRun:
-    """One run in MLflow, as a stage sees it."""
+    """The log of one run; nothing here waits for MLflow but `run_id`."""
 
-    def __init__(self, key: str, client: MlflowClient, run: Run):
-        self.key, self._client, self._id = key, client, run.info.run_id
-        self._tables = []
+    def __init__(self, spool: Spool, sender: Sender):
+        self.key, self._spool, self._sender = spool.key, spool, sender
+        self._tables: list[dict[str, str]] = []
+        self._logged = {
+            (name, record["step"])
+            for _, record in spool.records()
+            if record["op"] == "metrics"
+            for name in record["values"]
+        }
 
     def run_id(self) -> str | None:
-        """MLflow's id of the run; None while its store does not answer."""
-        return self._id
+        """MLflow's id of the run; None where its store does not answer soon."""
+        return self._sender.run_id()
 
     def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, step or 0) for name, value in values.items()]
-        self._client.log_batch(self._id, metrics=metrics)
+        """Of a run that is continued, what it has for this step already is left as it is."""
+        new = {
+            name: float(value)
+            for name, value in values.items()
+            if step is None or (name, step) not in self._logged
+        }
+        if new:
+            self._logged |= {(name, step) for name in new}
+            self._spool.append("metrics", values=new, step=step or 0)
+
+    def next_step(self, prefix: str) -> int:
+        """The one after the last step of the metrics whose names begin so."""
+        return max((step for name, step in self._logged if name.startswith(prefix)), default=-1) + 1
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        self._client.log_artifact(self._id, path, folder or None)
+        self._log_file(path.name, lambda copy: shutil.copyfile(path, copy), folder)
 
     def log_artifacts(self, folder: Path) -> None:
-        self._client.log_artifacts(self._id, folder)
+        """All that lies in a folder, at the top of the run's artifacts."""
+        self._spool.append_file("folder", folder.name, lambda copy: shutil.copytree(folder, copy))
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
-        """Writes a table as mlflow.log_table does, but whole: the same table twice is one table."""
-        self._client.log_text(self._id, table.to_json(orient="split", index=False), name)
-        self._tables.append({"path": name, "type": "table"})
+        """A table for MLflow's UI, named *.json; written whole, where mlflow.log_table appends."""
+        self._log_file(name, lambda copy: table.to_json(copy, orient="split", index=False))
+        entry = {"path": name, "type": "table"}
+        self._tables = [*(other for other in self._tables if other != entry), entry]
         self.set_tags({"mlflow.loggedArtifacts": json.dumps(self._tables)})
 
     def log_image(self, image: np.ndarray, key: str, step: int) -> None:
-        """An image of a series, uint8 (H, W, 3), for the grid of images in MLflow's UI."""
-        self._client.log_image(self._id, image, key=key, step=step)
+        """An image of a series, uint8 (H, W, 3), for the grid of images by step in MLflow's UI.
+
+        The grid knows them by the names that mlflow.log_image gives them; `key` without a slash.
+        """
+        picture, small = Image.fromarray(image), Image.fromarray(image)
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        name = f"{key}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid4()}"
+        self._log_file(f"{name}.png", picture.save, "images")
+        self._log_file(f"{name}+compressed.webp", small.save, "images")
+        self.set_tags({"mlflow.loggedImages": "True"})
+
+    def _log_file(self, name: str, fill: Callable[[Path], object], folder: str = "") -> None:
+        self._spool.append_file("file", name, fill, folder=folder)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(self._id, tags=[RunTag(*tag) for tag in tags.items()])
+        self._spool.append("tags", values=dict(tags))
 
     def set_note(self, markdown: str) -> None:
         """The description on the run's page."""
         self.set_tags({"mlflow.note.content": markdown})
+
+    def link_makers(self, outputs: Mapping[str, Path]) -> None:
+        """Tags and a note that lead to the runs that made these outputs, by stage.
+
+        They are looked up by content when this is sent, so that they can wait for MLflow, too.
+        """
+        contents = {stage: content_hash(path) for stage, path in outputs.items()}
+        self._spool.append("makers", outputs=contents)
+
+
+def open_spool(key: str | None) -> Spool:
+    """A run's own; a new one where another process has the run that should be continued."""
+    if key is not None:
+        try:
+            spool = Spool(spool_folder() / key)
+            spool.open()
+            return spool
+        except Timeout:
+            print("another process continues the same MLflow run; this one begins a new run")
+    spool = Spool(spool_folder() / uuid4().hex)
+    spool.open()
+    return spool
 
 
 @contextmanager
@@ -128,36 +157,57 @@ def stage_run(
 ) -> Iterator[StageRun]:
     """An MLflow run around a stage's work; `output` is what it makes, hashed when it is done.
 
-    `key` continues the run that has it.
+    `key` continues the run that has it. An exception ends the run as FAILED, a stop as KILLED.
     """
-    open_store()
     values = params.model_dump() if isinstance(params, BaseModel) else params
     experiment = os.environ.get("DVC_EXP_NAME", "")
     name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))
-    tags = {"stage": stage, "git_commit": git_commit(), "dvc_experiment": experiment}
-    key = key or uuid4().hex
-    with mlflow.start_run(run_name=name, tags=tags | {KEY_TAG: key}) as run:
-        mlflow.log_params(flat(values))
-        yield StageRun(key, MlflowClient(), run)
-        mlflow.set_tag(OUTPUT_TAG, content_hash(output))
+    tags = {
+        "stage": stage,
+        "git_commit": git_commit(),
+        "dvc_experiment": experiment,
+        "host": socket.gethostname(),
+    }
+    if PREPARED.is_dir():
+        tags[DATA_TAG] = content_hash(PREPARED)
+    spool = open_spool(key)
+    if not spool.records():
+        spool.append("create", name=name, store=store_uri())
+    if spool.key == key:
+        spool.append("continue")
+    spool.append("tags", values=tags)
+    spool.append("params", values=flat(values))
+    sender = Sender(spool)
+    sender.start()
+    status = "FINISHED"
+    try:
+        run = StageRun(spool, sender)
+        with system_metrics(run):
+            yield run
+        made = content_hash(output)
+        run.set_tags({OUTPUT_TAG: made} | ({DATA_TAG: made} if output == PREPARED else {}))
+    except Exception:
+        status = "FAILED"
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM
+        status = "KILLED"
+        raise
+    finally:
+        spool.append("end", status=status)
+        sender.finish()
+        spool.close()
+        say_what_waits(sender)
 
 
-def find_maker(output: Path) -> Run | None:
-    """The newest finished run whose output had the content that `output` has now."""
-    found = mlflow.search_runs(
-        experiment_names=[EXPERIMENT],
-        filter_string=f"tags.{OUTPUT_TAG} = '{content_hash(output)}' and status = 'FINISHED'",
-        order_by=["start_time DESC"],
-        max_results=1,
-        output_format="list",
-    )
-    return found[0] if found else None
-
-
-def run_link(run: Run) -> str:
-    """A markdown link to the run's page in the MLflow UI."""
-    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return f"[{run.info.run_name}]({page})"
+def say_what_waits(sender: Sender) -> None:
+    for line in sender.refused:
+        print(line)
+    if waiting := records_waiting():
+        fault = str(sender.fault or "no answer in time").splitlines()[0]
+        print(
+            f"MLflow: {waiting} records wait in {spool_folder()}; the next stage sends them, or "
+            f"'maskgit reconcile' ({fault:.150})"
+        )
 
 
 def log_progress(

@@ -5,7 +5,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.tracking import EXPERIMENT, open_store
+from pipeline.store import EXPERIMENT, open_store
 
 SCORES = {"fid": 35.123, "psnr_hole": 15.0421}
 

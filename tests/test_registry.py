@@ -33,7 +33,7 @@ from pipeline.checkpoints import save_model
 from pipeline.files import MODEL, PREPARED, TOKENIZER, TRANSFORMER
 from pipeline.params import load_params
 from pipeline.registry import NAME, REQUIREMENTS, Standing, beats, register
-from pipeline.tracking import open_store
+from pipeline.store import open_store
 
 OLD = Standing(12.0, 11.5, 12.5, "fid", 747, "a" * 64)
 BETTER = replace(OLD, score=10.0, interval_low=9.5, interval_high=10.5)

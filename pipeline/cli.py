@@ -48,8 +48,9 @@ def scores(
             print("\n" + comparison_text(pd.read_csv(differences), iterations))
         print(
             "\nIn brackets: 95 % intervals, for other images like these and as many.\n"
-            "Lower is better, but for PSNR and SSIM (which favour blur). true_images: the floor\n"
-            "of a distance; tokenizer: what a perfect transformer would reach.\n"
+            "Lower is better, but for PSNR and SSIM (which favour blur). true_images: other true\n"
+            "images, as many, the floor of a distance; fills share pixels with the truth, so\n"
+            "their Fréchet distance may be lower. tokenizer: a perfect transformer's scores.\n"
             f"Pictures and plots: {REPORTS / 'summary'}/\n"
             "Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"
         )

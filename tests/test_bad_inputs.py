@@ -347,11 +347,11 @@ BAD = {
     ),
     "weights of another kind": Bad(
         lambda: tokenizer(weights(kind="MaskedTransformer")),
-        f"{MODEL_FILE} is not a VQGAN checkpoint of this project",
+        f"{MODEL_FILE} is not a VQGAN or LabVQGAN checkpoint of this project",
     ),
     "weights without description": Bad(
         lambda: tokenizer(lambda: save_file({"a": torch.zeros(1)}, MODEL_FILE)),
-        f"{MODEL_FILE} is not a VQGAN checkpoint of this project",
+        f"{MODEL_FILE} is not a VQGAN or LabVQGAN checkpoint of this project",
     ),
     "a description that is no JSON": Bad(
         lambda: tokenizer(lambda: save_file({"a": torch.zeros(1)}, MODEL_FILE, {"model": "{"})),

@@ -164,7 +164,7 @@ def state():
 def try_to_load(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     try:
-        load_model(path, VQGAN)
+        load_model(path, (VQGAN,))
     except UserError as error:
         one_line(error)
 

@@ -618,7 +618,7 @@ def project(tmp_path_factory):
     values["vqgan"]["checkpoint"] = str(lab / "VQGAN.pt")
     values["train"]["checkpoint"] = str(lab / "transformer.pt")
     values["inpaint"] |= {"iterations": [2, 5], "batch_size": 3}
-    values["score"]["baselines"] = ["telea"]
+    values["score"]["baselines"] = ["biharmonic"]
     values["report"] |= {"iterations": 5, "grid": 2}
     folder = base / "project"
     folder.mkdir()

@@ -137,5 +137,5 @@ def draw_masks(
             height, width = decode_image(read_picture(picture, source)).shape[:2]
         except UnusableImage as error:
             raise UserError(f"{picture}: {error}") from None
-        mask = Image.fromarray(hole).resize((width, height), Image.Resampling.NEAREST)
-        yield target, np.asarray(mask).astype(np.uint8) * 255
+        mask = Image.fromarray(hole.astype(np.uint8) * 255)
+        yield target, np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))

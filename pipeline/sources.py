@@ -319,8 +319,9 @@ def _read_hole(entry: _Entry, size: int) -> np.ndarray:
         mask = decode_image(_read_bytes(entry))
     except UnusableImage as unusable:
         raise SourceError(f"mask {entry.file!r}: {unusable}; replace this file") from None
-    hole = mask.mean(axis=2) < 128
-    return np.array(Image.fromarray(hole).resize((size, size), Image.Resampling.NEAREST))
+    # as bytes: Pillow resizes booleans to bytes of 255, which other libraries take for 255, not 1
+    hole = Image.fromarray((mask.mean(axis=2) < 128).astype(np.uint8))
+    return np.asarray(hole.resize((size, size), Image.Resampling.NEAREST)) == 1
 
 
 def _read_bytes(entry: _Entry) -> bytes:

@@ -291,6 +291,7 @@ def test_lab_masks(make_source):
     assert not hole[0, 32:].any()
     assert not hole[1].any()
     np.testing.assert_array_equal(read_lab_masks(source, 16), hole[:, ::4, ::4])
+    assert hole.view(np.uint8).max() == 1  # what scikit-image adds up
 
 
 def test_folders_named_as_the_lab_names_them_are_plain_elsewhere(make_source):

@@ -207,5 +207,34 @@ def mask(
         print(f"{count} masks in {printable(str(out))}")
 
 
+@app.command()
+def bench(
+    size: Annotated[str, typer.Option(help="laptop or lab: models as large as in that preset")] = (
+        "laptop"
+    ),
+    only: Annotated[str, typer.Option(help="steps, with commas between them")] = "",
+    repeats: Annotated[int | None, typer.Option(min=1, help="timed runs of each way")] = None,
+) -> None:
+    """Time the original lab's way and ours, side by side, and write reports/bench.csv.
+
+    Steps: train, inpaint, score, prepare, load, train_vqgan. Only if named: growth, what memory
+    and a training step cost as the work grows. Random weights, drawn images: nothing need be
+    trained before. laptop takes about 5 minutes on two cores, lab about 10.
+
+    Example: maskgit bench --only train,inpaint
+    """
+    with plain_errors():
+        if size not in ("laptop", "lab"):
+            raise UserError("--size: should be laptop or lab")
+        from pipeline.bench.run import run_bench
+        from pipeline.bench.steps import STEPS
+
+        steps = only.split(",") if only else list(STEPS)
+        unknown = [step for step in steps if step not in STEPS]
+        if unknown:
+            raise UserError(f"--only: {unknown[0]!r} should be one of {', '.join(STEPS)}")
+        run_bench(size, steps, repeats)
+
+
 if __name__ == "__main__":
     app()

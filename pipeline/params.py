@@ -274,9 +274,13 @@ def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") 
     return values
 
 
-def load_params(folder: Path = Path()) -> Params:
-    """Reads and checks params.yaml. Raises UserError with one line that names the key."""
-    values = fill_from_preset(read_yaml(folder / "params.yaml"), read_yaml(folder / "presets.yaml"))
+def load_params(folder: Path = Path(), preset: str | None = None) -> Params:
+    """Reads and checks params.yaml, with another `preset` if one is given.
+
+    Raises UserError with one line that names the key.
+    """
+    values = read_yaml(folder / "params.yaml") | ({"preset": preset} if preset else {})
+    values = fill_from_preset(values, read_yaml(folder / "presets.yaml"))
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -1,0 +1,155 @@
+"""The original lab's way of working, written plainly, to be timed.
+
+Each of its choices can be replaced by ours alone, to see what that lever is worth.
+"""
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from maskgit.lab import LabChoices, LabInpainter
+from maskgit.optim import autocast, muon_and_adamw, to_float, update_ema
+from maskgit.tokenizer_training import reconstruction_loss
+from maskgit.torchvision_import import import_torchvision
+from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, rms_norm
+
+from pipeline.bench.lab_tokenizer import LabVQGAN
+
+import_torchvision()
+from pytorch_fid.fid_score import calculate_frechet_distance
+
+
+class ExplicitAttention(SelfAttention):
+    """softmax(q k^T / sqrt(dim / heads)) v with the whole (B, heads, N, N) in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = rms_norm(self.split(self.query(x)))
+        k = rms_norm(self.split(self.key(x)))
+        v = self.split(self.value(x))
+        weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
+        weights = F.dropout(weights, self.dropout, self.training)
+        return self.output((weights @ v).transpose(1, 2).flatten(2))
+
+
+def with_explicit_attention(model: MaskedTransformer) -> MaskedTransformer:
+    """The same model, sharing its parameters, with attention written out."""
+    twin = deepcopy(model, {id(p): p for p in model.parameters()})
+    for block in twin.blocks:
+        block.attention.__class__ = ExplicitAttention
+    return twin
+
+
+def lab_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor:
+    """Cross-entropy with a one-hot of the logits' shape (B, N, K), on all tokens.
+
+    cross_entropy takes the second dimension for the classes, so the softmax runs over positions.
+    """
+    logits = model(model.hide(tokens, hidden))
+    return F.cross_entropy(logits, F.one_hot(tokens, logits.shape[2]).float())
+
+
+@dataclass(frozen=True)
+class Levers:
+    """Which of the lab's choices in training are replaced by ours. All False: the lab's way."""
+
+    stored_tokens: bool = False
+    fused_attention: bool = False
+    hidden_only: bool = False
+    bf16: bool = False
+    optimiser: bool = False  # Muon, clipped gradients and averaged weights in place of AdamW
+
+
+def train_lab_transformer(
+    model: MaskedTransformer,
+    tokenizer: nn.Module,
+    images: np.ndarray,
+    tokens: np.ndarray,
+    batch_size: int,
+    adamw: torch.optim.Optimizer,
+    levers: Levers = Levers(),
+) -> Iterator[float]:
+    """Yields the loss after each step on uint8 images (n, H, W, 3), or on their tokens (n, N)."""
+    device = next(model.parameters()).device
+    shown = model if levers.fused_attention else with_explicit_attention(model)
+    optimisers = [adamw]
+    if levers.optimiser:
+        matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+        optimisers = muon_and_adamw(model, matrices, 1e-4, 0.05, betas=(0.9, 0.98))
+        average = deepcopy(model)
+    rng = np.random.default_rng(0)
+    while True:
+        shown.train()
+        index = rng.integers(len(images), size=batch_size)
+        if levers.stored_tokens:
+            batch = torch.from_numpy(tokens[index].astype(np.int64)).to(device)
+        else:
+            batch = tokenizer.encode(to_float(images[index], device)).flatten(1)
+        ratio = rng.random()  # one for the whole batch
+        hidden = torch.rand(batch.shape, device=device) < ratio
+        with autocast(device) if levers.bf16 else torch.autocast(device.type, enabled=False):
+            loss = (masked_token_loss if levers.hidden_only else lab_loss)(shown, batch, hidden)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        if levers.optimiser:
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+        if levers.optimiser:
+            update_ema(average, model, 0, 0.998)
+        yield loss.item()
+
+
+class LabDecoding(LabInpainter):
+    """The lab's decoder, in float32 unless `bf16`."""
+
+    def __init__(
+        self, tokenizer: nn.Module, transformer: MaskedTransformer, choices: LabChoices, bf16: bool
+    ):
+        super().__init__(tokenizer, transformer, choices)
+        self.bf16 = bf16
+
+    def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        return super().predict(tokens, hidden) if self.bf16 else self.transformer(tokens)[hidden]
+
+
+def train_lab_tokenizer(model: LabVQGAN, images: np.ndarray, batch_size: int) -> Iterator[float]:
+    """VQGAN without its critic and perceptual network; AdamW, float32. Yields the loss."""
+    device = next(model.parameters()).device
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-4)
+    rng = np.random.default_rng(0)
+    while True:
+        truth = to_float(images[rng.integers(len(images), size=batch_size)], device)
+        latents = model.quant_conv(model.encoder(truth))
+        codes = model.lookup(model.nearest(latents))
+        drawn = F.mse_loss(latents, codes.detach())
+        pulled = F.mse_loss(codes, latents.detach())
+        output = model.decoder(model.post_quant_conv(latents + (codes - latents).detach()))
+        loss = reconstruction_loss(output, truth) + 0.25 * drawn + pulled
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        yield loss.item()
+
+
+def lab_frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """pytorch-fid's own, from features (N, D): a root of the product of the covariances."""
+    return calculate_frechet_distance(
+        a.mean(axis=0), np.cov(a, rowvar=False), b.mean(axis=0), np.cov(b, rowvar=False)
+    )
+
+
+def load_lab_image(path: Path, size: int) -> Tensor:
+    """A picture's file -> normalised float (3, size, size), as done anew in every epoch."""
+    with Image.open(path) as image:
+        pixels = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    tensor = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float().div(255)
+    mean, std = (0.4816, 0.4324, 0.3845), (0.2602, 0.2518, 0.2537)
+    return (tensor - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]

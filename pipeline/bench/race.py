@@ -1,0 +1,86 @@
+"""Timing: ways of doing the same work, turn by turn in one process, and what each of them costs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of doing a piece of work: `run` does it for `images` images."""
+
+    name: str
+    run: Callable[[], object]
+    images: int
+
+
+@dataclass(frozen=True)
+class Race:
+    """The lab's way first, then the lab's way with single levers, then ours."""
+
+    step: str
+    ways: list[Way]
+    notes: list[str]
+    repeats: int
+    equal_results: bool = False  # every way's `run` returns the same number
+
+
+@dataclass(frozen=True)
+class Result:
+    """seconds: float (repeats, ways), for one image. flops: floating-point operations an image.
+
+    difference: the largest relative one between two ways' results, where they should be equal.
+    """
+
+    seconds: np.ndarray
+    flops: np.ndarray
+    difference: float | None
+
+
+def finish() -> None:
+    """Waits for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def count_flops(run: Callable[[], object]) -> tuple[int, object]:
+    """Floating-point operations of the matrix products and convolutions in a run, and its result.
+
+    Counted with attention written out, for torch does not know the cost of the fused one on every
+    device; the number of operations is the same. What NumPy does is not counted.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        result = run()
+    return counter.get_total_flops(), result
+
+
+def time_race(race: Race, repeats: int) -> Result:
+    """Times all ways in turn (lab, ..., ours, lab, ..., ours), so that none has quieter minutes.
+
+    The run in which operations are counted comes first and is the warm-up.
+    """
+    ways = race.ways
+    flops, results = np.zeros(len(ways)), []
+    seconds = np.empty((repeats, len(ways)))
+    with tqdm(total=(1 + repeats) * len(ways), desc=race.step, unit="run") as bar:
+        for i, way in enumerate(ways):
+            operations, result = count_flops(way.run)
+            flops[i] = operations / way.images
+            results.append(result)
+            bar.update()
+        for times in seconds:
+            for i, way in enumerate(ways):
+                finish()
+                start = time.perf_counter()
+                way.run()
+                finish()
+                times[i] = (time.perf_counter() - start) / way.images
+                bar.update()
+    difference = max(results) / min(results) - 1 if race.equal_results else None
+    return Result(seconds, flops, difference)

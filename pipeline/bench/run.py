@@ -1,0 +1,98 @@
+"""The bench's command: races the steps, prints and writes the table, logs it to MLflow."""
+
+import platform
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import pandas as pd
+import torch
+
+from maskgit.optim import bf16_pays
+from pipeline.bench.race import time_race
+from pipeline.bench.steps import STEPS, Size
+from pipeline.bench.table import readable, summarise, utilisation
+from pipeline.checkpoints import best_device
+from pipeline.cli import aligned
+from pipeline.files import REPORTS
+from pipeline.params import load_params
+from pipeline.tracking import stage_run
+
+TABLE = REPORTS / "bench.csv"
+EQUAL = 1e-3  # relative
+
+# The lab's tokenizer as it is, and as narrow as its 32 groups a norm allow.
+LAB_TOKENIZER = {
+    "enc_channels": [128, 128, 128, 256, 256, 512],
+    "dec_channels": [128, 128, 256, 256, 512],
+    "latent_dim": 256,
+    "codebook_size": 1024,
+}
+NARROW_TOKENIZER = {
+    "enc_channels": [32] * 6,
+    "dec_channels": [32] * 5,
+    "latent_dim": 16,
+    "codebook_size": 1024,
+}
+
+
+def size_of(preset: str) -> Size:
+    """Work for minutes: of `lab`, a processor gets through a few images only."""
+    if preset == "laptop":
+        return Size(
+            lab_tokenizer=NARROW_TOKENIZER,
+            trained={"channels": 96, "encoder_blocks": 4, "decoder_blocks": 2, "latent_dim": 16},
+            train=(8, 4),
+            tokenizer_batch=8,
+            inpaint_images=16,
+            repeats=7,
+        )
+    on_gpu = best_device().type == "cuda"
+    return Size(
+        lab_tokenizer=LAB_TOKENIZER,
+        trained={"channels": 768, "encoder_blocks": 2, "decoder_blocks": 6, "latent_dim": 16},
+        train=(128, 4) if on_gpu else (2, 1),
+        tokenizer_batch=32 if on_gpu else 2,
+        inpaint_images=16 if on_gpu else 2,
+        repeats=7 if on_gpu else 3,
+    )
+
+
+def machine() -> str:
+    """What it was measured on, in a line."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    bf16 = "with" if bf16_pays(best_device()) else "without"
+    return f"{torch.get_num_threads()} threads of {platform.processor()}, {bf16} bf16"
+
+
+def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:
+    """Races the steps; `repeats` in place of each step's own number."""
+    params, size = load_params(preset=preset), size_of(preset)
+    values = {"preset": preset, "steps": ",".join(steps), "machine": machine()}
+    print(f"{preset}: {machine()}; seconds are medians, lab and ours in turn")
+    with stage_run("bench", values, TABLE), TemporaryDirectory() as folder:
+        tables, notes = [], []
+        for step in steps:
+            torch.manual_seed(0)
+            race = STEPS[step](params, size, Path(folder))
+            result = time_race(race, repeats or race.repeats)
+            table = summarise(race, result, preset)
+            tables.append(table)
+            notes += [f"{step}: {note}" for note in race.notes]
+            if result.difference is not None:
+                same = "equal" if result.difference <= EQUAL else "NOT EQUAL"
+                notes.append(f"{step}: results {same}, {result.difference:.1e} apart")
+            ours = table.iloc[-1]
+            mlflow.log_metric(f"{step}_ratio", ours["ratio"])
+            if step == "train":
+                used = utilisation(ours["ours_gflop"] * 1e9 / ours["ours_seconds"])
+                if used is not None:
+                    mlflow.log_metric("train_flop_utilisation", used)
+                    notes.append(f"train: ours reaches {used:.0%} of the card's dense bf16 peak")
+        table = pd.concat(tables)
+        TABLE.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(TABLE, index=False)
+        mlflow.log_artifact(TABLE)
+    print(aligned(readable(table)))
+    print("\n" + "\n".join(notes) + f"\nTable: {TABLE}")

@@ -1,0 +1,336 @@
+"""The steps that race: for each the lab's way, single levers on top of it, and ours.
+
+All of it runs on random weights and drawn images, so nothing has to be trained before.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from maskgit.holes import draw_holes
+from maskgit.inpainting import Inpainter
+from maskgit.lab import LabChoices
+from pipeline.bench.lab_tokenizer import LabVQGAN
+from maskgit.masking import hidden_tokens
+from maskgit.optim import bf16_pays, to_float
+from maskgit.schedules import SCHEDULES
+from maskgit.scoring import frechet_distance
+from maskgit.synthetic import draw_cat
+from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
+from maskgit.transformer import MaskedTransformer
+from maskgit.transformer_training import TransformerTraining, train_transformer
+from maskgit.vqgan import VQGAN
+from pipeline.bench.lab_way import (
+    LabDecoding,
+    Levers,
+    lab_frechet_distance,
+    load_lab_image,
+    train_lab_tokenizer,
+    train_lab_transformer,
+    with_explicit_attention,
+)
+from pipeline.bench.race import Race, Way
+from pipeline.checkpoints import best_device, build
+from pipeline.params import Params
+from pipeline.sources import read_source
+
+ENDLESS = 10**9
+ITERATIONS = 8
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much work a timed run is; the models themselves are the preset's.
+
+    lab_tokenizer: the lab's architecture, as arguments of LabVQGAN. trained: our tokenizer, as
+    arguments of VQGAN, with as many parameters. train: images a batch, batches a run. repeats:
+    of every way of every step, after one run to warm up.
+    """
+
+    lab_tokenizer: dict
+    trained: dict
+    train: tuple[int, int]
+    tokenizer_batch: int
+    inpaint_images: int
+    repeats: int
+    features: tuple[int, int] = (747, 2048)
+    files: int = 400
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trained numbers; a codebook counts, whether gradients or running means train it."""
+    trained = {id(p): p.numel() for p in model.parameters()}
+    if isinstance(model, VQGAN):
+        trained[id(model.codebook)] = model.codebook.embedding.numel()
+    return sum(trained.values())
+
+
+def millions(model: nn.Module) -> str:
+    return f"{parameter_count(model) / 1e6:.2f} M"
+
+
+def draw_images(count: int, size: int) -> np.ndarray:
+    """uint8 (count, size, size, 3)."""
+    return np.stack([draw_cat(np.random.default_rng([0, i]), size) for i in range(count)])
+
+
+def in_turn(steps: Iterator, count: int = 1) -> Callable[[], None]:
+    """A run that takes the next `count` steps of an endless training."""
+
+    def run() -> None:
+        for _ in range(count):
+            next(steps)
+
+    return run
+
+
+def our_training(params: Params, batch_size: int) -> TransformerTraining:
+    """The training of the stage, with no end and no evaluation."""
+    train = params.train
+    return TransformerTraining(
+        steps=ENDLESS,
+        batch_size=batch_size,
+        learning_rate=1e-4,
+        warmup=train.warmup,
+        weight_decay=train.weight_decay,
+        label_smoothing=train.label_smoothing,
+        gradient_clip=train.gradient_clip,
+        ema_decay=train.ema_decay,
+        hole_share=train.hole_share,
+        evaluate_every=ENDLESS,
+        seed=0,
+    )
+
+
+def make_transformer(params: Params, grid: int) -> MaskedTransformer:
+    model = build(
+        MaskedTransformer,
+        params.train.model_dump(include={"dim", "heads", "layers", "dropout"})
+        | {
+            "codebook_size": params.vqgan.codebook_size,
+            "latent_dim": params.vqgan.latent_dim,
+            "grid": grid,
+        },
+    )
+    codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
+    model.know_codebook(nn.functional.normalize(codes, dim=1))
+    return model
+
+
+def make_tokenizer(params: Params) -> VQGAN:
+    names = {"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
+    return build(VQGAN, params.vqgan.model_dump(include=names)).eval()
+
+
+def train(params: Params, size: Size, folder: Path) -> Race:
+    """A step of the transformer's training. The same transformer on both sides."""
+    batch_size, steps = size.train
+    images = draw_images(4 * batch_size, params.data.size)
+    tokenizer = make_tokenizer(params)
+    lab_tokenizer = build(LabVQGAN, size.lab_tokenizer).eval()
+    grid = params.data.size // tokenizer.cell
+    shape = (2, len(images), grid * grid)
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(params.vqgan.codebook_size, size=shape, dtype=np.uint16)
+    holes = draw_holes(64, params.data.holes, params.data.hole_area, params.data.size, 0)
+    hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
+
+    model = make_transformer(params, grid)
+    adamw = torch.optim.AdamW(model.parameters(), 1e-4)
+    gamma = SCHEDULES[params.train.gamma]
+    how = our_training(params, batch_size)
+    ours = train_transformer(
+        make_transformer(params, grid), tokens, [], how, gamma, hidden.flatten(1).numpy()
+    )
+
+    def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
+        training = train_lab_transformer(
+            model, encoder, images, tokens[0], batch_size, adamw, Levers(**levers)
+        )
+        return Way(name, in_turn(training, steps), batch_size * steps)
+
+    ways = [
+        lab("lab"),
+        lab("lab + stored tokens", stored_tokens=True),
+        lab("lab + our tokenizer", tokenizer),
+        lab("lab + fused attention", fused_attention=True),
+        lab("lab + hidden-only logits", hidden_only=True),
+        lab("lab + our optimiser", optimiser=True),
+    ]
+    if bf16_pays(best_device()):
+        ways.append(lab("lab + bf16", bf16=True))
+    ways.append(Way("ours", in_turn(ours, steps), batch_size * steps))
+    notes = [
+        f"one transformer of {millions(model)} parameters, dropout {params.train.dropout}, "
+        f"batches of {batch_size} on both sides",
+        f"the lab's tokenizer has {millions(lab_tokenizer)}, ours {millions(tokenizer)}",
+    ]
+    return Race("train", ways, notes, size.repeats)
+
+
+def inpaint(params: Params, size: Size, folder: Path) -> Race:
+    """Holes filled in 8 iterations. One transformer, the two tokenizers."""
+    count = size.inpaint_images
+    images = draw_images(count, params.data.size)
+    holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
+    tokenizer = make_tokenizer(params)
+    lab_tokenizer = build(LabVQGAN, size.lab_tokenizer).eval()
+    transformer = make_transformer(params, params.data.size // tokenizer.cell).eval()
+    explicit = with_explicit_attention(transformer)
+    cosine = SCHEDULES["cosine"]
+
+    def fill(inpainter: Inpainter, iterations: int, batch_size: int) -> None:
+        for start in range(0, count, batch_size):
+            indices = range(count)[start : start + batch_size]
+            batch = images[start : indices.stop], holes[start : indices.stop]
+            for _ in inpainter.each(*batch, cosine, [iterations], 0, indices):
+                pass
+
+    def lab(
+        name: str,
+        encoder: nn.Module = lab_tokenizer,
+        model: nn.Module = explicit,
+        batch_size: int = 1,
+        keep_tokens: bool = False,
+        bf16: bool = False,
+    ) -> Way:
+        choices = LabChoices(ITERATIONS, keep_tokens=keep_tokens)
+        decoding = LabDecoding(encoder, model, choices, bf16=bf16)
+        # its result is named by the last step's index, from 0
+        return Way(name, partial(fill, decoding, ITERATIONS - 1, batch_size), count)
+
+    batch_size = params.inpaint.batch_size
+    ours = Inpainter(tokenizer, transformer, temperature=params.inpaint.temperature)
+    ways = [
+        lab("lab"),
+        lab("lab + batches", batch_size=batch_size),
+        lab("lab + tokens kept", keep_tokens=True),
+        lab("lab + our tokenizer", tokenizer),
+        lab("lab + fused attention", model=transformer),
+    ]
+    if bf16_pays(best_device()):
+        ways.append(lab("lab + bf16", bf16=True))
+    ways.append(Way("ours", partial(fill, ours, ITERATIONS, batch_size), count))
+    notes = [
+        f"{count} images, {ITERATIONS} iterations; ours in batches of {min(batch_size, count)}, "
+        "blending included",
+        f"one transformer of {millions(transformer)} parameters; the lab's tokenizer has "
+        f"{millions(lab_tokenizer)}, ours {millions(tokenizer)}",
+    ]
+    return Race("inpaint", ways, notes, size.repeats)
+
+
+def score(params: Params, size: Size, folder: Path) -> Race:
+    """The Fréchet distance of two sets of features, which are given."""
+    count, width = size.features
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((count // 8, width))
+    a, b = (
+        np.maximum(0, rng.standard_normal((count, count // 8)) @ mixing * scale)
+        for scale in (1.0, 1.1)
+    )
+    ways = [
+        Way("lab", partial(lab_frechet_distance, a, b), count),
+        Way("ours", partial(frechet_distance, a, b), count),
+    ]
+    notes = [f"{count} x {width} features, given; the lab's way is pytorch-fid's"]
+    return Race("score", ways, notes, min(2, size.repeats), equal_results=True)
+
+
+def save_files(folder: Path, params: Params, size: Size) -> list[Path]:
+    """JPEG files as large as the lab's."""
+    folder.mkdir()
+    files = [folder / f"{i:05d}.jpg" for i in range(size.files)]
+    for file, image in zip(files, draw_images(size.files, params.data.size), strict=True):
+        Image.fromarray(image).save(file, quality=95)
+    return files
+
+
+def prepare(params: Params, size: Size, folder: Path) -> Race:
+    """One pass over the files: ours also checks, hashes and turns each picture upright."""
+    data = params.data
+    files = save_files(folder / "files", params, size)
+
+    def lab() -> None:
+        for file in files:
+            load_lab_image(file, data.size)
+
+    def ours() -> None:
+        for _ in read_source(folder / "files", data.size, data.fit, data.min_side):
+            pass
+
+    notes = [f"{len(files)} JPEG files of {data.size} x {data.size}, once"]
+    ways = [Way("lab", lab, len(files)), Way("ours", ours, len(files))]
+    return Race("prepare", ways, notes, size.repeats)
+
+
+def load(params: Params, size: Size, folder: Path) -> Race:
+    """An epoch's images: the lab reads its files again, ours maps an array into memory."""
+    files = save_files(folder / "epoch", params, size)
+    stored = folder / "epoch.npy"
+    np.save(stored, draw_images(size.files, params.data.size))
+
+    def lab() -> None:
+        for start in range(0, len(files), size.tokenizer_batch):
+            batch = files[start : start + size.tokenizer_batch]
+            torch.stack([load_lab_image(file, params.data.size) for file in batch])
+
+    def ours() -> None:
+        images = np.load(stored, mmap_mode="r")
+        for start in range(0, len(images), size.tokenizer_batch):
+            to_float(images[start : start + size.tokenizer_batch], torch.device("cpu"))
+
+    notes = [f"the same {len(files)} images as batches of {size.tokenizer_batch}, in every epoch"]
+    ways = [Way("lab", lab, len(files)), Way("ours", ours, len(files))]
+    return Race("load", ways, notes, size.repeats)
+
+
+def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
+    """A step of the tokenizer's training, without critic and perceptual network on both sides."""
+    batch_size = size.tokenizer_batch
+    images = draw_images(4 * batch_size, params.data.size)
+    how = TokenizerTraining(
+        steps=ENDLESS,
+        batch_size=batch_size,
+        learning_rate=1e-4,
+        warmup=params.vqgan.warmup,
+        commitment_weight=params.vqgan.commitment_weight,
+        perceptual_weight=0.0,
+        adversarial_weight=0.0,
+        discriminator_start=ENDLESS,
+        evaluate_every=ENDLESS,
+        seed=0,
+    )
+
+    def ours(name: str, model: VQGAN) -> Way:
+        training = train_tokenizer(model, images, images[:1], how, None)
+        return Way(name, in_turn(training, 1), batch_size)
+
+    theirs = build(LabVQGAN, size.lab_tokenizer)
+    equal, preset = build(VQGAN, size.trained), make_tokenizer(params)
+    ways = [Way("lab", in_turn(train_lab_tokenizer(theirs, images, batch_size)), batch_size)]
+    notes = [
+        f"the lab's tokenizer has {millions(theirs)} parameters, ours {millions(equal)}; "
+        f"batches of {batch_size}"
+    ]
+    if parameter_count(equal) != parameter_count(preset):
+        ways.append(ours(f"ours of {millions(preset)}", preset))
+        notes.append(f"the preset's own tokenizer has {millions(preset)}")
+    ways.append(ours("ours", equal))
+    return Race("train_vqgan", ways, notes, size.repeats)
+
+
+STEPS = {
+    "train": train,
+    "inpaint": inpaint,
+    "score": score,
+    "prepare": prepare,
+    "load": load,
+    "train_vqgan": train_vqgan,
+}

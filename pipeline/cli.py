@@ -226,14 +226,19 @@ def bench(
     with plain_errors():
         if size not in ("laptop", "lab"):
             raise UserError("--size: should be laptop or lab")
+        from pipeline.bench.growth import run_growth
         from pipeline.bench.run import run_bench
         from pipeline.bench.steps import STEPS
 
         steps = only.split(",") if only else list(STEPS)
-        unknown = [step for step in steps if step not in STEPS]
+        unknown = [step for step in steps if step not in (*STEPS, "growth")]
         if unknown:
-            raise UserError(f"--only: {unknown[0]!r} should be one of {', '.join(STEPS)}")
-        run_bench(size, steps, repeats)
+            raise UserError(f"--only: {unknown[0]!r} should be of {', '.join(STEPS)}, growth")
+        races = [step for step in steps if step != "growth"]
+        if races:
+            run_bench(size, races, repeats)
+        if "growth" in steps:
+            run_growth(repeats or 3)
 
 
 if __name__ == "__main__":

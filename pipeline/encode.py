@@ -1,7 +1,10 @@
 """Stage encode: every image -> its tokens, once; what holes hide; the codebook."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from scipy.special import entr
 from tqdm import tqdm
 
 from maskgit.holes import draw_holes
@@ -9,7 +12,6 @@ from maskgit.masking import hidden_tokens
 from maskgit.optim import to_float
 from maskgit.splits import SPLITS
 from maskgit.tokenizers import TOKENIZERS, Tokenizer
-from maskgit.vqgan import codebook_usage
 from pipeline.checkpoints import best_device, load_model
 from pipeline.errors import plain_errors
 from pipeline.files import (
@@ -28,12 +30,23 @@ from pipeline.tracking import stage_run
 HOLES = 4096  # drawn for training; more would not look any different
 
 
-def encode_split(tokenizer: Tokenizer, images: np.ndarray, out: np.ndarray, batch: int) -> None:
-    """Fills out, uint16 (views, n, tokens): the images and, where it has two views, mirrors."""
-    for start in tqdm(range(0, len(images), batch), "encode", unit="batch"):
-        pixels = to_float(images[start : start + batch], best_device())
+def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -> np.ndarray:
+    """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of the images in
+    `source`: as they are and, where it has two views, mirrored.
+
+    Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
+    batch, so that a million images need no more memory than a batch does.
+    """
+    counts = np.zeros(tokenizer.codebook.size, dtype=np.int64)
+    total = len(np.load(source, mmap_mode="r"))
+    for start in tqdm(range(0, total, batch), "encode", unit="batch"):
+        rows = slice(start, start + batch)
+        pixels = to_float(np.array(np.load(source, mmap_mode="r")[rows]), best_device())
+        out = np.load(target, mmap_mode="r+")
         for view, shown in zip(out, (pixels, pixels.flip(3)), strict=False):
-            view[start : start + batch] = tokenizer.encode(shown).flatten(1).cpu().numpy()
+            view[rows] = tokenizer.encode(shown).flatten(1).cpu().numpy()
+            counts += np.bincount(view[rows].ravel(), minlength=len(counts))
+    return counts
 
 
 def main() -> None:
@@ -42,15 +55,12 @@ def main() -> None:
     with stage_run("encode", values, TOKENS) as run, fresh_folder(TOKENS) as folder:
         tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         for split in SPLITS:
-            images = load_array(PREPARED / f"{split}.npy", mmap_mode="r")
+            source, target = PREPARED / f"{split}.npy", folder / f"{split}.npy"
+            count, side = load_array(source, mmap_mode="r").shape[:2]
             views = 2 if split == "train" else 1  # only training uses mirrors
-            tokens = (images.shape[1] // tokenizer.cell) ** 2
-            shape = (views, len(images), tokens)
-            out = new_array(folder / f"{split}.npy", np.uint16, shape)
-            encode_split(tokenizer, images, out, params.encode.batch_size)
-            usage, perplexity = codebook_usage(
-                torch.from_numpy(out.astype(np.int64)), tokenizer.codebook.size
-            )
+            new_array(target, np.uint16, (views, count, (side // tokenizer.cell) ** 2))
+            counts = encode_split(tokenizer, source, target, params.encode.batch_size)
+            usage, perplexity = (counts > 0).mean(), np.exp(entr(counts / counts.sum()).sum())
             run.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})
 
         data = params.data

@@ -20,7 +20,6 @@ from maskgit.optim import autocast, muon_and_adamw, to_float, update_ema
 from maskgit.tokenizer_training import reconstruction_loss
 from maskgit.torchvision_import import import_torchvision
 from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, rms_norm
-
 from pipeline.bench.lab_tokenizer import LabVQGAN
 
 import_torchvision()

@@ -63,7 +63,8 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     bf16 = "with" if bf16_pays(best_device()) else "without"
-    return f"{torch.get_num_threads()} threads of {platform.processor()}, {bf16} bf16"
+    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+    return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
 
 
 def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:

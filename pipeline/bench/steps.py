@@ -16,7 +16,6 @@ from torch import nn
 from maskgit.holes import draw_holes
 from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices
-from pipeline.bench.lab_tokenizer import LabVQGAN
 from maskgit.masking import hidden_tokens
 from maskgit.optim import bf16_pays, to_float
 from maskgit.schedules import SCHEDULES
@@ -26,6 +25,7 @@ from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
 from maskgit.transformer import MaskedTransformer
 from maskgit.transformer_training import TransformerTraining, train_transformer
 from maskgit.vqgan import VQGAN
+from pipeline.bench.lab_tokenizer import LabVQGAN
 from pipeline.bench.lab_way import (
     LabDecoding,
     Levers,
@@ -283,8 +283,9 @@ def load(params: Params, size: Size, folder: Path) -> Race:
 
     def ours() -> None:
         images = np.load(stored, mmap_mode="r")
+        order = np.random.default_rng(0).permutation(len(images))
         for start in range(0, len(images), size.tokenizer_batch):
-            to_float(images[start : start + size.tokenizer_batch], torch.device("cpu"))
+            to_float(images[order[start : start + size.tokenizer_batch]], torch.device("cpu"))
 
     notes = [f"the same {len(files)} images as batches of {size.tokenizer_batch}, in every epoch"]
     ways = [Way("lab", lab, len(files)), Way("ours", ours, len(files))]

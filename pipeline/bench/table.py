@@ -13,8 +13,9 @@ def summarise(race: Race, result: Result, preset: str) -> pd.DataFrame:
     """A row for each way but the lab's; seconds are medians, for one image.
 
     Columns: `ratio`, the median over the turns of lab / ours, with its quartiles `ratio_low` and
-    `ratio_high`; `flop_ratio`, that of the floating-point operations (empty where none are torch's);
-    `gflop`s an image; `difference`, relative, of results that should be equal.
+    `ratio_high`; `flop_ratio`, that of the floating-point operations, empty where torch does none;
+    `lab_gflop` and `ours_gflop`, for one image; `difference`, relative, of results that
+    should be equal.
     """
     rows = []
     for i, way in enumerate(race.ways[1:], start=1):

@@ -1,0 +1,150 @@
+"""What work costs as it grows: memory by rows, a training step by tokens and by parameters."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from maskgit.schedules import SCHEDULES
+from maskgit.transformer_training import train_transformer
+from pipeline.bench.lab_way import Levers, train_lab_transformer
+from pipeline.bench.race import Race, Way, time_race
+from pipeline.bench.steps import in_turn, make_transformer, our_training, parameter_count
+from pipeline.cli import aligned
+from pipeline.errors import UserError
+from pipeline.files import REPORTS, fresh_folder
+from pipeline.params import Params, load_params
+from pipeline.plots import plt, save
+from pipeline.tracking import stage_run
+
+FOLDER = REPORTS / "bench"
+ROWS = (10_000, 100_000, 1_000_000)
+GRIDS = (8, 16, 24, 32)
+PRESETS = ("tiny", "laptop", "hour", "base")
+BATCH = 8
+BLOCK = 10_000  # rows written at a time
+FREE = 3e9  # bytes that the largest rows need on disk
+
+
+def write_rows(work: str, count: int, path: Path) -> None:
+    """Drawn rows: images of 16 x 16 pixels to encode, 256 tokens and their mirrors to train on."""
+    rng = np.random.default_rng(0)
+    if work == "encode":
+        rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 16, 16, 3))
+    else:
+        rows = open_memmap(path, mode="w+", dtype=np.uint16, shape=(2, count, 256)).swapaxes(0, 1)
+    for start in range(0, count, BLOCK):
+        block = rows[start : start + BLOCK]
+        block[:] = rng.integers(256 if work == "encode" else 1024, size=block.shape)
+
+
+def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
+    """Columns work, rows, own_mb, files_mb, seconds (an image encoded, a training step)."""
+    if not Path("/proc/self/status").exists():
+        raise UserError("--only growth measures memory through /proc, which only Linux has")
+    table = []
+    with TemporaryDirectory() as name:
+        if shutil.disk_usage(name).free < FREE:
+            raise UserError(f"{name}: --only growth needs 3 GB of free disk; set TMPDIR")
+        sizes = [(work, count) for work in ("encode", "train") for count in counts]
+        for work, count in tqdm(sizes, "memory", unit="size"):
+            rows = Path(name) / "rows.npy"
+            write_rows(work, count, rows)
+            command = [sys.executable, "-m", "pipeline.bench.memory", work, str(rows)]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            table.append({"work": work, "rows": count} | json.loads(answer))
+    return pd.DataFrame(table)
+
+
+def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
+    """Seconds of a training step with stored tokens: the lab's attention and loss, and ours."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
+    holes = rng.random((64, grid**2)) < 0.2
+    model = make_transformer(params, grid)
+    adamw = torch.optim.AdamW(model.parameters(), 1e-4)
+    levers = Levers(stored_tokens=True)
+    lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
+    ours = train_transformer(
+        make_transformer(params, grid),
+        tokens,
+        [],
+        our_training(params, BATCH),
+        SCHEDULES[params.train.gamma],
+        holes,
+    )
+    ways = [Way("lab", in_turn(lab), 1), Way("ours", in_turn(ours), 1)]
+    seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds
+    lab_seconds, ours_seconds = np.median(seconds, axis=0)
+    return {
+        "tokens": grid**2,
+        "parameters": parameter_count(model),
+        "lab_seconds": lab_seconds,
+        "ours_seconds": ours_seconds,
+    }
+
+
+def plot_memory(table: pd.DataFrame, path: Path) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    for work, rows in table.groupby("work"):
+        left.plot(rows["rows"], rows["own_mb"], marker="o", label=f"{work}: its own")
+        left.plot(
+            rows["rows"], rows["files_mb"], marker="o", ls=":", label=f"{work}: pages of files"
+        )
+        unit = "an image" if work == "encode" else "a step"
+        right.plot(rows["rows"], 1000 * rows["seconds"], marker="o", label=f"{work}, {unit}")
+    left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, None))
+    right.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.legend()
+    save(figure, path)
+
+
+def plot_steps(table: pd.DataFrame, by: str, path: Path) -> None:
+    figure, axis = plt.subplots(figsize=(5, 3.8))
+    for name, label in (("lab_seconds", "the lab's"), ("ours_seconds", "ours")):
+        axis.plot(table[by], 1000 * table[name], marker="o", label=label)
+    axis.set(
+        xscale="log", yscale="log", xlabel=by, ylabel=f"milliseconds a step (batches of {BATCH})"
+    )
+    axis.grid(alpha=0.3, which="both")
+    axis.legend()
+    save(figure, path)
+
+
+def run_growth(repeats: int) -> None:
+    """Writes reports/bench/: three tables and their plots."""
+    laptop = load_params(preset="laptop")
+    with stage_run("bench growth", {"repeats": repeats}, FOLDER):
+        tables = {
+            "memory": memory_by_rows(ROWS),
+            "tokens": pd.DataFrame([time_step(laptop, grid, repeats) for grid in GRIDS]),
+            "parameters": pd.DataFrame(
+                [time_step(load_params(preset=name), 16, repeats) for name in PRESETS]
+            ),
+        }
+        with fresh_folder(FOLDER) as folder:
+            for name, table in tables.items():
+                table.to_csv(folder / f"{name}.csv", index=False)
+                if name == "memory":
+                    plot_memory(table, folder / "memory.png")
+                else:
+                    plot_steps(table, name, folder / f"{name}.png")
+        mlflow.log_artifacts(FOLDER)
+    for table in tables.values():
+        cells = [
+            [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]
+            for row in table.itertuples(index=False)
+        ]
+        print(aligned([list(table.columns), *cells]) + "\n")
+    print(f"Tables and plots: {FOLDER}/")

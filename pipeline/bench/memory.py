@@ -21,7 +21,8 @@ from pipeline.checkpoints import build
 from pipeline.encode import encode_split
 from pipeline.params import load_params
 
-STEPS, BATCH = 100, 32
+IMAGES = 1024  # encoded at a time: these are of 16 x 16 pixels only
+STEPS, BATCH = 100, 32  # of the training
 
 
 def encode(rows: Path) -> float:
@@ -32,7 +33,7 @@ def encode(rows: Path) -> float:
     shape = (2, count, (side // tokenizer.cell) ** 2)
     open_memmap(target, mode="w+", dtype=np.uint16, shape=shape)
     start = time.perf_counter()
-    encode_split(tokenizer, rows, target, load_params().encode.batch_size)
+    encode_split(tokenizer, rows, target, IMAGES)
     return (time.perf_counter() - start) / count
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from maskgit.holes import draw_holes
 from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices
+from maskgit.lab_vqgan import LabVQGAN
 from maskgit.masking import hidden_tokens
 from maskgit.optim import bf16_pays, to_float
 from maskgit.schedules import SCHEDULES
@@ -25,7 +26,6 @@ from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
 from maskgit.transformer import MaskedTransformer
 from maskgit.transformer_training import TransformerTraining, train_transformer
 from maskgit.vqgan import VQGAN
-from pipeline.bench.lab_tokenizer import LabVQGAN
 from pipeline.bench.lab_way import (
     LabDecoding,
     Levers,
@@ -48,7 +48,7 @@ ITERATIONS = 8
 class Size:
     """How much work a timed run is; the models themselves are the preset's.
 
-    lab_tokenizer: the lab's architecture, as arguments of LabVQGAN. trained: our tokenizer, as
+    lab_tokenizer: arguments of LabVQGAN. trained: our tokenizer, as
     arguments of VQGAN, with as many parameters. train: images a batch, batches a run. repeats:
     of every way of every step, after one run to warm up.
     """
@@ -223,7 +223,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         f"one transformer of {millions(transformer)} parameters; the lab's tokenizer has "
         f"{millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    return Race("inpaint", ways, notes, size.repeats)
+    return Race("inpaint", ways, notes, max(2, size.repeats // 2))
 
 
 def score(params: Params, size: Size, folder: Path) -> Race:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from maskgit.distances import frechet
 from maskgit.lab_vqgan import LabVQGAN
 from maskgit.optim import bf16_pays
-from maskgit.scoring import frechet_distance
 from maskgit.transformer import masked_token_loss
 from maskgit.vqgan import VQGAN
 from pipeline.bench import growth, memory, run
@@ -134,7 +134,7 @@ def test_stored_tokens_are_what_the_tokenizer_would_encode(models):
 def test_both_distances_agree():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((200, 16)), rng.standard_normal((200, 16)) + 0.5
-    assert frechet_distance(a, b) == pytest.approx(lab_frechet_distance(a, b), rel=1e-6)
+    assert frechet(a, b).value == pytest.approx(lab_frechet_distance(a, b), rel=1e-6)
 
 
 def test_operations_are_counted():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer_training import train_transformer
+from maskgit.transformer_training import TransformerTrainer
 from maskgit.vqgan import VQGAN
 from pipeline.bench.steps import make_transformer, our_training
 from pipeline.checkpoints import build
@@ -44,11 +44,11 @@ def train(rows: Path) -> float:
     model = make_transformer(params, round(tokens.shape[2] ** 0.5))
     holes = np.random.default_rng(0).random((64, tokens.shape[2])) < 0.2
     how, gamma = our_training(params, BATCH), SCHEDULES[params.train.gamma]
-    training = train_transformer(model, tokens, [], how, gamma, holes)
-    next(training)
+    trainer = TransformerTrainer(model, tokens, [], how, gamma, holes)
+    trainer.step()
     start = time.perf_counter()
     for _ in range(STEPS):
-        next(training)
+        trainer.step()
     return (time.perf_counter() - start) / STEPS
 
 

@@ -4,7 +4,6 @@ import platform
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import mlflow
 import pandas as pd
 import torch
 
@@ -13,9 +12,9 @@ from pipeline.bench.race import time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
 from pipeline.checkpoints import best_device
-from pipeline.cli import aligned
 from pipeline.files import REPORTS
 from pipeline.params import load_params
+from pipeline.score_text import aligned
 from pipeline.tracking import stage_run
 
 TABLE = REPORTS / "bench.csv"
@@ -61,7 +60,7 @@ def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:
     params, size = load_params(preset=preset), size_of(preset)
     values = {"preset": preset, "steps": ",".join(steps), "machine": machine()}
     print(f"{preset}: {machine()}; seconds are medians, lab and ours in turn")
-    with stage_run("bench", values, TABLE), TemporaryDirectory() as folder:
+    with stage_run("bench", values, TABLE) as run, TemporaryDirectory() as folder:
         tables, notes = [], []
         for step in steps:
             torch.manual_seed(0)
@@ -74,15 +73,16 @@ def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:
                 same = "equal" if result.difference <= EQUAL else "NOT EQUAL"
                 notes.append(f"{step}: results {same}, {result.difference:.1e} apart")
             ours = table.iloc[-1]
-            mlflow.log_metric(f"{step}_ratio", ours["ratio"])
+            run.log_metrics({f"{step}_ratio": ours["ratio"]})
             if step == "train":
                 used = utilisation(ours["ours_gflop"] * 1e9 / ours["ours_seconds"])
                 if used is not None:
-                    mlflow.log_metric("train_flop_utilisation", used)
+                    run.log_metrics({"train_flop_utilisation": used})
                     notes.append(f"train: ours reaches {used:.0%} of the card's dense bf16 peak")
-        table = pd.concat(tables)
+        table = pd.concat(tables, ignore_index=True)
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(TABLE, index=False)
-        mlflow.log_artifact(TABLE)
+        run.log_artifact(TABLE)
+        run.log_table(table, "bench.json")
     print(aligned(readable(table)))
     print("\n" + "\n".join(notes) + f"\nTable: {TABLE}")

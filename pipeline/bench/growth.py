@@ -4,10 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import mlflow
 import numpy as np
 import pandas as pd
 import torch
@@ -15,15 +15,15 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer_training import train_transformer
+from maskgit.transformer_training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
 from pipeline.bench.race import Race, Way, time_race
-from pipeline.bench.steps import in_turn, make_transformer, our_training, parameter_count
-from pipeline.cli import aligned
+from pipeline.bench.steps import make_transformer, our_training, parameter_count
 from pipeline.errors import UserError
 from pipeline.files import REPORTS, fresh_folder
 from pipeline.params import Params, load_params
 from pipeline.plots import plt, save
+from pipeline.score_text import aligned
 from pipeline.tracking import stage_run
 
 FOLDER = REPORTS / "bench"
@@ -74,7 +74,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
     adamw = torch.optim.AdamW(model.parameters(), 1e-4)
     levers = Levers(stored_tokens=True)
     lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
-    ours = train_transformer(
+    ours = TransformerTrainer(
         make_transformer(params, grid),
         tokens,
         [],
@@ -82,7 +82,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
         SCHEDULES[params.train.gamma],
         holes,
     )
-    ways = [Way("lab", in_turn(lab), 1), Way("ours", in_turn(ours), 1)]
+    ways = [Way("lab", partial(next, lab), 1), Way("ours", ours.step, 1)]
     seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds
     lab_seconds, ours_seconds = np.median(seconds, axis=0)
     return {
@@ -125,7 +125,7 @@ def plot_steps(table: pd.DataFrame, by: str, path: Path) -> None:
 def run_growth(repeats: int) -> None:
     """Writes reports/bench/: three tables and their plots."""
     laptop = load_params(preset="laptop")
-    with stage_run("bench growth", {"repeats": repeats}, FOLDER):
+    with stage_run("bench growth", {"repeats": repeats}, FOLDER) as run:
         tables = {
             "memory": memory_by_rows(ROWS),
             "tokens": pd.DataFrame([time_step(laptop, grid, repeats) for grid in GRIDS]),
@@ -140,7 +140,7 @@ def run_growth(repeats: int) -> None:
                     plot_memory(table, folder / "memory.png")
                 else:
                     plot_steps(table, name, folder / f"{name}.png")
-        mlflow.log_artifacts(FOLDER)
+        run.log_artifacts(FOLDER)
     for table in tables.values():
         cells = [
             [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]

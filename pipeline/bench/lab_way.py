@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskgit.lab import LabChoices, LabInpainter
+from maskgit.lab_vqgan import LabVQGAN
 from maskgit.optim import autocast, muon_and_adamw, to_float, update_ema
 from maskgit.tokenizer_training import reconstruction_loss
 from maskgit.torchvision_import import import_torchvision
-from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, rms_norm
-from pipeline.bench.lab_tokenizer import LabVQGAN
+from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, norm
 
 import_torchvision()
 from pytorch_fid.fid_score import calculate_frechet_distance
@@ -30,8 +30,8 @@ class ExplicitAttention(SelfAttention):
     """softmax(q k^T / sqrt(dim / heads)) v with the whole (B, heads, N, N) in memory."""
 
     def forward(self, x: Tensor) -> Tensor:
-        q = rms_norm(self.split(self.query(x)))
-        k = rms_norm(self.split(self.key(x)))
+        q = norm(self.split(self.query(x)))
+        k = norm(self.split(self.key(x)))
         v = self.split(self.value(x))
         weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
         weights = F.dropout(weights, self.dropout, self.training)
@@ -127,7 +127,7 @@ def train_lab_tokenizer(model: LabVQGAN, images: np.ndarray, batch_size: int) ->
     while True:
         truth = to_float(images[rng.integers(len(images), size=batch_size)], device)
         latents = model.quant_conv(model.encoder(truth))
-        codes = model.lookup(model.nearest(latents))
+        codes = model.codebook.lookup(model.codebook.nearest(latents.permute(0, 2, 3, 1)))
         drawn = F.mse_loss(latents, codes.detach())
         pulled = F.mse_loss(codes, latents.detach())
         output = model.decoder(model.post_quant_conv(latents + (codes - latents).detach()))

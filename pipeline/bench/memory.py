@@ -14,14 +14,15 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer_training import train_transformer
+from maskgit.transformer_training import TransformerTrainer
 from maskgit.vqgan import VQGAN
 from pipeline.bench.steps import make_transformer, our_training
 from pipeline.checkpoints import build
 from pipeline.encode import encode_split
 from pipeline.params import load_params
 
-STEPS, BATCH = 100, 32
+IMAGES = 1024  # encoded at a time: these are of 16 x 16 pixels only
+STEPS, BATCH = 100, 32  # of the training
 
 
 def encode(rows: Path) -> float:
@@ -32,7 +33,7 @@ def encode(rows: Path) -> float:
     shape = (2, count, (side // tokenizer.cell) ** 2)
     open_memmap(target, mode="w+", dtype=np.uint16, shape=shape)
     start = time.perf_counter()
-    encode_split(tokenizer, rows, target, load_params().encode.batch_size)
+    encode_split(tokenizer, rows, target, IMAGES)
     return (time.perf_counter() - start) / count
 
 
@@ -43,11 +44,11 @@ def train(rows: Path) -> float:
     model = make_transformer(params, round(tokens.shape[2] ** 0.5))
     holes = np.random.default_rng(0).random((64, tokens.shape[2])) < 0.2
     how, gamma = our_training(params, BATCH), SCHEDULES[params.train.gamma]
-    training = train_transformer(model, tokens, [], how, gamma, holes)
-    next(training)
+    trainer = TransformerTrainer(model, tokens, [], how, gamma, holes)
+    trainer.step()
     start = time.perf_counter()
     for _ in range(STEPS):
-        next(training)
+        trainer.step()
     return (time.perf_counter() - start) / STEPS
 
 

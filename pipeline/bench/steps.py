@@ -3,7 +3,7 @@
 All of it runs on random weights and drawn images, so nothing has to be trained before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,19 @@ import torch
 from PIL import Image
 from torch import nn
 
+from maskgit.distances import frechet
 from maskgit.holes import draw_holes
 from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices
+from maskgit.lab_vqgan import LabVQGAN
 from maskgit.masking import hidden_tokens
 from maskgit.optim import bf16_pays, to_float
 from maskgit.schedules import SCHEDULES
-from maskgit.scoring import frechet_distance
 from maskgit.synthetic import draw_cat
-from maskgit.tokenizer_training import TokenizerTraining, train_tokenizer
+from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
 from maskgit.transformer import MaskedTransformer
-from maskgit.transformer_training import TransformerTraining, train_transformer
+from maskgit.transformer_training import TransformerTrainer, TransformerTraining
 from maskgit.vqgan import VQGAN
-from pipeline.bench.lab_tokenizer import LabVQGAN
 from pipeline.bench.lab_way import (
     LabDecoding,
     Levers,
@@ -48,7 +48,7 @@ ITERATIONS = 8
 class Size:
     """How much work a timed run is; the models themselves are the preset's.
 
-    lab_tokenizer: the lab's architecture, as arguments of LabVQGAN. trained: our tokenizer, as
+    lab_tokenizer: arguments of LabVQGAN. trained: our tokenizer, as
     arguments of VQGAN, with as many parameters. train: images a batch, batches a run. repeats:
     of every way of every step, after one run to warm up.
     """
@@ -80,12 +80,12 @@ def draw_images(count: int, size: int) -> np.ndarray:
     return np.stack([draw_cat(np.random.default_rng([0, i]), size) for i in range(count)])
 
 
-def in_turn(steps: Iterator, count: int = 1) -> Callable[[], None]:
-    """A run that takes the next `count` steps of an endless training."""
+def several(step: Callable[[], object], count: int) -> Callable[[], None]:
+    """A run of so many steps of a training."""
 
     def run() -> None:
         for _ in range(count):
-            next(steps)
+            step()
 
     return run
 
@@ -145,7 +145,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     adamw = torch.optim.AdamW(model.parameters(), 1e-4)
     gamma = SCHEDULES[params.train.gamma]
     how = our_training(params, batch_size)
-    ours = train_transformer(
+    ours = TransformerTrainer(
         make_transformer(params, grid), tokens, [], how, gamma, hidden.flatten(1).numpy()
     )
 
@@ -153,7 +153,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         training = train_lab_transformer(
             model, encoder, images, tokens[0], batch_size, adamw, Levers(**levers)
         )
-        return Way(name, in_turn(training, steps), batch_size * steps)
+        return Way(name, several(partial(next, training), steps), batch_size * steps)
 
     ways = [
         lab("lab"),
@@ -165,7 +165,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     ]
     if bf16_pays(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
-    ways.append(Way("ours", in_turn(ours, steps), batch_size * steps))
+    ways.append(Way("ours", several(ours.step, steps), batch_size * steps))
     notes = [
         f"one transformer of {millions(model)} parameters, dropout {params.train.dropout}, "
         f"batches of {batch_size} on both sides",
@@ -223,7 +223,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         f"one transformer of {millions(transformer)} parameters; the lab's tokenizer has "
         f"{millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    return Race("inpaint", ways, notes, size.repeats)
+    return Race("inpaint", ways, notes, max(2, size.repeats // 2))
 
 
 def score(params: Params, size: Size, folder: Path) -> Race:
@@ -237,9 +237,12 @@ def score(params: Params, size: Size, folder: Path) -> Race:
     )
     ways = [
         Way("lab", partial(lab_frechet_distance, a, b), count),
-        Way("ours", partial(frechet_distance, a, b), count),
+        Way("ours", lambda: frechet(a, b).value, count),
     ]
-    notes = [f"{count} x {width} features, given; the lab's way is pytorch-fid's"]
+    notes = [
+        f"{count} x {width} features, given; the lab's way is pytorch-fid's, "
+        "ours also says what each image adds"
+    ]
     return Race("score", ways, notes, min(2, size.repeats), equal_results=True)
 
 
@@ -310,12 +313,12 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
     )
 
     def ours(name: str, model: VQGAN) -> Way:
-        training = train_tokenizer(model, images, images[:1], how, None)
-        return Way(name, in_turn(training, 1), batch_size)
+        trainer = TokenizerTrainer(model, images, images[:1], how, None)
+        return Way(name, trainer.step, batch_size)
 
     theirs = build(LabVQGAN, size.lab_tokenizer)
     equal, preset = build(VQGAN, size.trained), make_tokenizer(params)
-    ways = [Way("lab", in_turn(train_lab_tokenizer(theirs, images, batch_size)), batch_size)]
+    ways = [Way("lab", partial(next, train_lab_tokenizer(theirs, images, batch_size)), batch_size)]
     notes = [
         f"the lab's tokenizer has {millions(theirs)} parameters, ours {millions(equal)}; "
         f"batches of {batch_size}"

@@ -47,12 +47,11 @@ def number(value: float) -> str:
 
 def readable(table: pd.DataFrame) -> list[list[str]]:
     """Cells for print: milliseconds and ratios to three digits."""
-    rows = [["step", "way", "lab ms", "ms", "times faster", "quartiles", "fewer FLOPs"]]
+    rows = [["step, way", "lab ms", "ms", "times faster", "quartiles", "fewer FLOPs"]]
     for row in table.itertuples():
         rows.append(
             [
-                row.step,
-                row.way,
+                f"{row.step}: {row.way}",
                 number(1000 * row.lab_seconds),
                 number(1000 * row.ours_seconds),
                 number(row.ratio),

@@ -1,7 +1,6 @@
 """Kills every stage at random moments of its work, and compares with a run never disturbed.
 
-Run it by itself for more kills than the tests do (20 of each stage take a quarter of an hour on two
-cores):
+Run it by itself for more kills than the tests do:
 
     python -m tests.faults --kills 20
 """

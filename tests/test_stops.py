@@ -6,11 +6,14 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from mlflow import MlflowClient
 
 from maskgit.trainer import Trainer
 from pipeline import snapshots
 from pipeline.errors import SIGNALS, Stopped, UserError, plain_errors
 from pipeline.snapshots import snapshots_of
+from pipeline.store import EXPERIMENT
+from pipeline.tracking import stage_run
 from pipeline.training import train
 
 
@@ -54,6 +57,30 @@ def test_a_training_stops_between_two_steps_and_goes_on(run, signum, capsys):
         history = train(Counting(), kept, run, "count")
     assert "resuming at step 3 of 5" in capsys.readouterr().out
     assert [row["step"] for row in history] == run.steps == [1, 2, 3, 4, 5]
+
+
+def test_a_stopped_training_and_its_rest_are_one_run_in_mlflow(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    output = tmp_path / "model"
+    output.write_text("weights")
+
+    def stage(*signals):
+        with snapshots_of("t", {}) as kept, stage_run("t", {}, output, key=kept.run_key) as log:
+            train(Counting(*signals), kept, log, "count")
+
+    def runs():
+        client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+        (experiment,) = [e for e in client.search_experiments() if e.name == EXPERIMENT]
+        return client, client.search_runs([experiment.experiment_id])
+
+    with pytest.raises(Stopped):
+        stage(signal.SIGTERM)
+    assert [found.info.status for found in runs()[1]] == ["KILLED"]
+    stage()
+    client, (found,) = runs()
+    assert found.info.status == "FINISHED"
+    curve = client.get_metric_history(found.info.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(i, float(i)) for i in range(1, 6)]
 
 
 def test_a_second_signal_does_not_wait_for_the_step(run):

@@ -108,6 +108,30 @@ def compare(
 
 
 @app.command()
+def reconcile() -> None:
+    """List the MLflow run behind each stage of dvc.lock, found by the content of what it made.
+
+    First sends what earlier runs could not. A stage whose output was not made by any finished run
+    of the store is MISSING, and the exit code is 1.
+
+    Example: maskgit reconcile
+    """
+    with plain_errors():
+        from pipeline import reconcile as reconciling
+
+        for line in reconciling.send_spools():
+            print(line)
+        rows = reconciling.reconcile()
+        print(reconciling.table(rows))
+        missing = [row.stage for row in rows if row.run is None]
+        if missing:
+            raise UserError(
+                f"{len(missing)} of {len(rows)} stages have no run; "
+                f"'dvc repro --force --single-item {missing[0]}' makes one"
+            )
+
+
+@app.command()
 def grid(
     picture: Annotated[Path, typer.Argument(help="the PNG file to write")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a folder test_results each")],

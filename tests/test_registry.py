@@ -25,7 +25,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from PIL import Image
-from test_dvc import ROOT, import_closure
 
 from maskgit.transformer import MaskedTransformer
 from maskgit.vqgan import VQGAN
@@ -34,6 +33,8 @@ from pipeline.files import MODEL, PREPARED, TOKENIZER, TRANSFORMER
 from pipeline.params import load_params
 from pipeline.registry import NAME, REQUIREMENTS, Standing, beats, register
 from pipeline.store import open_store
+from tests.clone import ROOT
+from tests.test_dvc import import_closure
 
 OLD = Standing(12.0, 11.5, 12.5, "fid", 747, "a" * 64)
 BETTER = replace(OLD, score=10.0, interval_low=9.5, interval_high=10.5)

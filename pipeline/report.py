@@ -108,9 +108,11 @@ def log_to_mlflow(
     scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
     run.log_metrics(scores)
     table = tables["scores"]
+    curves = [key for key in table.columns[3:] if not key.endswith(("_low", "_high"))]
     for entry in table[table["schedule"] == params.gamma].to_dict("records"):
-        curves = {f"over_iterations/{key}": entry[key] for key in scores.keys() & entry.keys()}
-        run.log_metrics(curves, entry["iterations"])
+        run.log_metrics(
+            {f"over_iterations/{key}": entry[key] for key in curves}, entry["iterations"]
+        )
     for name, content in tables.items():
         run.log_table(content, f"{name}.json")
     run.log_artifacts(SUMMARY)

@@ -34,7 +34,6 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 EXPERIMENT = "maskgit"
 KEY_TAG = "key"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the UI looks for chat traces
 OUTPUT_TAG = "output_sha256"
 
 PAUSE = 0.5  # seconds between two looks at the spool
@@ -73,7 +72,7 @@ def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
             if experiment is None:
                 location = None if uri else (root / "mlruns").as_uri()
                 with suppress(MlflowException):  # on a server, somebody else was faster
-                    client.create_experiment(EXPERIMENT, location, KIND)
+                    client.create_experiment(EXPERIMENT, location)
                 experiment = client.get_experiment_by_name(EXPERIMENT)
         _stores[address] = client, experiment.experiment_id
     if uri == store_uri():  # for whoever calls MLflow without a client

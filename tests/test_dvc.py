@@ -1,11 +1,14 @@
 """dvc.yaml says the truth, and the whole pipeline runs: a tiny one, in a temporary clone."""
 
 import ast
+import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 from PIL import Image
 
 from maskgit.schedules import SCHEDULES
@@ -116,7 +119,28 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     assert len(curve) == 5
     artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
     assert artifacts == {"model.safetensors", "history.csv"}
-    assert "scores.json" in {file.path for file in client.list_artifacts(report.info.run_id)}
+
+
+def test_the_report_run_is_the_whole_experiment(clone):
+    client, (*_, report) = clone.reports()
+    run = report.info.run_id
+    assert report.data.tags["n"] == "32" and not {"n", "iterations"} & report.data.metrics.keys()
+    curve = client.get_metric_history(run, "over_iterations/psnr_hole")
+    assert [point.step for point in curve] == [1, 3]
+    assert curve[-1].value == report.data.metrics["psnr_hole"]
+    files = {file.path for file in client.list_artifacts(run)}
+    tables = {entry["path"] for entry in json.loads(report.data.tags["mlflow.loggedArtifacts"])}
+    assert tables == {"scores.json", "buckets.json", "differences.json"} and tables <= files
+    pictures = [Path(file.path).name for file in client.list_artifacts(run, "images")]
+    for key in ("filled so far", "tokens still hidden"):
+        steps = {name.split("+")[2] for name in pictures if name.startswith(key)}
+        assert steps == {"0", "1", "2"}
+    store = f"sqlite:///{clone.folder}/mlflow.db"
+    champion = MlflowClient(store, store).get_model_version_by_alias(
+        "maskgit-inpainting", "champion"
+    )
+    assert champion.run_id == run and float(champion.tags["score"]) in report.data.metrics.values()
+    assert "version 1 is the champion" in clone.output
 
 
 def test_a_second_run_has_nothing_to_do(clone):

@@ -118,7 +118,7 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     curve = client.get_metric_history(training.info.run_id, "val_loss")
     assert len(curve) == 5
     artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
-    assert artifacts == {"model.safetensors", "history.csv"}
+    assert artifacts == {"model.safetensors", "history.csv", "SHA256SUMS"}
 
 
 def test_the_report_run_is_the_whole_experiment(clone):

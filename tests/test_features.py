@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from maskgit import features
+from maskgit.distances import frechet_distance
 from maskgit.features import FID_WEIGHTS_NAME, choose_extractor, efficientnet_lite0, inception
-from maskgit.scoring import frechet_distance
 from maskgit.torchvision_import import import_torchvision
 
 

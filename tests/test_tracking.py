@@ -94,8 +94,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
+    """At its address nobody answers yet."""
     server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
     yield server
     server.stop()
 
@@ -307,27 +307,8 @@ def test_parameters_of_a_run_that_goes_on_stay_and_new_ones_come(project):
 # A server that fails
 
 
-def test_a_server_killed_during_a_training_and_brought_back_gets_every_step_once(
-    project, server, monkeypatch
-):
+def test_a_server_that_is_down_gets_the_run_when_it_is_up(project, server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    training = Training()
-    training.log(*range(20))
-    wait_until(lambda: steps(*run_of(training.key)) == list(range(20)))
-    server.stop()
-    training.log(*range(20, 40))
-    server.start()
-    training.log(*range(40, 60))
-    assert "wait" not in training.finish()
-    client, run = run_of(training.key)
-    assert steps(client, run) == list(range(60)) and run.info.status == "FINISHED"
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["model"]
-    assert not list(spool_folder().glob("*"))
-
-
-def test_a_server_that_is_down_gets_the_run_later(project, server, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    server.stop()
     training = Training()
     training.log(*range(5))
     assert re.search(r"MLflow: \d+ records wait in .*maskgit reconcile", training.finish())
@@ -337,6 +318,24 @@ def test_a_server_that_is_down_gets_the_run_later(project, server, monkeypatch):
     client, run = run_of(training.key)
     assert steps(client, run) == list(range(5)) and run.info.status == "FINISHED"
     assert run.info.end_time < time.time() * 1000 - 1  # its own times, not those of the sending
+
+
+def test_a_server_killed_during_a_training_and_started_again_gets_every_step_once(
+    project, server, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    training = Training()
+    training.log(*range(20))
+    wait_until(lambda: not waiting(training.key))
+    server.stop()
+    training.log(*range(20, 40))
+    server.start()
+    training.log(*range(40, 60))
+    assert "wait" not in training.finish()
+    client, run = run_of(training.key)
+    assert steps(client, run) == list(range(60)) and run.info.status == "FINISHED"
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["model"]
+    assert not list(spool_folder().glob("*"))
 
 
 def test_a_server_that_never_answers_does_not_hold_a_stage(project, monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -141,6 +142,35 @@ def test_the_report_run_is_the_whole_experiment(clone):
     )
     assert champion.run_id == run and float(champion.tags["score"]) in report.data.metrics.values()
     assert "version 1 is the champion" in clone.output
+
+
+def reconcile(clone):
+    """The exit code and the lines that `maskgit reconcile` prints."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pipeline", "reconcile"],
+        cwd=clone.folder,
+        env=clone.environment(),
+        capture_output=True,
+        text=True,
+    )
+    return result.returncode, (result.stdout + result.stderr).splitlines()
+
+
+def test_reconcile_finds_the_run_behind_every_stage(clone):
+    code, (header, *rows) = reconcile(clone)
+    assert code == 0 and header.split() == ["stage", "run", "id", "started", "status"]
+    assert len(rows) == 12 and all("finished" in row for row in rows)
+    assert {row.split()[0] for row in rows} == clone.stages_run(clone.output)
+
+    model = clone.folder / "outputs/transformer/model.safetensors"
+    trained = model.read_bytes()
+    model.unlink()
+    model.write_bytes(trained[:-1] + bytes([trained[-1] ^ 1]))
+    code, lines = reconcile(clone)
+    (missing,) = [line for line in lines if "MISSING" in line]
+    assert missing.startswith("train_transformer ") and "outputs/transformer is modified" in missing
+    assert code == 1 and lines[-1].startswith("error: 1 of 12 stages have no run")
+    model.write_bytes(trained)
 
 
 def test_a_second_run_has_nothing_to_do(clone):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.files import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
@@ -60,6 +61,27 @@ def read_until(stream, text):
         assert chunk, said[-2000:].decode()
         said += chunk
     return said
+
+
+def test_a_training_killed_at_once_and_run_again_is_one_run_with_one_curve(clone):
+    stage, environment = "train_transformer", {"MASKGIT_SNAPSHOT_SECONDS": "0"}
+    remove_outputs(clone, stage)
+    process = start(clone, stage, **environment)
+    read_until(process.stderr, b" 8/")
+    process.kill()
+    process.communicate()
+    output, _ = start(clone, stage, **environment).communicate()
+    assert b"resuming at step" in output
+    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("maskgit").experiment_id
+    found = client.search_runs([experiment], f"tags.stage = '{stage}'", max_results=2)
+    run, before = found  # before: the run of the clone's own pipeline
+    assert run.info.status == before.info.status == "FINISHED"
+
+    def steps(run):
+        return [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
+
+    assert steps(run) == steps(before) == sorted(set(steps(run)))
 
 
 @pytest.mark.parametrize(

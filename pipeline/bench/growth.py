@@ -102,11 +102,12 @@ def plot_memory(table: pd.DataFrame, path: Path) -> None:
         )
         unit = "an image" if work == "encode" else "a step"
         right.plot(rows["rows"], 1000 * rows["seconds"], marker="o", label=f"{work}, {unit}")
-    left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, None))
+    top = 1.6 * table[["own_mb", "files_mb"]].to_numpy().max()  # room for the legend
+    left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, top))
     right.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds")
     for axis in (left, right):
         axis.grid(alpha=0.3)
-        axis.legend()
+        axis.legend(loc="upper left" if axis is left else "center left")
     save(figure, path)
 
 

@@ -108,7 +108,7 @@ def test_levers_change_the_loss_only_where_they_should(models, levers, same):
 
     def first_loss(**levers):
         torch.manual_seed(0)
-        adamw = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)
+        adamw = [torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)]
         training = train_lab_transformer(
             model, tokenizer, images, images[:, 0, 0], 2, adamw, Levers(**levers)
         )
@@ -125,7 +125,7 @@ def test_stored_tokens_are_what_the_tokenizer_would_encode(models):
     losses = []
     for levers in (Levers(), Levers(stored_tokens=True)):
         torch.manual_seed(0)
-        adamw = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)
+        adamw = [torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)]
         training = train_lab_transformer(model, tokenizer, images, stored, 2, adamw, levers)
         losses.append(next(training))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -161,6 +161,13 @@ def test_every_way_has_its_turn_in_every_round():
     assert result.seconds.shape == (2, 2)
 
 
+def test_what_is_done_once_a_batch_is_shared_by_the_real_batch():
+    x = torch.ones(10, 10)
+    ways = [Way(name, lambda: (x @ x, x @ x), 2, lambda: x @ x) for name in "ab"]
+    flops = time_race(Race("", ways, [], repeats=1, spared=0.5), repeats=1).flops
+    assert flops.tolist() == [(2 - 0.5) * 2000 / 2] * 2
+
+
 def test_ratios_are_of_the_same_round():
     ways = [Way("lab", None, 1), Way("ours", None, 1)]
     seconds = np.array([[2.0, 1.0], [40.0, 10.0], [6.0, 1.0]])  # a busy minute in the second
@@ -179,8 +186,7 @@ def test_the_whole_bench_writes_its_table(project):
     assert set(columns) <= set(table.columns)
     ours = table[table["way"] == "ours"].set_index("step")
     assert list(ours.index) == list(STEPS)
-    assert (ours["lab_seconds"] > 0).all()
-    assert (ours["ours_seconds"] > 0).all()
+    assert ours[["lab_seconds", "ours_seconds", "ratio"]].notna().all(axis=None)
     assert ours.loc["score", "difference"] < run.EQUAL
     assert (ours.loc[["train", "inpaint", "train_vqgan"], "flop_ratio"] > 0).all()
 

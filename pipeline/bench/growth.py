@@ -71,7 +71,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
     tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
     holes = rng.random((64, grid**2)) < 0.2
     model = make_transformer(params, grid)
-    adamw = torch.optim.AdamW(model.parameters(), 1e-4)
+    adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
     levers = Levers(stored_tokens=True)
     lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
     ours = TransformerTrainer(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from maskgit.lab import LabChoices, LabInpainter
 from maskgit.lab_vqgan import LabVQGAN
-from maskgit.optim import autocast, muon_and_adamw, to_float, update_ema
+from maskgit.optim import autocast, to_float, update_ema
 from maskgit.tokenizer_training import reconstruction_loss
 from maskgit.torchvision_import import import_torchvision
 from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, norm
@@ -63,7 +63,7 @@ class Levers:
     fused_attention: bool = False
     hidden_only: bool = False
     bf16: bool = False
-    optimiser: bool = False  # Muon, clipped gradients and averaged weights in place of AdamW
+    optimiser: bool = False  # clipped gradients and averaged weights, which AdamW did without
 
 
 def train_lab_transformer(
@@ -72,17 +72,13 @@ def train_lab_transformer(
     images: np.ndarray,
     tokens: np.ndarray,
     batch_size: int,
-    adamw: torch.optim.Optimizer,
+    optimisers: list[torch.optim.Optimizer],
     levers: Levers = Levers(),
 ) -> Iterator[float]:
     """Yields the loss after each step on uint8 images (n, H, W, 3), or on their tokens (n, N)."""
     device = next(model.parameters()).device
     shown = model if levers.fused_attention else with_explicit_attention(model)
-    optimisers = [adamw]
-    if levers.optimiser:
-        matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
-        optimisers = muon_and_adamw(model, matrices, 1e-4, 0.05, betas=(0.9, 0.98))
-        average = deepcopy(model)
+    average = deepcopy(model) if levers.optimiser else None
     rng = np.random.default_rng(0)
     while True:
         shown.train()
@@ -119,10 +115,11 @@ class LabDecoding(LabInpainter):
         return super().predict(tokens, hidden) if self.bf16 else self.transformer(tokens)[hidden]
 
 
-def train_lab_tokenizer(model: LabVQGAN, images: np.ndarray, batch_size: int) -> Iterator[float]:
+def train_lab_tokenizer(
+    model: LabVQGAN, images: np.ndarray, batch_size: int, optimiser: torch.optim.Optimizer
+) -> Iterator[float]:
     """VQGAN without its critic and perceptual network; AdamW, float32. Yields the loss."""
     device = next(model.parameters()).device
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-4)
     rng = np.random.default_rng(0)
     while True:
         truth = to_float(images[rng.integers(len(images), size=batch_size)], device)

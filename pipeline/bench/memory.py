@@ -55,11 +55,13 @@ def train(rows: Path) -> float:
 def watch(stop: Event, peaks: dict[str, float]) -> None:
     """Keeps the peaks of what is in memory, in megabytes: the process's own (`own_mb`), and pages
     of files (`files_mb`), which the system takes back when it needs their place."""
-    while not stop.wait(0.02):
+    while True:
         for line in Path("/proc/self/status").read_text().splitlines():
             for field, name in (("RssAnon:", "own_mb"), ("RssFile:", "files_mb")):
                 if line.startswith(field):
                     peaks[name] = max(peaks.get(name, 0.0), int(line.split()[1]) / 1e3)
+        if stop.wait(0.02):
+            return
 
 
 def measure(work: str, rows: Path) -> dict[str, float]:

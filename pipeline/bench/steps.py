@@ -19,7 +19,7 @@ from maskgit.inpainting import Inpainter
 from maskgit.lab import LabChoices
 from maskgit.lab_vqgan import LabVQGAN
 from maskgit.masking import hidden_tokens
-from maskgit.optim import bf16_pays, to_float
+from maskgit.optim import bf16_pays, muon_and_adamw, to_float
 from maskgit.schedules import SCHEDULES
 from maskgit.synthetic import draw_cat
 from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
@@ -90,6 +90,18 @@ def several(step: Callable[[], object], count: int) -> Callable[[], None]:
     return run
 
 
+def step_all(optimisers: list[torch.optim.Optimizer]) -> None:
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+def spare(timed: int, real: int) -> tuple[float, list[str]]:
+    """The share of an optimiser's step that a smaller batch pays too much, and a note of it."""
+    if timed >= real:
+        return 0.0, []
+    return 1 - timed / real, [f"the optimisers' steps are shared by {real} images, as in training"]
+
+
 def our_training(params: Params, batch_size: int) -> TransformerTraining:
     """The training of the stage, with no end and no evaluation."""
     train = params.train
@@ -142,7 +154,9 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
 
     model = make_transformer(params, grid)
-    adamw = torch.optim.AdamW(model.parameters(), 1e-4)
+    adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
+    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+    muon = muon_and_adamw(model, matrices, 1e-4, params.train.weight_decay, betas=(0.9, 0.98))
     gamma = SCHEDULES[params.train.gamma]
     how = our_training(params, batch_size)
     ours = TransformerTrainer(
@@ -150,10 +164,12 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     )
 
     def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
+        optimisers = muon if levers.get("optimiser") else adamw
         training = train_lab_transformer(
-            model, encoder, images, tokens[0], batch_size, adamw, Levers(**levers)
+            model, encoder, images, tokens[0], batch_size, optimisers, Levers(**levers)
         )
-        return Way(name, several(partial(next, training), steps), batch_size * steps)
+        once = partial(step_all, optimisers)
+        return Way(name, several(partial(next, training), steps), batch_size * steps, once)
 
     ways = [
         lab("lab"),
@@ -165,13 +181,15 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     ]
     if bf16_pays(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
-    ways.append(Way("ours", several(ours.step, steps), batch_size * steps))
+    once = partial(step_all, [ours.muon, ours.adamw])
+    ways.append(Way("ours", several(ours.step, steps), batch_size * steps, once))
     notes = [
         f"one transformer of {millions(model)} parameters, dropout {params.train.dropout}, "
         f"batches of {batch_size} on both sides",
         f"the lab's tokenizer has {millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    return Race("train", ways, notes, size.repeats)
+    spared, note = spare(batch_size, params.train.batch_size)
+    return Race("train", ways, notes + note, size.repeats, spared)
 
 
 def inpaint(params: Params, size: Size, folder: Path) -> Race:
@@ -314,11 +332,14 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
 
     def ours(name: str, model: VQGAN) -> Way:
         trainer = TokenizerTrainer(model, images, images[:1], how, None)
-        return Way(name, trainer.step, batch_size)
+        once = partial(step_all, [trainer.muon, trainer.adamw])
+        return Way(name, trainer.step, batch_size, once)
 
     theirs = build(LabVQGAN, size.lab_tokenizer)
     equal, preset = build(VQGAN, size.trained), make_tokenizer(params)
-    ways = [Way("lab", partial(next, train_lab_tokenizer(theirs, images, batch_size)), batch_size)]
+    adamw = torch.optim.AdamW(theirs.parameters(), 1e-4)
+    training = train_lab_tokenizer(theirs, images, batch_size, adamw)
+    ways = [Way("lab", partial(next, training), batch_size, adamw.step)]
     notes = [
         f"the lab's tokenizer has {millions(theirs)} parameters, ours {millions(equal)}; "
         f"batches of {batch_size}"
@@ -327,7 +348,8 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
         ways.append(ours(f"ours of {millions(preset)}", preset))
         notes.append(f"the preset's own tokenizer has {millions(preset)}")
     ways.append(ours("ours", equal))
-    return Race("train_vqgan", ways, notes, size.repeats)
+    spared, note = spare(batch_size, params.vqgan.batch_size)
+    return Race("train_vqgan", ways, notes + note, size.repeats, spared)
 
 
 STEPS = {

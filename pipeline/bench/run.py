@@ -39,10 +39,10 @@ def size_of(preset: str) -> Size:
     return Size(
         lab_tokenizer={},
         trained={"channels": 768, "encoder_blocks": 2, "decoder_blocks": 6, "latent_dim": 16},
-        train=(128, 4) if on_gpu else (2, 1),
+        train=(128, 4) if on_gpu else (8, 1),
         tokenizer_batch=32 if on_gpu else 2,
         inpaint_images=16 if on_gpu else 2,
-        repeats=7 if on_gpu else 3,
+        repeats=7 if on_gpu else 2,
     )
 
 

@@ -241,7 +241,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         f"one transformer of {millions(transformer)} parameters; the lab's tokenizer has "
         f"{millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    return Race("inpaint", ways, notes, max(2, size.repeats // 2))
+    return Race("inpaint", ways, notes, max(1, size.repeats // 2))
 
 
 def score(params: Params, size: Size, folder: Path) -> Race:

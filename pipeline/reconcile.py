@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.files import content_hash
-from pipeline.store import find_maker, open_store, send_ended
+from pipeline.store import find_maker, open_store, reason, records_waiting, send_ended
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
@@ -39,19 +39,17 @@ class Made:
 
 
 def send_spools() -> list[str]:
-    """Sends what waits; returns a line for each record that MLflow refused. Raises UserError."""
+    """Sends what waits; returns a line for each record that was refused, one for what waits on."""
     refused, fault = send_ended()
     if fault:
-        raise UserError(f"MLflow does not answer ({first_line(fault)}); start it and try again")
+        refused.append(f"MLflow: {records_waiting()} records still wait ({reason(fault)})")
     return refused
-
-
-def first_line(fault: Exception) -> str:
-    return f"{(str(fault) or repr(fault)).splitlines()[0]:.150}"
 
 
 def reconcile() -> list[Made]:
     """A row for each stage of dvc.lock, in the order of the pipeline. Raises UserError."""
+    from mlflow.exceptions import MlflowException
+
     stages = list(locked_stages())
     try:
         client, experiment = open_store()
@@ -64,8 +62,8 @@ def reconcile() -> list[Made]:
                     run = find_maker(client, experiment, content_hash(Path(out.fs_path)))
             result.append(Made(stage.addressing, changes, run))
         return result
-    except Exception as error:
-        raise UserError(f"MLflow does not answer ({first_line(error)})") from error
+    except MlflowException as error:
+        raise UserError(f"MLflow cannot say: {reason(error)}") from None
 
 
 def locked_stages() -> Iterator[PipelineStage]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 import warnings
@@ -216,14 +217,16 @@ def send(spool: Spool, progress: Callable[[], None] = lambda: None) -> list[str]
     return refused
 
 
-def send_ended(progress: Callable[[], None] = lambda: None) -> tuple[list[str], Exception | None]:
+def send_ended(
+    store: str | None = None, progress: Callable[[], None] = lambda: None
+) -> tuple[list[str], Exception | None]:
     """Sends what waits of runs that have ended, the oldest first; also returns the last fault.
 
-    A store that did not answer is not asked again for the next run.
+    All stores that runs were made for, or one. One that did not answer is not asked again.
     """
     refused, fault, silent = [], None, set()
-    for spool in spools():
-        if spool.bury() and spool.waiting() and (store := spool.first()["store"]) not in silent:
+    for spool in ended(store):
+        if spool.waiting() and (store := spool.first()["store"]) not in silent:
             try:
                 refused += send(spool, progress)
             except Exception as error:
@@ -233,9 +236,20 @@ def send_ended(progress: Callable[[], None] = lambda: None) -> tuple[list[str], 
     return refused, fault
 
 
-def records_waiting() -> int:
-    """Of runs that have ended: a living process sends its own."""
-    return sum(len(spool.waiting()) for spool in spools() if spool.bury())
+def ended(store: str | None = None) -> list[Spool]:
+    """Those of runs that have ended, of one store or all: a living process sends its own."""
+    found = [spool for spool in spools() if spool.bury()]
+    return [spool for spool in found if store is None or spool.first()["store"] == store]
+
+
+def records_waiting(store: str | None = None) -> int:
+    return sum(len(spool.waiting()) for spool in ended(store))
+
+
+def reason(fault: Exception) -> str:
+    """A fault of the store in a few words."""
+    line = (str(fault) or repr(fault)).splitlines()[0]
+    return re.sub(r"API request to (\S+?)/api/\S* failed .*", r"\1 does not answer", line)[:150]
 
 
 class Sender(threading.Thread):
@@ -265,7 +279,7 @@ class Sender(threading.Thread):
                     is_started = True
                     self._progress()
                     self._tried.set()
-                    self.refused += send_ended(self._progress)[0]
+                    self.refused += send_ended(store_uri(), self._progress)[0]
                 self.refused += send(self.spool, self._progress)
                 self.fault = None
             except Exception as error:

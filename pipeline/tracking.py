@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from pipeline.files import PREPARED, content_hash
 from pipeline.spool import Spool, spool_folder
-from pipeline.store import OUTPUT_TAG, Sender, records_waiting, store_uri
+from pipeline.store import OUTPUT_TAG, Sender, reason, records_waiting, store_uri
 from pipeline.system_metrics import system_metrics
 
 if TYPE_CHECKING:
@@ -202,11 +202,11 @@ def stage_run(
 def say_what_waits(sender: Sender) -> None:
     for line in sender.refused:
         print(line)
-    if waiting := records_waiting():
-        fault = str(sender.fault or "no answer in time").splitlines()[0]
+    if waiting := records_waiting(store_uri()):
+        why = reason(sender.fault) if sender.fault else "no answer in time"
         print(
             f"MLflow: {waiting} records wait in {spool_folder()}; the next stage sends them, or "
-            f"'maskgit reconcile' ({fault:.150})"
+            f"'maskgit reconcile' ({why})"
         )
 
 

@@ -338,6 +338,22 @@ def test_a_server_killed_during_a_training_and_started_again_gets_every_step_onc
     assert not list(spool_folder().glob("*"))
 
 
+def test_a_server_that_falls_asleep_and_wakes_gets_every_step_once(project, server, monkeypatch):
+    """What was sent in vain arrives late, after it has been sent again."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    training = Training(MLFLOW_HTTP_REQUEST_TIMEOUT="1")
+    training.log(*range(20))
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    training.log(*range(20, 40))
+    time.sleep(3)
+    os.killpg(server.process.pid, signal.SIGCONT)
+    training.log(*range(40, 60))
+    training.finish()
+    send_ended()
+    client, run = run_of(training.key)
+    assert steps(client, run) == list(range(60)) and run.info.status == "FINISHED"
+
+
 def test_a_server_that_never_answers_does_not_hold_a_stage(project, monkeypatch):
     with hanging_server() as uri:
         training = Training(MLFLOW_TRACKING_URI=uri)
@@ -363,11 +379,11 @@ def waiting(key):
 # The spool
 
 
-def a_spool():
+def a_spool(uri=""):
     """A run that has ended and waits to be sent."""
     spool = Spool(spool_folder() / uuid4().hex)
     spool.open()
-    spool.append("create", name="demo", store="")
+    spool.append("create", name="demo", store=uri)
     spool.append("params", values={"a": 1})
     for step in range(5):
         spool.append("metrics", values={"loss": 0.5, "none": float("nan")}, step=step)
@@ -418,6 +434,13 @@ def test_two_runs_that_a_slow_server_made_of_one_become_one(project):
         client.create_run(experiment, 1000, {"key": spool.key}, "demo")
     send(spool)
     assert_sent_once(spool)
+
+
+def test_a_stage_leaves_the_records_for_another_store_alone(project, capsys):
+    with hanging_server() as uri:
+        spool = a_spool(uri)
+        run_a_stage()
+    assert len(spool.waiting()) == 10 and capsys.readouterr().out == ""
 
 
 def test_one_process_at_a_time_sends_a_spool(project, monkeypatch):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from scipy.stats import qmc
 from torch import Tensor
 
 Schedule = Callable[[float], float]
@@ -78,6 +77,8 @@ def by_halton(grid: int) -> Order:
     Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
     neighbours in the picture are revealed in different steps, and so know of each other.
     """
+    from scipy.stats import qmc  # here, since it takes half a second to load
+
     points, cells = 4 * grid * grid, []
     while len(cells) < grid * grid:  # in the sequence's order, each cell once
         sequence = qmc.Halton(2, scramble=False).random(points)

@@ -80,10 +80,13 @@ class Block(nn.Module):
         self.mlp = MLP(dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, grid: int) -> Tensor:  # (B, N, dim)
+    def forward(self, x: Tensor, grid: int, where: Tensor | None = None) -> Tensor:
+        """(B, N, dim) -> the same; with `where` bool (B, N) only there, (M, dim)."""
         image = x.transpose(1, 2).unflatten(2, (grid, grid))  # channels-last in memory
         x = x + self.neighbours(image).flatten(2).transpose(1, 2)
         x = x + self.dropout(self.attention(norm(x)))
+        if where is not None:
+            x = x[where]
         return x + self.dropout(self.mlp(norm(x)))
 
 
@@ -141,17 +144,16 @@ class MaskedTransformer(nn.Module):
     def forward(self, tokens: Tensor, where: Tensor | None = None) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 
-        Loss and decoding need the hidden positions alone, and the head is a large share of a
-        small model's work.
+        The loss needs the hidden positions alone, and what comes after the last attention looks at
+        each by itself.
         """
         x = self.token_embedding(tokens) + self.from_code(self.codebook[tokens])
         x = x + self.position_embedding
         x = self.dropout(x)
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x, self.grid)
-        if where is not None:
-            x = x[where]
-        x = norm(x)
+        x = norm(last(x, self.grid, where))
         return self.head(x) + self.to_code(x) @ self.codebook[:-1].T
 
 

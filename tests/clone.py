@@ -46,6 +46,7 @@ class Clone:
             "GIT_AUTHOR_EMAIL": "t@t",
             "GIT_COMMITTER_NAME": "t",
             "GIT_COMMITTER_EMAIL": "t@t",
+            "OMP_NUM_THREADS": "1",  # threads of stages that run side by side wait for each other
         }
         environment.pop("MLFLOW_TRACKING_URI", None)
         return environment | changes

@@ -144,8 +144,14 @@ def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm
                 continue
             assert code == 0, f"{name} failed after {record.kills} kills: {said[-3000:]}"
             record.finished_before += killing
-            left = [*clone.folder.rglob("*.partial"), *clone.folder.glob(".maskgit/*/*.pt")]
-            if [content_hash(path) for path in made] == expected and not left:
+            left = [  # a killed run's spool may keep one: nobody reads it
+                *(p for p in clone.folder.rglob("*.partial") if "spool" not in p.parts),
+                *clone.folder.glob(".maskgit/*/*.pt"),
+            ]
+            differ = [p for p, e in zip(made, expected, strict=True) if content_hash(p) != e]
+            if differ or left:
+                progress.write(f"{name}: {differ} differ, {left} are left")
+            else:
                 record.survived += in_a_row
             in_a_row = 0
     return record

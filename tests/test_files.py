@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -35,21 +36,27 @@ WRITERS = {
 }
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file may be larger than a kilobyte: what a full disk does, without the need of one."""
+    """No file may be larger than a kilobyte: what a full disk does, without the need of one.
+
+    No fixture, whose limit would also meet the log that pytest itself may be writing.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, small_files, writer):
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, writer):
     target = tmp_path / "out"
     with fresh_folder(target) as folder:
         (folder / "old").write_text("old")
-    with pytest.raises(SystemExit) as end, plain_errors(), fresh_folder(target) as folder:
+    full = pytest.raises(SystemExit)
+    with full as end, small_files(), plain_errors(), fresh_folder(target) as folder:
         WRITERS[writer](folder)
     assert end.value.code == (
         f"error: {target}: the disk is full; make room and run the same command again"
@@ -58,9 +65,10 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, small_files
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_single_file_is_named_where_the_disk_is_full(tmp_path, small_files):
+def test_a_single_file_is_named_where_the_disk_is_full(tmp_path):
     (tmp_path / "b").write_text("old")
-    with pytest.raises(SystemExit, match=r"b: the disk is full"), plain_errors():
+    full = pytest.raises(SystemExit, match=r"b: the disk is full")
+    with full, small_files(), plain_errors():
         write_whole(tmp_path / "b", bytes(2000))
     assert (tmp_path / "b").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]

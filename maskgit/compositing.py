@@ -4,8 +4,7 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
-from maskgit.optim import to_float, to_uint8
-from maskgit.tokenizers import Tokenizer
+from maskgit.tokenizers import Tokenizer, decode_each, encode_each
 
 LARGE = 8192  # hole pixels; the factorisation of 250,000 took over a minute
 SWEEPS = 40
@@ -103,16 +102,9 @@ def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return splu((diags_array(degree) - links).tocsc()).solve(edge)
 
 
-def reconstruct(
-    tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray, batch_size: int = 16
-) -> np.ndarray:
+def reconstruct(tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """The tokenizer's own reconstruction blended into the hole; uint8 (N, H, W, 3).
 
     It has seen the answer: no transformer on this tokenizer can do much better.
     """
-    device = next(tokenizer.parameters()).device
-    rebuilt = [
-        to_uint8(tokenizer.decode(tokenizer.encode(to_float(images[i : i + batch_size], device))))
-        for i in range(0, len(images), batch_size)
-    ]
-    return blend(np.concatenate(rebuilt), images, hole)
+    return blend(decode_each(tokenizer, encode_each(tokenizer, images)), images, hole)

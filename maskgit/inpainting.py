@@ -10,8 +10,8 @@ from torch import Tensor
 from maskgit.compositing import blend, composite
 from maskgit.decoding import Order, Schedule, Trajectory, by_confidence, decode
 from maskgit.masking import hidden_tokens
-from maskgit.optim import autocast, to_float, to_uint8
-from maskgit.tokenizers import Tokenizer
+from maskgit.optim import autocast
+from maskgit.tokenizers import Tokenizer, decode_each, encode_each
 from maskgit.transformers import Transformer
 
 GREY = 128  # what the encoder sees in place of hole pixels
@@ -115,7 +115,7 @@ class Inpainter:
         The hole is blanked first: nothing under it can reach a token.
         """
         blanked = np.where(hole[..., None], np.uint8(GREY), images)
-        tokens = self.tokenizer.encode(to_float(blanked, self.device))
+        tokens = encode_each(self.tokenizer, blanked)
         where = hidden_tokens(
             torch.from_numpy(hole).to(self.device), self.tokenizer.cell, self.tokenizer.margin
         )
@@ -124,7 +124,7 @@ class Inpainter:
     def decode(self, tokens: Tensor) -> np.ndarray:
         """Tokens int64 (N, T) -> uint8 (N, H, W, 3)."""
         grid = self.transformer.grid
-        return to_uint8(self.tokenizer.decode(tokens.unflatten(1, (grid, grid))))
+        return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int

@@ -21,8 +21,7 @@ from torch import Tensor
 from maskgit.compositing import composite
 from maskgit.decoding import Schedule, Trajectory, least_confident, uniform_noise
 from maskgit.inpainting import Inpainted, Inpainter, image_generators
-from maskgit.optim import to_float
-from maskgit.tokenizers import Tokenizer
+from maskgit.tokenizers import Tokenizer, encode_each
 from maskgit.transformers import Transformer
 
 
@@ -121,8 +120,7 @@ class LabInpainter(Inpainter):
             if self.choices.keep_tokens:
                 tokens = shown
             else:
-                pixels = to_float(self.decode(shown), self.device)
-                tokens = self.tokenizer.encode(pixels).flatten(1)
+                tokens = encode_each(self.tokenizer, self.decode(shown)).flatten(1)
         return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
 
     def snapshot(

@@ -8,11 +8,10 @@ from tqdm import tqdm
 
 from maskgit.holes import draw_holes
 from maskgit.masking import hidden_tokens
-from maskgit.optim import to_float
 from maskgit.splits import SPLITS
-from maskgit.tokenizers import TOKENIZERS, Tokenizer
+from maskgit.tokenizers import TOKENIZERS, Tokenizer, encode_each
 from maskgit.vqgan import codebook_usage
-from pipeline.checkpoints import best_device, load_model
+from pipeline.checkpoints import load_model
 from pipeline.errors import plain_errors
 from pipeline.files import (
     MODEL,
@@ -41,10 +40,10 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
     total = len(np.load(source, mmap_mode="r"))
     for start in tqdm(range(0, total, batch), "encode", unit="batch"):
         rows = slice(start, start + batch)
-        pixels = to_float(np.array(np.load(source, mmap_mode="r")[rows]), best_device())
+        images = np.array(np.load(source, mmap_mode="r")[rows])
         out = np.load(target, mmap_mode="r+")
-        for view, shown in zip(out, (pixels, pixels.flip(3)), strict=False):
-            view[rows] = tokenizer.encode(shown).flatten(1).cpu().numpy()
+        for view, shown in zip(out, (images, images[:, :, ::-1]), strict=False):
+            view[rows] = encode_each(tokenizer, shown).flatten(1).cpu().numpy()
             counts += np.bincount(view[rows].ravel(), minlength=len(counts))
     return torch.from_numpy(counts)
 

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from maskgit.optim import to_float, to_uint8
 from maskgit.perceptual import PerceptualLoss
 from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
-from maskgit.tokenizers import Tokenizer
+from maskgit.tokenizers import Tokenizer, decode_each, encode_each
 from maskgit.vqgan import VQGAN
 from pipeline.checkpoints import best_device, build, save_model
 from pipeline.errors import plain_errors
@@ -30,7 +29,7 @@ def save(
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     truth = validation[:SHOWN]
-    rebuilt = to_uint8(model.decode(model.encode(to_float(truth, best_device()))))
+    rebuilt = decode_each(model, encode_each(model, truth))
     save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
     last = history[-1]
     print(

@@ -59,6 +59,6 @@ def test_a_reconstruction_changes_the_hole_only():
     images = np.random.default_rng(0).integers(256, size=(3, 32, 32, 3), dtype=np.uint8)
     hole = np.zeros((3, 32, 32), dtype=bool)
     hole[:, 8:20, 8:20] = True
-    result = reconstruct(tokenizer, images, hole, batch_size=2)
+    result = reconstruct(tokenizer, images, hole)
     assert np.array_equal(result[~hole], images[~hole])
     assert not np.array_equal(result[hole], images[hole])

@@ -28,8 +28,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     In bf16 on a processor torch's fused kernel takes twice as long as the plain products.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(2, 3)).softmax(dim=-1)
-        return F.dropout(weights, dropout) @ v
+        with torch.autocast("cpu", enabled=False):  # it would store the softmax in float32
+            weights = (q * q.shape[-1] ** -0.5 @ k.transpose(2, 3)).softmax(dim=-1)
+            return F.dropout(weights, dropout) @ v
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
@@ -48,13 +49,15 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(dim, dim, bias=False)
         self.output = nn.Linear(dim, dim, bias=False)
 
-    def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+    def queries_keys_values(self, x: Tensor) -> Tensor:
+        """(B, N, dim) -> (3, B, heads, N, dim / heads), by one product of the three matrices."""
+        weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
+        split = F.linear(x, weight).unflatten(-1, (3, self.heads, -1))
+        return split.permute(2, 0, 3, 1, 4).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:  # (B, N, dim)
-        q = norm(self.split(self.query(x)))
-        k = norm(self.split(self.key(x)))
-        v = self.split(self.value(x))
+        qkv = self.queries_keys_values(x)
+        (q, k), v = norm(qkv[:2]), qkv[2]
         dropout = self.dropout if self.training else 0.0
         y = attention(q, k, v, dropout)
         return self.output(y.transpose(1, 2).flatten(2))
@@ -147,14 +150,15 @@ class MaskedTransformer(nn.Module):
         The loss needs the hidden positions alone, and what comes after the last attention looks at
         each by itself.
         """
-        x = self.token_embedding(tokens) + self.from_code(self.codebook[tokens])
-        x = x + self.position_embedding
-        x = self.dropout(x)
+        # all codes pass the codebook's layers at both ends, which costs less than all tokens would
+        embedding = self.token_embedding.weight + self.from_code(self.codebook)
+        x = self.dropout(F.embedding(tokens, embedding) + self.position_embedding)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x, self.grid)
         x = norm(last(x, self.grid, where))
-        return self.head(x) + self.to_code(x) @ self.codebook[:-1].T
+        weight = self.head.weight + self.codebook[:-1] @ self.to_code.weight
+        return F.linear(x, weight, self.head.bias)
 
 
 def masked_token_loss(

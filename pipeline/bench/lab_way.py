@@ -29,6 +29,9 @@ from pytorch_fid.fid_score import calculate_frechet_distance
 class ExplicitAttention(SelfAttention):
     """softmax(q k^T / sqrt(dim / heads)) v with the whole (B, heads, N, N) in memory."""
 
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+
     def forward(self, x: Tensor) -> Tensor:
         q = norm(self.split(self.query(x)))
         k = norm(self.split(self.key(x)))

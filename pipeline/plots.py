@@ -17,6 +17,7 @@ AXES = {
 }
 
 APART = 0.15  # iterations between the points of two schedules
+NEAR = 0.05  # share of an axis: names of lines that lie nearer would touch
 
 
 def plot_losses(history: pd.DataFrame, path: Path) -> None:
@@ -50,23 +51,26 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
                 iterations, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule
             )
         if with_baselines:
-            baselines = table[table["iterations"].isna()].dropna(subset=name)
-            for _, row in baselines.iterrows():
-                axis.axhline(row[name], color="grey", linestyle="--", linewidth=1)
-                axis.text(
-                    1,
-                    row[name],
-                    row["schedule"],
-                    transform=axis.get_yaxis_transform(),
-                    fontsize=8,
-                    ha="right",
-                    va="bottom",
-                )
+            label_lines(axis, table[table["iterations"].isna()].dropna(subset=name), name)
         counts = sorted(table["iterations"].dropna().astype(int).unique())
         axis.set(xlabel="iterations", ylabel=AXES.get(name, name), xticks=counts)
         axis.grid(alpha=0.3)
-    axes[1].legend()
+    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
     save(figure, path)
+
+
+def label_lines(axis: plt.Axes, baselines: pd.DataFrame, name: str) -> None:
+    """A dashed line for each baseline, its name to the right; near ones part up and down."""
+    values = baselines.set_index("schedule")[name].sort_values()
+    for value in values:
+        axis.axhline(value, color="grey", linestyle="--", linewidth=1)
+    low, high = axis.get_ylim()
+    gaps = values.diff() / (high - low)
+    near_below, near_above = gaps < NEAR, gaps.shift(-1) < NEAR
+    for label, value in values.items():
+        side = "bottom" if near_below[label] else "top" if near_above[label] else "center"
+        where = {"xycoords": ("axes fraction", "data"), "va": side}
+        axis.annotate(label, (1.01, value), fontsize=8, annotation_clip=False, **where)
 
 
 def save(figure: plt.Figure, path: Path) -> None:

@@ -4,6 +4,7 @@ The lab's layout is `cat_face/{train,val,test}` with `mask64/` beside `cat_face`
 a zip. It alone says which split a picture belongs to.
 """
 
+import errno
 import hashlib
 import lzma
 import os
@@ -42,7 +43,7 @@ _EXPECTED = (
 )
 # What zipfile lets through from damaged bytes: NotImplementedError for a compression method or
 # version that it does not know, ValueError and OSError for offsets outside the file, struct.error
-# for records cut short.
+# for records cut short. An OSError may also be the disk's own: see _disk_failed.
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -150,6 +151,8 @@ def _open_source(source: Path) -> Iterator[list[_Entry]]:
         except PermissionError:
             raise SourceError(f"{source} may not be read: change its permissions") from None
         except _CORRUPT_ZIP as error:
+            if _disk_failed(error):
+                raise SourceError(f"{source} cannot be read: {error.strerror}") from None
             raise SourceError(f"{source} is a corrupt zip ({error}): fetch it again") from None
         with archive:
             yield _checked(_list_zip(archive), source)
@@ -354,5 +357,11 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         with archive.open(info) as file:
             # In small bites: read at once, a lying entry of a kilobyte unpacks to gigabytes.
             return b"".join(iter(partial(file.read, _BITE), b""))
-    except _CORRUPT_ENTRY:
-        raise UnusableImage("damaged in the zip") from None
+    except _CORRUPT_ENTRY as error:
+        fault = f"cannot be read: {error.strerror}" if _disk_failed(error) else "damaged in the zip"
+        raise UnusableImage(fault) from None
+
+
+def _disk_failed(error: Exception) -> bool:
+    """False for what damaged bytes cause: bad offsets (EINVAL), bad bzip2 data (no number)."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import subprocess
@@ -350,3 +351,16 @@ def test_a_zip_that_may_not_be_read_is_not_called_corrupt(tmp_path, monkeypatch)
     monkeypatch.setattr(zipfile, "ZipFile", forbidden)
     with pytest.raises(SourceError, match=r"cats.zip may not be read: change its permissions"):
         list(read_source(tmp_path / "cats.zip", 64, "crop", 32))
+
+
+def test_a_disk_that_fails_is_not_called_a_corrupt_zip(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    source = make_zip(tmp_path / "cats.zip", {"cat.png": PNG})
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipExtFile, "read", fail)
+        assert reasons(source) == {"cat.png": "cannot be read: Input/output error"}
+    monkeypatch.setattr(zipfile, "ZipFile", fail)
+    with pytest.raises(SourceError, match=r"cats\.zip cannot be read: Input/output error"):
+        read(source)

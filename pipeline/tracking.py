@@ -179,17 +179,15 @@ def stage_run(
     spool.append("params", values=flat(values))
     sender = Sender(spool)
     sender.start()
-    status = "FINISHED"
+    status = "FAILED"  # until the work is done
     try:
         run = StageRun(spool, sender)
         with system_metrics(run):
             yield run
         made = content_hash(output)
         run.set_tags({OUTPUT_TAG: made} | ({DATA_TAG: made} if output == PREPARED else {}))
-    except Exception:
-        status = "FAILED"
-        raise
-    except BaseException:  # Ctrl-C, SIGTERM
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         status = "KILLED"
         raise
     finally:

@@ -12,6 +12,7 @@ repro: $(BIN)/.installed
 test: $(BIN)/.installed
 	ruff check .
 	ruff format --check .
+	lint-imports
 	pytest
 
 $(BIN)/.installed: pyproject.toml CONSTRAINTS

@@ -1,14 +1,13 @@
 """The command line: maskgit VERB, or python -m pipeline VERB."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.errors import UserError, plain_errors, printable
-from pipeline.files import REPORTS
+from pipeline.plumbing.errors import UserError, plain_errors, printable
+from pipeline.plumbing.files import REPORTS
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
 
@@ -32,28 +31,9 @@ def scores(
     Example: maskgit scores
     """
     with plain_errors():
-        if not table.is_file():
-            raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
-        import pandas as pd  # here, since it takes a second to load
+        from pipeline.commands.scores import scores_page
 
-        from pipeline.score_text import comparison_text, scores_text
-
-        try:
-            print(scores_text(pd.read_csv(table)))
-        except (ValueError, TypeError, LookupError):
-            raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
-        headline, differences = Path("metrics.json"), table.with_name("differences.csv")
-        if headline.is_file() and differences.is_file():
-            iterations = json.loads(headline.read_text())["iterations"]
-            print("\n" + comparison_text(pd.read_csv(differences), iterations))
-        print(
-            "\nIn brackets: 95 % intervals, for other images like these and as many.\n"
-            "Lower is better, but for PSNR and SSIM (which favour blur). true_images: other true\n"
-            "images, as many, the floor of a distance; fills share pixels with the truth, so\n"
-            "their Fréchet distance may be lower. tokenizer: a perfect transformer's scores.\n"
-            f"Pictures and plots: {REPORTS / 'summary'}/\n"
-            "Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"
-        )
+        print(scores_page(table))
 
 
 @app.command()
@@ -74,19 +54,15 @@ def score(
     Example: maskgit score outputs/inpaint/cosine/8/test_results true_images
     """
     with plain_errors():
-        from maskgit.features import choose_extractor
-        from pipeline.folders import LOSSY, compare_folders, folder_pictures
-        from pipeline.score_text import record_text
+        from pipeline.commands.folders import LOSSY, compare_folders, folder_pictures
+        from pipeline.reporting.extractor import load_extractor
+        from pipeline.reporting.text import record_text
 
         paths = folder_pictures(a) + folder_pictures(b)
-        try:
-            chosen = choose_extractor(extractor, None if weights is None else str(weights))
-        except (ValueError, OSError) as error:
-            raise UserError(str(error)) from None
+        chosen = load_extractor(extractor, weights, "--weights")
         lossy = sum(path.suffix.lower() in LOSSY for path in paths)
         if lossy:
             print(f"warning: {lossy} pictures are JPEG or WebP, whose artefacts move the distance")
-        print(f"{chosen.name}: {chosen.source}")
         print(record_text(compare_folders(a, b, chosen)))
 
 
@@ -101,8 +77,8 @@ def compare(
     Example: maskgit compare --last 3
     """
     with plain_errors():
-        from pipeline.experiments import comparison, report_runs
-        from pipeline.score_text import aligned
+        from pipeline.commands.experiments import comparison, report_runs
+        from pipeline.reporting.text import aligned
 
         print(aligned(comparison(report_runs(last))))
 
@@ -117,12 +93,13 @@ def reconcile() -> None:
     Example: maskgit reconcile
     """
     with plain_errors():
-        from pipeline import reconcile as reconciling
+        from pipeline.commands.reconcile import HEADER, ledger, send_spools
+        from pipeline.reporting.text import aligned
 
-        for line in reconciling.send_spools():
+        for line in send_spools():
             print(line)
-        rows = reconciling.reconcile()
-        print(reconciling.table(rows))
+        rows = ledger()
+        print(aligned([HEADER, *(row.columns() for row in rows)], words=True))
         missing = [row.stage for row in rows if row.run is None]
         if missing:
             raise UserError(
@@ -142,20 +119,10 @@ def grid(
     Example: maskgit grid cats.png "ours 2=outputs/inpaint/cosine/2/test_results"
     """
     with plain_errors():
-        wrong = [row for row in rows if "=" not in row]
-        if wrong:
-            raise UserError(f"{wrong[0]!r}: a row is given as CAPTION=FOLDER")
-        # here, since they take a second to load, and other verbs do without
-        from pipeline.files import load_task
-        from pipeline.grids import draw_grid
-        from pipeline.params import load_params
-        from pipeline.pictures import save_picture
+        from pipeline.commands.grid import save_grid
 
-        images, holes = load_task(load_params().inpaint.split)
-        folders = dict(row.split("=", 1) for row in rows)
-        results = {caption: Path(folder) for caption, folder in folders.items()}
-        save_picture(picture, draw_grid(images[:count], holes[:count], results))
-        print(f"{picture}: {min(count, len(images))} images, {3 + len(rows)} rows")
+        shown = save_grid(picture, rows, count)
+        print(f"{picture}: {shown} images, {3 + len(rows)} rows")
 
 
 @app.command()
@@ -165,9 +132,11 @@ def inpaint(
         Path, typer.Option(help="white = hole: a mask, or a folder of masks with the same names")
     ],
     out: Annotated[Path, typer.Option(help="a PNG file, or the folder for the results")],
-    gamma: Annotated[str, typer.Option(help="mask schedule")] = "cosine",
-    iterations: Annotated[int, typer.Option(min=1, max=1024, help="decoding steps")] = 8,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="another seed, another fill")] = 0,
+    gamma: Annotated[str | None, typer.Option(help="mask schedule")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, max=1024, help="decoding steps")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, help="another seed, another fill")
+    ] = None,
     skip_existing: Annotated[bool, typer.Option(help="leave results alone that exist")] = False,
 ) -> None:
     """Fill the holes of your own pictures, of any size, with the models that were trained here.
@@ -177,44 +146,19 @@ def inpaint(
     transparent) where the hole is, and as large as its picture; one mask for a whole folder is
     stretched to each. What fails is listed with the reason, and the exit code is 1.
 
+    Schedule, iterations, seed and temperatures are those of the report that scored the models
+    (outputs/decoding.json), unless given here.
+
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
     with plain_errors():
-        from tqdm import tqdm
+        from pipeline.commands.photos import fill_all, plan
+        from pipeline.models.inpainter import load_inpainter, read_decoding
 
-        from maskgit.images import UnusableImage
-        from maskgit.inpainting import Inpainter
-        from maskgit.photos import fill_photo, put_back
-        from maskgit.schedules import SCHEDULES
-        from maskgit.tokenizers import TOKENIZERS
-        from maskgit.transformers import TRANSFORMERS
-        from pipeline.checkpoints import load_model
-        from pipeline.files import MODEL, TOKENIZER, TRANSFORMER
-        from pipeline.params import load_params
-        from pipeline.photos import load_job, plan, save_png
-
-        if gamma not in SCHEDULES:
-            raise UserError(f"--gamma: should be one of {', '.join(SCHEDULES)}")
+        decoding = read_decoding(gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out)
         jobs = [job for job in planned if not (skip_existing and job.result.exists())]
-        settings = load_params().inpaint
-        inpainter = Inpainter(
-            load_model(TOKENIZER / MODEL, TOKENIZERS),
-            load_model(TRANSFORMER / MODEL, TRANSFORMERS),
-            temperature=settings.temperature,
-            choice_temperature=settings.choice_temperature,
-            seamless=settings.seamless,
-        )
-        failed = []
-        for job in tqdm(jobs, "inpaint", unit="picture"):
-            try:
-                picture, hole = load_job(job)
-                filled = fill_photo(
-                    inpainter, picture.rgb, hole, SCHEDULES[gamma], iterations, seed
-                )
-                save_png(put_back(filled, picture.own, hole), job.result)
-            except (UnusableImage, OSError) as error:
-                failed.append(f"{job.picture}: {error}")
+        failed = fill_all(jobs, load_inpainter(decoding), decoding)
         done = f"{len(jobs) - len(failed)} of {len(jobs)} filled"
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:
@@ -238,13 +182,8 @@ def mask(
     Example: maskgit mask photos --out masks
     """
     with plain_errors():
-        from maskgit.holes import HOLES
-        from pipeline.photos import draw_masks, save_png
+        from pipeline.commands.photos import draw_masks, save_png
 
-        if kind not in HOLES:
-            raise UserError(f"--kind: should be one of {', '.join(HOLES)}")
-        if not 0 < area[0] <= area[1] < 1:
-            raise UserError("--area: should be two shares between 0 and 1, the smaller first")
         count = 0
         for target, drawn in draw_masks(source, out, kind, area, seed):
             save_png(drawn, target)
@@ -271,6 +210,7 @@ def bench(
     with plain_errors():
         if size not in ("laptop", "lab"):
             raise UserError("--size: should be laptop or lab")
+        from maskgit.device import keep_freed_memory
         from pipeline.bench.growth import run_growth
         from pipeline.bench.run import run_bench
         from pipeline.bench.steps import STEPS
@@ -279,6 +219,7 @@ def bench(
         unknown = [step for step in steps if step not in (*STEPS, "growth")]
         if unknown:
             raise UserError(f"--only: {unknown[0]!r} should be of {', '.join(STEPS)}, growth")
+        keep_freed_memory()  # as the trainings do
         races = [step for step in steps if step != "growth"]
         if races:
             run_bench(size, races, repeats)

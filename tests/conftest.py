@@ -7,10 +7,10 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import nn
 
-from maskgit import features
-from maskgit.torchvision_import import import_torchvision
-from maskgit.transformer import MaskedTransformer
-from maskgit.vqgan import VQGAN
+from maskgit.scoring import features
+from maskgit.scoring.torchvision_import import import_torchvision
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
 
 settings.register_profile(

@@ -25,20 +25,20 @@ import psutil
 import yaml
 from tqdm import tqdm
 
-from pipeline.files import content_hash
+from pipeline.plumbing.files import content_hash
 from tests.clone import ROOT, Clone
 
 KILLS_IN_A_ROW = 5  # then the stage may finish, and is compared
 SNAPSHOT_SECONDS = 0.3  # in place of 30: the trainings take seconds, too
 COMMANDS = {
-    "prepare": "python -m pipeline.prepare",
-    "train_vqgan": "python -m pipeline.train_vqgan",
-    "encode": "python -m pipeline.encode",
-    "train_transformer": "python -m pipeline.train_transformer",
-    "reference": "python -m pipeline.reference",
-    "inpaint": "python -m pipeline.inpaint cosine",
-    "score": "python -m pipeline.score cosine",
-    "report": "python -m pipeline.report",
+    "prepare": "python -m pipeline.stages.stages.prepare",
+    "train_vqgan": "python -m pipeline.stages.stages.train_vqgan",
+    "encode": "python -m pipeline.stages.stages.encode",
+    "train_transformer": "python -m pipeline.stages.stages.train_transformer",
+    "reference": "python -m pipeline.stages.stages.reference",
+    "inpaint": "python -m pipeline.stages.stages.inpaint cosine",
+    "score": "python -m pipeline.stages.stages.score cosine",
+    "report": "python -m pipeline.stages.stages.report",
     "dvc repro": "dvc repro --single-item --force --no-run-cache train_transformer",
 }
 
@@ -113,7 +113,7 @@ def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm
         clone, log = finished.copy(Path(scratch) / "clone"), Path(scratch) / "log"
         made = [clone.folder / path for path in outputs(stage)]
         expected = [content_hash(path) for path in made]
-        imports = f"import {'dvc.cli, ' if name == 'dvc repro' else ''}pipeline.{stage}"
+        imports = f"import {'dvc.cli, ' if name == 'dvc repro' else ''}pipeline.stages.{stage}"
         first = run(clone, [sys.executable, "-c", imports], math.inf, log)[1]
         remove(made)
         code, total = run(clone, command, math.inf, log)

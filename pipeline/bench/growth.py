@@ -15,16 +15,16 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer_training import TransformerTrainer
+from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
 from pipeline.bench.race import Race, Way, time_race
 from pipeline.bench.steps import make_transformer, our_training, parameter_count
-from pipeline.errors import UserError
-from pipeline.files import REPORTS, fresh_folder
-from pipeline.params import Params, load_params
-from pipeline.plots import plt, save
-from pipeline.score_text import aligned
-from pipeline.tracking import stage_run
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import REPORTS, fresh_folder
+from pipeline.plumbing.params import Params, load_params
+from pipeline.reporting.plots import plt, save
+from pipeline.reporting.text import aligned
+from pipeline.tracking.stage import stage_run
 
 FOLDER = REPORTS / "bench"
 ROWS = (10_000, 100_000, 1_000_000)

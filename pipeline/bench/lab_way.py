@@ -15,12 +15,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from maskgit.lab import LabChoices, LabInpainter
-from maskgit.lab_vqgan import LabVQGAN
-from maskgit.optim import autocast, to_float, update_ema
-from maskgit.tokenizer_training import reconstruction_loss
-from maskgit.torchvision_import import import_torchvision
-from maskgit.transformer import MaskedTransformer, SelfAttention, masked_token_loss, norm
+from maskgit.device import autocast, to_float
+from maskgit.inpainting.lab import LabChoices, LabInpainter
+from maskgit.scoring.torchvision_import import import_torchvision
+from maskgit.tokenizer.lab import LabVQGAN
+from maskgit.tokenizer.training import reconstruction_loss
+from maskgit.training.optim import update_ema
+from maskgit.transformer.model import MaskedTransformer, SelfAttention, masked_token_loss, norm
 
 import_torchvision()
 from pytorch_fid.fid_score import calculate_frechet_distance

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from maskgit.schedules import SCHEDULES
-from maskgit.transformer_training import TransformerTrainer
-from maskgit.vqgan import VQGAN
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.steps import make_transformer, our_training
-from pipeline.checkpoints import build
-from pipeline.encode import encode_split
-from pipeline.params import load_params
+from pipeline.models.checkpoints import build
+from pipeline.plumbing.params import load_params
+from pipeline.stages.encode import encode_split
 
 IMAGES = 1024  # encoded at a time: these are of 16 x 16 pixels only
 STEPS, BATCH = 100, 32  # of the training

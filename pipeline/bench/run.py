@@ -7,15 +7,14 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from maskgit.optim import bf16_pays
+from maskgit.device import best_device, bf16_pays
 from pipeline.bench.race import time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
-from pipeline.checkpoints import best_device
-from pipeline.files import REPORTS
-from pipeline.params import load_params
-from pipeline.score_text import aligned
-from pipeline.tracking import stage_run
+from pipeline.plumbing.files import REPORTS
+from pipeline.plumbing.params import load_params
+from pipeline.reporting.text import aligned
+from pipeline.tracking.stage import stage_run
 
 TABLE = REPORTS / "bench.csv"
 EQUAL = 1e-3  # relative

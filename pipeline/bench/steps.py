@@ -13,19 +13,20 @@ import torch
 from PIL import Image
 from torch import nn
 
-from maskgit.distances import frechet
-from maskgit.holes import draw_holes
-from maskgit.inpainting import Inpainter
-from maskgit.lab import LabChoices
-from maskgit.lab_vqgan import LabVQGAN
-from maskgit.masking import hidden_tokens
-from maskgit.optim import bf16_pays, muon_and_adamw, to_float
+from maskgit.data.cats import draw_cat
+from maskgit.data.holes import draw_holes
+from maskgit.device import best_device, bf16_pays, to_float
+from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.lab import LabChoices
 from maskgit.schedules import SCHEDULES
-from maskgit.synthetic import draw_cat
-from maskgit.tokenizer_training import TokenizerTrainer, TokenizerTraining
-from maskgit.transformer import MaskedTransformer
-from maskgit.transformer_training import TransformerTrainer, TransformerTraining
-from maskgit.vqgan import VQGAN
+from maskgit.scoring.distances import frechet
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.lab import LabVQGAN
+from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.training.optim import muon_and_adamw
+from maskgit.transformer.model import MaskedTransformer
+from maskgit.transformer.training import TransformerTrainer, TransformerTraining
 from pipeline.bench.lab_way import (
     LabDecoding,
     Levers,
@@ -36,9 +37,9 @@ from pipeline.bench.lab_way import (
     with_explicit_attention,
 )
 from pipeline.bench.race import Race, Way
-from pipeline.checkpoints import best_device, build
-from pipeline.params import Params
-from pipeline.sources import read_source
+from pipeline.inputs.dataset import read_source
+from pipeline.models.checkpoints import build
+from pipeline.plumbing.params import Params
 
 ENDLESS = 10**9
 ITERATIONS = 8

@@ -1,0 +1,158 @@
+"""Fills holes in images: encode what is known, decode the hidden tokens, keep known pixels."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgit.device import autocast
+from maskgit.inpainting.decoding import Order, Schedule, Trajectory, by_confidence, decode
+from maskgit.inpainting.seam import blend, composite
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
+from maskgit.transformer.kinds import Transformer
+
+GREY = 128  # what the encoder sees in place of hole pixels
+
+
+class Inpainted(NamedTuple):
+    images: np.ndarray  # uint8 (N, H, W, 3), known pixels as they came
+    trajectory: Trajectory
+
+
+def image_generators(seed: int, indices: Sequence[int]) -> list[torch.Generator]:
+    """A random generator for each image, from the seed and the image's own index."""
+    seeds = [
+        int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0]) for i in indices
+    ]
+    return [torch.Generator().manual_seed(s) for s in seeds]
+
+
+def first_of(pair: Inpainted) -> Inpainted:
+    return Inpainted(pair.images[:1], Trajectory(*[steps[:, :1] for steps in pair.trajectory]))
+
+
+class Inpainter:
+    """A tokenizer and a transformer that belong together, ready to fill holes."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        transformer: Transformer,
+        order: Order = by_confidence,
+        temperature: float = 1.0,
+        choice_temperature: float = 4.5,
+        seamless: bool = True,
+    ):
+        """order, temperature, choice_temperature: see `decode`. seamless: blend, not just paste."""
+        self.tokenizer = tokenizer.eval()
+        self.transformer = transformer.eval()
+        self.order = order
+        self.temperature = temperature
+        self.choice_temperature = choice_temperature
+        self.paste = blend if seamless else composite
+        self.device = next(transformer.parameters()).device
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+    ) -> Inpainted:
+        """Fills a batch. images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill."""
+        if len(images) == 1:  # one alone takes another path through BLAS than one of several
+            twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
+            pair = [generators[0], generators[0].clone_state()]
+            return first_of(self(*twice, schedule, iterations, pair))
+        trajectory = self.trace(images, hole, schedule, iterations, generators)
+        filled = self.decode(trajectory.tokens[-1])
+        return Inpainted(self.paste(filled, images, hole), trajectory)
+
+    def trace(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+    ) -> Trajectory:
+        """The tokens after each step; arguments as in a call."""
+        tokens, hidden = self.encode(images, hole)
+        return decode(
+            self.predict,
+            tokens,
+            hidden,
+            self.transformer.mask_token,
+            schedule,
+            iterations,
+            generators,
+            self.temperature,
+            self.choice_temperature,
+            self.order,
+        )
+
+    def each(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: Sequence[int],
+        seed: int,
+        indices: Sequence[int],
+    ) -> Iterator[tuple[int, Inpainted]]:
+        """Fills a batch once for each number of iterations; `indices` are its images' own."""
+        for count in iterations:
+            yield count, self(images, hole, schedule, count, image_generators(seed, indices))
+
+    def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).
+
+        The hole is blanked first: nothing under it can reach a token.
+        """
+        blanked = np.where(hole[..., None], np.uint8(GREY), images)
+        tokens = encode_each(self.tokenizer, blanked)
+        where = hidden_tokens(
+            torch.from_numpy(hole).to(self.device), self.tokenizer.cell, self.tokenizer.margin
+        )
+        return tokens.flatten(1), where.flatten(1)
+
+    def decode(self, tokens: Tensor) -> np.ndarray:
+        """Tokens int64 (N, T) -> uint8 (N, H, W, 3)."""
+        grid = self.transformer.grid
+        return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
+
+    def snapshot(
+        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a decoding looked like after a step, for people.
+
+        Returns two uint8 (N, H, W, 3): tokens still hidden in white, and the images with what is
+        not decided yet in grey.
+        """
+        mask = self.picture_of_hidden(trajectory.hidden[step])
+        pending = mask[..., 0] > 0
+        filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
+        filled[pending] = GREY
+        paste = composite if pending.any() else self.paste  # an open end has no edge to blend
+        return mask, paste(filled, images, hole)
+
+    def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:
+        """bool (N, T) -> uint8 (N, H, W, 3), hidden tokens in white."""
+        grid, cell = self.transformer.grid, self.tokenizer.cell
+        squares = hidden.unflatten(1, (grid, grid))
+        pixels = squares.repeat_interleave(cell, 1).repeat_interleave(cell, 2).cpu().numpy()
+        return np.repeat(pixels[..., None] * np.uint8(255), 3, axis=3)
+
+    def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """Logits of the hidden places, (M, K).
+
+        The head runs on all places: with few rows the processor's library takes another path,
+        and the last bit would depend on how many are hidden in the rest of the batch.
+        """
+        with autocast(self.device):
+            return self.transformer(tokens).float()[hidden]

@@ -1,0 +1,131 @@
+"""The decoder of the original lab, faithful in its faults, to measure what each of them costs.
+
+Where it parts from MaskGIT (arXiv 2202.04200):
+
+- at every step the image just decoded is encoded again, so known tokens drift and errors add up;
+- every place takes its arg-max token, visible places too, which no training taught;
+- Gumbel noise is added to the probability, with a temperature that rises;
+- what stays hidden is a share of what is hidden now, not of what was hidden first: it compounds;
+- nothing is pasted: known pixels are lost.
+
+It stops at a "sweet spot", a step of a longer run. `LabChoices` puts single points right.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgit.inpainting.decoding import Schedule, Trajectory, least_confident, uniform_noise
+from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
+from maskgit.inpainting.seam import composite
+from maskgit.tokenizer.kinds import Tokenizer, encode_each
+from maskgit.transformer.kinds import Transformer
+
+
+@dataclass(frozen=True)
+class LabChoices:
+    """The run's length, and which of the lab's choices are put right. All False: the original."""
+
+    total: int = 12  # iterations of the run of which the sweet spot is one
+    keep_tokens: bool = False  # tokens stay tokens; the lab encodes its own output again
+    cooling: bool = False  # temperature falls to 0; the lab's rises from 0
+    count_from_start: bool = False  # a share of what was hidden first; the lab's compounds
+    paste: bool = False  # known pixels come back; the lab keeps none
+
+
+ORIGINAL = LabChoices()
+
+
+def keep_all(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The decoder's output as it is, known pixels lost; in place of `composite`."""
+    return filled
+
+
+def lab_counts(now: Tensor, first: Tensor, share: float, choices: LabChoices) -> Tensor:
+    """How many of the `now` (B,) hidden tokens stay hidden at gamma = `share`; at least 1, as in
+    the lab, unless none is hidden any more. int64 (B,)."""
+    of = first if choices.count_from_start else now
+    return torch.minimum((of * share).long().clamp_min(1), now)
+
+
+class LabInpainter(Inpainter):
+    """`iterations` is the sweet spot: the index, from 0, of the step whose image is the result."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        transformer: Transformer,
+        choices: LabChoices = ORIGINAL,
+        choice_temperature: float = 4.5,
+    ):
+        super().__init__(tokenizer, transformer, choice_temperature=choice_temperature)
+        self.choices = choices
+        self.paste = composite if choices.paste else keep_all
+
+    @torch.inference_mode()
+    def each(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: Sequence[int],
+        seed: int,
+        indices: Sequence[int],
+    ) -> Iterator[tuple[int, Inpainted]]:
+        """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
+        generators = image_generators(seed, indices)
+        trajectory = self.trace(images, hole, schedule, max(iterations), generators)
+        for sweet_spot in iterations:
+            part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
+            filled = self.decode(part.tokens[-1])
+            yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
+
+    def trace(
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        schedule: Schedule,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+    ) -> Trajectory:
+        """The run up to the sweet spot. The tokens shown at each step are whole images.
+
+        Raises ValueError where the sweet spot lies outside the run.
+        """
+        if not 0 <= iterations < self.choices.total:
+            raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
+        tokens, hidden = self.encode(images, hole)
+        first = hidden.sum(dim=1)
+        trajectory = []
+        for step in range(iterations + 1):
+            noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
+            logits = self.predict(
+                tokens.masked_fill(hidden, self.transformer.mask_token), torch.ones_like(hidden)
+            )
+            probability, predicted = logits.softmax(dim=1).max(dim=1)
+            probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
+            share = schedule(step / (self.choices.total - 1))
+            heat = self.choice_temperature * (share if self.choices.cooling else 1 - share)
+            gumbel = -(-noise.double().clamp_min(1e-20).log()).log()
+            confidence = (probability + heat * gumbel).masked_fill(~hidden, torch.inf)
+            counts = lab_counts(hidden.sum(dim=1), first, share, self.choices)
+            shown = (
+                torch.where(hidden, predicted, tokens) if self.choices.keep_tokens else predicted
+            )
+            hidden = least_confident(confidence, counts)
+            trajectory.append((shown, hidden))
+            if self.choices.keep_tokens:
+                tokens = shown
+            else:
+                tokens = encode_each(self.tokenizer, self.decode(shown)).flatten(1)
+        return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
+
+    def snapshot(
+        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `Inpainter`, but the images are whole at every step: the lab leaves nothing open."""
+        mask = self.picture_of_hidden(trajectory.hidden[step])
+        return mask, self.paste(self.decode(trajectory.tokens[step]), images, hole)

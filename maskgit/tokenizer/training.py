@@ -1,0 +1,151 @@
+"""Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
+
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskgit.device import autocast, to_float
+from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
+from maskgit.tokenizer.kinds import Tokenizer
+from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
+from maskgit.training.optim import muon_and_adamw, set_learning_rate, warmup_cosine
+from maskgit.training.trainer import Chance, ShuffledBatches, Trainer
+
+
+@dataclass(frozen=True)
+class TokenizerTraining:
+    """How to train; the weights multiply their losses, 0 switches one off."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: int
+    commitment_weight: float
+    perceptual_weight: float
+    adversarial_weight: float
+    discriminator_start: int  # step at which the discriminator joins
+    evaluate_every: int
+    seed: int
+
+
+def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error plus mean squared error: the first keeps edges, the second colours."""
+    return F.l1_loss(output, truth) + F.mse_loss(output, truth)
+
+
+class TokenizerTrainer(Trainer):
+    """Trains `model` in place on uint8 images (N, H, W, 3), flipping each at random.
+
+    Every `evaluate_every` steps and at the end the metrics include the validation's (`val_...`)
+    and the codebook's usage and perplexity.
+    """
+
+    def __init__(
+        self,
+        model: VQGAN,
+        images: np.ndarray,
+        validation: np.ndarray,
+        how: TokenizerTraining,
+        perceptual: nn.Module | None,
+    ):
+        self.model, self.images, self.validation = model, images, validation
+        self.how, self.perceptual = how, perceptual
+        self.steps = how.steps
+        self.device = next(model.parameters()).device
+        self.chance = Chance(how.seed)
+        self.batches = ShuffledBatches(len(images), how.batch_size, self.chance.numpy)
+        self.muon, self.adamw = muon_and_adamw(
+            model,
+            model.hidden_convolutions(),
+            how.learning_rate,
+            weight_decay=1e-4,
+            betas=(0.9, 0.99),
+        )
+        self.critic = PatchDiscriminator().to(self.device)
+        self.critic_adamw = torch.optim.AdamW(
+            self.critic.parameters(), how.learning_rate, betas=(0.5, 0.9)
+        )
+        self.parts = {
+            "model": model,
+            "critic": self.critic,
+            "muon": self.muon,
+            "adamw": self.adamw,
+            "critic_adamw": self.critic_adamw,
+            "batches": self.batches,
+            "chance": self.chance,
+        }
+
+    def step(self) -> dict[str, float]:
+        how, model, critic = self.how, self.model, self.critic
+        model.train()
+        learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
+        set_learning_rate([self.muon, self.adamw, self.critic_adamw], learning_rate)
+        truth = self.draw_batch()
+
+        with autocast(self.device):
+            output, quantized = model(truth)
+            reconstruction = reconstruction_loss(output, truth)
+            metrics = {"reconstruction_loss": reconstruction.item()}
+            if self.perceptual is not None:
+                distance = self.perceptual(output, truth)
+                reconstruction = reconstruction + how.perceptual_weight * distance
+                metrics["perceptual_loss"] = distance.item()
+            loss = reconstruction + how.commitment_weight * quantized.commitment_loss
+            metrics["commitment_loss"] = quantized.commitment_loss.item()
+            adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_start
+            if adversarial_on:
+                fooling = -critic(output).mean()
+                weight = adaptive_weight(reconstruction, fooling, model.last_layer)
+                loss = loss + how.adversarial_weight * weight * fooling
+                metrics["adversarial_loss"] = fooling.item()
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        self.muon.step()
+        self.adamw.step()
+
+        if adversarial_on:
+            with autocast(self.device):
+                critic_loss = discriminator_loss(critic(truth), critic(output.detach()))
+            self.critic_adamw.zero_grad(set_to_none=True)
+            critic_loss.backward()
+            self.critic_adamw.step()
+            metrics["discriminator_loss"] = critic_loss.item()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the tokenizer's loss is {loss.item()} at step {self.done}")
+        self.done += 1
+        if self.done % how.evaluate_every == 0 or self.done == how.steps:
+            metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
+        return metrics
+
+    def draw_batch(self) -> Tensor:
+        """Images float (B, 3, H, W) in [-1, 1], some mirrored."""
+        truth = to_float(self.images[next(self.batches)], self.device)
+        flip = torch.from_numpy(self.chance.numpy.random(len(truth)) < 0.5).to(self.device)
+        return torch.where(flip[:, None, None, None], truth.flip(3), truth)
+
+
+@torch.inference_mode()
+def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) -> dict[str, float]:
+    """Reconstruction PSNR in dB (mean over images) and codebook health on uint8 (N, H, W, 3)."""
+    model.eval()
+    device = next(model.parameters()).device
+    psnr, tokens = [], []
+    for start in range(0, len(images), batch_size):
+        truth = to_float(images[start : start + batch_size], device)
+        tokens.append(model.encode(truth))
+        error = (model.decode(tokens[-1]) - truth).square().mean(dim=(1, 2, 3)) / 4
+        psnr.append(-10 * error.clamp_min(1e-10).log10())
+    counts = torch.bincount(torch.cat(tokens).flatten(), minlength=model.codebook.size)
+    usage, perplexity = codebook_usage(counts)
+    return {
+        "val_psnr": torch.cat(psnr).mean().item(),
+        "codebook_usage": usage,
+        "codebook_perplexity": perplexity,
+    }

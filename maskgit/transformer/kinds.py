@@ -1,0 +1,11 @@
+"""The transformers that the rest of the library works with, alike.
+
+Each has `grid`, `mask_token` and `hide`, and called with tokens int64 (B, N) gives logits float
+(B, N, codebook_size), or (M, codebook_size) for the places named.
+"""
+
+from maskgit.transformer.lab import LabTransformer
+from maskgit.transformer.model import MaskedTransformer
+
+Transformer = MaskedTransformer | LabTransformer
+TRANSFORMERS = (MaskedTransformer, LabTransformer)

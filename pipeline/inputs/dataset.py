@@ -1,0 +1,209 @@
+"""Reads the pictures that the user points at: a folder, a zip or the lab's layout.
+
+The lab's layout is `cat_face/{train,val,test}` with `mask64/` beside `cat_face`, in a folder or in
+a zip. It alone says which split a picture belongs to.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from maskgit.data.holes import hole_of
+from maskgit.data.image_files import UnusableImage, decode_image, to_square
+from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
+from pipeline.inputs.zips import is_zip, opened_zip
+from pipeline.plumbing.errors import UserError
+
+LAB = "cat_face"
+LAB_SPLITS = ("train", "val", "test")
+LAB_MASKED = "masked_image"  # test pictures with the holes painted in, of no use here
+LAB_MASKS = "mask64"
+LAB_FOLDERS = (*LAB_SPLITS, LAB_MASKED)
+
+_EXPECTED = (
+    "expected a folder of images, a zip of images, "
+    f"or the lab layout {LAB}/{{{','.join(LAB_SPLITS)}}} with {LAB_MASKS}/"
+)
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One file of the source.
+
+    Attributes:
+        file: its path relative to the source, with forward slashes.
+        sha256: of the file's bytes, in hex; '' where they were not read.
+        pixels: uint8 RGB (size, size, 3), None where the file is unusable.
+        reason: why it is unusable, '' where it is usable.
+        split: train, val or test where the lab's layout says so, else ''.
+    """
+
+    file: str
+    sha256: str
+    pixels: np.ndarray | None
+    reason: str
+    split: str
+
+
+def read_source(source: Path, size: int, fit: str, min_side: int) -> Iterator[SourceImage]:
+    """Yield every file of the source, one at a time, in natural order of the names.
+
+    Passed over are hidden files, what operating systems leave behind, and the lab's masks. Any
+    other file that gives no picture comes with its reason. Nothing is unpacked to disk.
+
+    Args:
+        source: a folder (read with all that lies in it), a zip, or either in the lab's layout.
+        size: side of the resulting pictures.
+        fit: 'crop' or 'pad', how a picture that is not square becomes one.
+        min_side: pictures with a shorter side are unusable.
+
+    Raises:
+        UserError: there is no such source, or it is corrupt, or holds no image files.
+    """
+    with _open_source(source) as entries:
+        for entry in _pictures(entries):
+            yield _read_image(entry, size, fit, min_side)
+
+
+def count_source(source: Path) -> int:
+    """Count what `read_source` yields, without reading it; raises UserError alike."""
+    with _open_source(source) as entries:
+        return len(_pictures(entries))
+
+
+def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
+    """Read the hole masks of the lab's layout, in natural order of their names.
+
+    The lab's files are white where the picture is known; the result is the other way round.
+
+    Args:
+        source: as for `read_source`; for the folder `cat_face` itself the masks lie beside it.
+        size: side of the resulting masks.
+
+    Returns:
+        bool (N, size, size), True = hole; None where the source is not the lab's or has no masks.
+
+    Raises:
+        UserError: the source cannot be used, or one of its masks cannot be read.
+    """
+    with _open_source(source) as entries:
+        if not _is_lab(entries):
+            return None
+        masks = [entry for entry in entries if entry.part == LAB_MASKS]
+        beside = source.resolve().parent / LAB_MASKS
+        if not masks and source.is_dir() and _is_cat_face(source) and beside.is_dir():
+            masks = _in_order(list_folder(beside))
+        holes = [_read_hole(entry, size) for entry in masks if _has_image_name(entry)]
+    return np.stack(holes) if holes else None
+
+
+# Listing
+
+
+@contextmanager
+def _open_source(source: Path) -> Iterator[list[Entry]]:
+    """The source's files in natural order, readable until the context is left."""
+    if not source.exists():
+        raise UserError(f"{source} does not exist: {_EXPECTED}")
+    if source.is_dir():
+        yield _checked(list_folder(source), source)
+    elif not source.is_file():  # a pipe would never answer
+        raise UserError(f"{source} is not a regular file: {_EXPECTED}")
+    elif is_zip(source):
+        with opened_zip(source) as entries:
+            yield _checked(entries, source)
+    else:
+        raise UserError(f"{source} is neither a folder nor a zip: {_EXPECTED}")
+
+
+def _checked(entries: list[Entry], source: Path) -> list[Entry]:
+    if not any(map(_has_image_name, entries)):
+        raise UserError(f"{source} holds no image files ({' '.join(EXTENSIONS)}): {_EXPECTED}")
+    above = LAB if _is_cat_face(source) else ""
+    return [replace(entry, part=_lab_part(entry.file, above)) for entry in _in_order(entries)]
+
+
+def _has_image_name(entry: Entry) -> bool:
+    return entry.file.lower().endswith(EXTENSIONS)
+
+
+def _in_order(entries: list[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: (_natural_key(entry.file), entry.file))
+
+
+def _natural_key(name: str) -> list[str | tuple[int, str]]:
+    """Puts 9.jpg before 10.jpg; digits stay text, as a name may have more than int() takes."""
+    parts = re.split(r"([0-9]+)", name)
+    parts[1::2] = [(len(digits.lstrip("0")), digits.lstrip("0")) for digits in parts[1::2]]
+    return parts
+
+
+# The lab's layout
+
+
+def _is_cat_face(source: Path) -> bool:
+    return source.resolve().name in (LAB, f"{LAB}.zip")
+
+
+def _lab_part(file: str, above: str) -> str:
+    """The lab's folder that holds the file, '' for any other; `above` is the source's own name."""
+    for parent, folder in pairwise((above, *PurePosixPath(file).parent.parts)):
+        if folder == LAB_MASKS or (parent == LAB and folder in LAB_FOLDERS):
+            return folder
+    return ""
+
+
+def _is_lab(entries: list[Entry]) -> bool:
+    return any(entry.part in LAB_SPLITS for entry in entries)
+
+
+def _pictures(entries: list[Entry]) -> list[Entry]:
+    """The entries that `read_source` yields, with every fault that shows without reading."""
+    is_lab = _is_lab(entries)
+    pictures = []
+    for entry in entries:
+        if is_lab and entry.part in (LAB_MASKS, LAB_MASKED):
+            continue
+        fault = entry.fault
+        if not _has_image_name(entry):
+            fault = fault or "not an image file"
+        elif is_lab and not entry.part:
+            fault = fault or f"outside {', '.join(LAB_SPLITS)}"
+        pictures.append(replace(entry, fault=fault, part=entry.part if is_lab else ""))
+    return pictures
+
+
+# Reading
+
+
+def _read_image(entry: Entry, size: int, fit: str, min_side: int) -> SourceImage:
+    digest = ""
+    try:
+        data = _read_bytes(entry)
+        digest = hashlib.sha256(data).hexdigest()
+        image = decode_image(data)
+        if min(image.shape[:2]) < min_side:
+            raise UnusableImage(f"smaller than {min_side} px")
+    except UnusableImage as unusable:
+        return SourceImage(entry.file, digest, None, str(unusable), entry.part)
+    return SourceImage(entry.file, digest, to_square(image, size, fit), "", entry.part)
+
+
+def _read_hole(entry: Entry, size: int) -> np.ndarray:
+    try:
+        mask = decode_image(_read_bytes(entry))
+    except UnusableImage as unusable:
+        raise UserError(f"mask {entry.file!r}: {unusable}; replace this file") from None
+    return ~hole_of(mask, (size, size))  # in the lab's files white is known
+
+
+def _read_bytes(entry: Entry) -> bytes:
+    if entry.fault:
+        raise UnusableImage(entry.fault)
+    return entry.read()

@@ -1,0 +1,94 @@
+"""Files that anybody may have made: which of them may be read, and how."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from maskgit.data.image_files import UnusableImage
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini")
+MAX_FILE_MB = 100
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a source: how to read it, or in `fault` why not to."""
+
+    file: str
+    read: Callable[[], bytes]
+    fault: str
+    part: str = ""  # its folder in the lab's layout
+
+
+def is_hidden(name: str) -> bool:
+    """What systems leave in folders, and what their users do not see."""
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in SYSTEM_NAMES
+
+
+def list_folder(root: Path) -> list[Entry]:
+    """All files at any depth but the hidden ones, in no order; links to folders are faults."""
+    root = root.resolve()
+    entries = []
+
+    def add(path: Path, fault: str) -> None:
+        # A name that is no UTF-8 must still fit into a table.
+        name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
+        entries.append(Entry(Path(name).as_posix(), partial(read_file, path), fault))
+
+    def unreadable(error: OSError) -> None:
+        add(Path(error.filename), f"cannot be read: {error.strerror}")
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in files + links:
+            if not is_hidden(name):
+                add(Path(folder, name), file_fault(Path(folder, name), root))
+    return entries
+
+
+def file_fault(path: Path, root: Path) -> str:
+    """Why a file in the folder `root`, an absolute path without links, is not to be read, or ''."""
+    if path.is_symlink() and path.is_dir():
+        return "link to a folder"
+    if not Path(os.path.realpath(path)).is_relative_to(root):
+        return "link that leads out of the source"
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return status_fault(status)
+
+
+def status_fault(status: os.stat_result) -> str:
+    """Why a file of this kind and size is not to be read, or ''."""
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return size_fault(status.st_size)
+
+
+def size_fault(size: int) -> str:
+    return f"larger than {MAX_FILE_MB} MB" if size > MAX_FILE_MB * 10**6 else ""
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of at most MAX_FILE_MB; a pipe or device is not waited for.
+
+    Raises UnusableImage with the reason.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            fault = status_fault(os.fstat(file.fileno()))
+            if not fault:
+                return file.read()
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    raise UnusableImage(fault)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

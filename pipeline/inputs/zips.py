@@ -1,0 +1,95 @@
+"""Zips of pictures: read in place, nothing is unpacked to disk."""
+
+import errno
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from maskgit.data.image_files import UnusableImage
+from pipeline.inputs.untrusted import Entry, is_hidden, size_fault
+from pipeline.plumbing.errors import UserError
+
+_BITE = 4096  # bytes
+
+# What zipfile lets through from damaged bytes: NotImplementedError for a compression method or
+# version that it does not know, ValueError and OSError for offsets outside the file, struct.error
+# for records cut short. An OSError may also be the disk's own: see _disk_failed.
+_CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
+_CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
+
+
+def is_zip(path: Path) -> bool:
+    """By content or by name: a damaged one is still meant to be a zip."""
+    return zipfile.is_zipfile(path) or path.suffix.lower() == ".zip"
+
+
+@contextmanager
+def opened_zip(path: Path) -> Iterator[list[Entry]]:
+    """Its files, readable until the context is left. Raises UserError where it cannot be used."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except PermissionError:
+        raise UserError(f"{path} may not be read: change its permissions") from None
+    except _CORRUPT_ZIP as error:
+        if _disk_failed(error):
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} is a corrupt zip ({error}): fetch it again") from None
+    with archive:
+        yield _list_zip(archive)
+
+
+def _list_zip(archive: zipfile.ZipFile) -> list[Entry]:
+    entries, overlapping = [], _overlapping(archive.infolist())
+    for info in archive.infolist():
+        file = info.filename.replace("\\", "/")
+        if not file.endswith("/") and not any(map(is_hidden, file.split("/"))):
+            overlap = "overlaps another file of the zip" if id(info) in overlapping else ""
+            fault = _zip_fault(info) or overlap
+            entries.append(Entry(file, partial(_read_zipped, archive, info), fault))
+    return entries
+
+
+def _overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
+    """The entries that share bytes with another, by id: a bomb that unpacks the same data again
+    and again (Fifield, "A better zip bomb", 2019)."""
+    found, end, last = set(), -1, None
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            found |= {id(info), id(last)}
+        if info.header_offset + info.compress_size >= end:
+            end, last = info.header_offset + info.compress_size, info
+    return found
+
+
+def _zip_fault(info: zipfile.ZipInfo) -> str:
+    if re.match(r"[/\\]|[A-Za-z]:", info.filename) or ".." in re.split(r"[/\\]", info.filename):
+        return "path that leads out of the zip"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "link in the zip"
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.compress_type == zipfile.ZIP_BZIP2:  # a kilobyte may hold gigabytes
+        return "packed with bzip2; use deflate"
+    return size_fault(info.file_size)
+
+
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(info) as file:
+            # In small bites: read at once, a lying entry of a kilobyte unpacks to gigabytes.
+            return b"".join(iter(partial(file.read, _BITE), b""))
+    except _CORRUPT_ENTRY as error:
+        fault = f"cannot be read: {error.strerror}" if _disk_failed(error) else "damaged in the zip"
+        raise UnusableImage(fault) from None
+
+
+def _disk_failed(error: Exception) -> bool:
+    """False for what damaged bytes cause: bad offsets (EINVAL), bad bzip2 data (no number)."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)

@@ -1,0 +1,76 @@
+"""The original lab's tokenizer, from the user's VQGAN.pt and VQGAN.yml."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, Field, ValidationError
+
+from maskgit.tokenizer.lab import LabVQGAN
+from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import project_root
+from pipeline.plumbing.params import one_line
+from pipeline.plumbing.yaml_files import read_yaml
+
+Width = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]  # norms have 32 groups
+Widths = Annotated[list[Width], Field(min_length=2, max_length=16)]
+
+
+class ModelParam(BaseModel):
+    """What VQGAN.yml says about the layers; the rest of it, such as `beta`, is about training."""
+
+    image_channels: Literal[3]
+    enc_channels: Widths
+    dec_channels: Widths
+    latent_dim: Annotated[int, Field(ge=1, le=4096)]
+    img_resolution: Annotated[int, Field(ge=4, le=256)]
+    latent_resolution: Annotated[int, Field(ge=1, le=256)]
+    num_codebook_vectors: Annotated[int, Field(ge=2, le=65535)]
+
+
+class TokenizerFile(BaseModel):
+    model_param: ModelParam
+
+
+def import_tokenizer(checkpoint: str, size: int, folder: Path) -> tuple[dict, LabVQGAN]:
+    """The tokenizer of `vqgan.checkpoint`, with the constructor's arguments.
+
+    Its sizes are in the YAML file beside it. size: of the images, `data.size`. folder: the stage's
+    output, where imported.json says what was read.
+    """
+    path = project_root() / checkpoint
+    config = tokenizer_config(yaml_beside(path))
+    resolution = config["img_resolution"]
+    if resolution != size:
+        raise UserError(
+            f"{path} is for images of {resolution} pixels; set data.size={resolution}, now {size}"
+        )
+    model = fitted(LabVQGAN, config, read_weights(path), path)
+    note_origin(folder, "tokenizer", path)
+    return config, model
+
+
+def yaml_beside(path: Path) -> Path:
+    """The YAML file with the same stem."""
+    for suffix in (".yml", ".yaml"):
+        if path.with_suffix(suffix).is_file():
+            return path.with_suffix(suffix)
+    raise UserError(
+        f"{path.with_suffix('.yml')} does not exist; it says how {path.name} is built, "
+        "so put it beside that file"
+    )
+
+
+def tokenizer_config(path: Path) -> dict:
+    """LabVQGAN's arguments, from the lab's YAML file."""
+    values = read_yaml(path, expected="a section 'model_param:'")
+    try:
+        config = TokenizerFile.model_validate(values).model_param.model_dump()
+        with torch.device("meta"):  # without memory for its weights
+            LabVQGAN(**config)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error)}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    return config

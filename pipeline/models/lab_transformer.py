@@ -1,0 +1,74 @@
+"""The original lab's transformer, from the user's file."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+from torch import Tensor
+
+from maskgit.transformer.lab import LabTransformer
+from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import project_root
+from pipeline.plumbing.params import Count, one_line
+
+HEADS = 16  # of the lab's transformer; no shape in its file tells
+PREFIX = "transformer."  # where a student saved the transformer as a part of something larger
+
+
+class TransformerSizes(BaseModel):
+    """Limits on what the shapes in a transformer's file may say."""
+
+    dim: Annotated[int, Field(ge=HEADS, le=8192, multiple_of=HEADS)]
+    hidden_dim: Annotated[int, Field(ge=1, le=65536)]
+    layers: Annotated[Count, Field(le=256)]
+
+
+def import_transformer(
+    checkpoint: str, codes: int, tokens: int, folder: Path
+) -> tuple[dict, LabTransformer]:
+    """The transformer of `train.checkpoint`, with the constructor's arguments.
+
+    codes: of the tokenizer. tokens: of an image. folder: the stage's output, where imported.json
+    says what was read.
+    """
+    path = project_root() / checkpoint
+    state = {key.removeprefix(PREFIX): tensor for key, tensor in read_weights(path).items()}
+    config = transformer_config(state, path)
+    for name, own, expected in (
+        ("codes", config["codebook_size"], codes),
+        ("tokens an image", config["grid"] ** 2, tokens),
+    ):
+        if own != expected:
+            raise UserError(f"{path} is for {own} {name}, but the tokenizer has {expected}")
+    model = fitted(LabTransformer, config, state, path)
+    note_origin(folder, "transformer", path)
+    return config, model
+
+
+def transformer_config(state: dict[str, Tensor], path: Path) -> dict:
+    """LabTransformer's arguments, from the shapes of its weights."""
+
+    def shape(key: str) -> tuple[int, int]:
+        if key not in state or state[key].ndim != 2:
+            found = f"has shape {tuple(state[key].shape)}" if key in state else "is missing"
+            raise UserError(
+                f"{path} is no transformer of the lab: {key} {found}, expected a matrix"
+            )
+        return tuple(state[key].shape)
+
+    rows, dim = shape("tok_emb.weight")
+    places, _ = shape("pos_emb")
+    hidden_dim, _ = shape("blocks.0.MLP.0.weight")
+    layers = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    try:
+        sizes = TransformerSizes(dim=dim, hidden_dim=hidden_dim, layers=layers)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error)}") from None
+    return sizes.model_dump() | {
+        "codebook_size": rows - 1,
+        "grid": math.isqrt(places),
+        "heads": HEADS,
+        "fused": "blocks.0.Attention.qkv.weight" in state,
+    }

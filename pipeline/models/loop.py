@@ -1,0 +1,52 @@
+"""The loop of both training stages: steps, a log, snapshots, and a stop between two steps."""
+
+from tqdm import tqdm
+
+from maskgit.training.trainer import Trainer
+from pipeline.plumbing.errors import Stopped, UserError, stop_later
+from pipeline.plumbing.snapshots import Snapshots
+from pipeline.tracking.run import StageRun
+
+
+def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> list[dict]:
+    """Does the steps that are left to do; returns the history, a row for each step logged.
+
+    Ctrl-C and SIGTERM stop it after the step at hand, with a snapshot. Raises Stopped, UserError.
+    """
+    history = []
+    if snapshots.found is not None:
+        trainer.load_state_dict(snapshots.found["trainer"])
+        history = snapshots.found["history"]
+        print(f"resuming at step {trainer.done} of {trainer.steps}")
+
+    def keep() -> None:
+        snapshots.save({"trainer": trainer.state_dict(), "history": history, "run": run.key})
+
+    progress = tqdm(desc=name, initial=trainer.done, total=trainer.steps, unit="step")
+    with progress as bar, stop_later() as stop:
+        while trainer.done < trainer.steps:
+            try:
+                metrics = trainer.step()
+            except FloatingPointError as error:
+                raise UserError(f"{error}; lower its learning_rate in params.yaml") from None
+            log_progress(run, bar, history, trainer.done, metrics, trainer.steps)
+            bar.update()
+            if stop.signum is not None:
+                keep()
+                where = f"stopped at step {trainer.done}"
+                raise Stopped(stop.signum, f"{where}; run dvc repro again to go on from there")
+            if snapshots.due():
+                keep()
+    return history
+
+
+def log_progress(
+    run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: dict[str, float], steps: int
+) -> None:
+    """Logs about a hundred times a training, and whenever there was an evaluation."""
+    evaluated = any(key.startswith("val_") for key in metrics)
+    if not evaluated and step % max(1, steps // 100):
+        return
+    history.append({"step": step} | metrics)
+    run.log_metrics(metrics, step)
+    bar.set_postfix({key: f"{value:.3f}" for key, value in metrics.items() if key.endswith("loss")})

@@ -1,0 +1,165 @@
+"""Where everything lies, and how it gets there whole."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from pipeline.plumbing.errors import UserError, disk_is_full
+
+if TYPE_CHECKING:  # it takes a second to load, and the command line imports this module
+    import pandas as pd
+
+PREPARED = Path("data/prepared")
+TOKENS = Path("data/tokens")
+TOKENIZER = Path("outputs/vqgan")
+TRANSFORMER = Path("outputs/transformer")
+DECODING = Path("outputs/decoding.json")  # how the two fill holes
+INPAINTED = Path("outputs/inpaint")
+REFERENCE = Path("outputs/reference")
+REPORTS = Path("reports")
+SCORES = REPORTS / "scores"
+IMAGE_SCORES = Path("outputs/scores")
+
+MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
+IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
+
+
+def project_root() -> Path:
+    """The real project, also inside the throw-away copies of `dvc exp run --temp` and queues.
+
+    Whatever git does not track is found through it: the user's own files, MLflow's store.
+    """
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+# Writing
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names this output where a full disk breaks it off: the system's own error does not."""
+    try:
+        yield
+    except OSError as error:
+        if disk_is_full(error):
+            error.filename = str(path)
+        raise
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes beside the target and renames: whatever happens, a file is whole or absent."""
+    partial = path.with_name(path.name + ".partial")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    write_whole(path, table.to_csv(index=False).encode())
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to write into; it takes its place only when all has been written."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with naming(path):
+            partial.mkdir(parents=True)
+            yield partial
+            write_sums(partial)
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    finally:  # whatever stopped the stage, Ctrl-C too: nothing half-written stays
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """As np.save, which does not say why it could not write."""
+    out = new_array(path, array.dtype, array.shape)
+    out[...] = array
+    out.flush()
+
+
+def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
+    """A memory-mapped array to fill. Raises OSError where there is no room for it on the disk.
+
+    The room is taken now: a map that finds the disk full later ends the process (SIGBUS).
+    """
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def write_sums(folder: Path) -> None:
+    sums = "".join(
+        f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files_in(folder)
+    )
+    (folder / SUMS).write_text(sums)
+
+
+# Reading
+
+
+def check_sum(path: Path) -> None:
+    """Raises UserError where a file is missing, or is not what the stage that made it wrote.
+
+    A file without a list of sums beside it, from elsewhere, passes.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
+    sums = path.with_name(SUMS)
+    if sums.is_file() and f"{file_hash(path)}  {path.name}" not in sums.read_text().splitlines():
+        raise UserError(f"{path} is damaged: its checksum differs; 'dvc repro' makes it again")
+
+
+def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """An array that a stage wrote. Raises UserError where it is missing or damaged."""
+    check_sum(path)
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}); 'dvc repro' makes it again") from None
+
+
+def load_task(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images of the val or test split, uint8 (N, H, W, 3), and their holes, bool (N, H, W)."""
+    return load_array(PREPARED / f"{split}.npy"), load_array(PREPARED / f"{split}_holes.npy")
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file of any size, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files at any depth, in order; as for DVC, Python's caches do not count."""
+    found = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return sorted(path for path in found if path.is_file())
+
+
+def content_hash(path: Path) -> str:
+    """sha256 over a file, or over the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else files_in(path):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(bytes.fromhex(file_hash(file)))
+    return digest.hexdigest()

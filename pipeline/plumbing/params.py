@@ -1,0 +1,286 @@
+"""params.yaml, checked before any work: unknown keys, wrong types and values out of range stop.
+
+A value `preset` is filled from the preset in presets.yaml; an empty one means none. Every stage
+calls `load_params()` and sees plain, typed sections; the fields here say what is allowed.
+"""
+
+import reprlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from maskgit.schedules import SCHEDULES
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.yaml_files import read_yaml
+
+
+def one_of(allowed) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"should be one of {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
+
+# As in inpainting.kinds and scoring.baselines, which would load torch and scikit-image.
+DECODERS = ("confidence", "halton", "lab")
+BASELINES = ("mean_colour", "telea", "biharmonic")
+
+# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+BatchSize = Annotated[int, Field(ge=1, le=2**16)]
+Blocks = Annotated[int, Field(ge=0, le=100)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ScheduleName = Annotated[str, one_of(SCHEDULES)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Iterations = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def check_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python would take true for the number 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("should be neither true nor false")
+        return value
+
+
+class Data(Section):
+    source: Annotated[str, Field(min_length=1)]
+    count: Annotated[int, Field(ge=16, le=10**7)]
+    size: Annotated[int, Field(ge=16, le=256, multiple_of=4)]
+    fit: Literal["crop", "pad"]
+    min_side: Count
+    validation: Annotated[float, Field(gt=0, lt=0.5)]
+    test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
+    holes: Literal["box", "strokes", "mixture"]
+    hole_area: tuple[Share, Share]
+
+    @model_validator(mode="after")
+    def check_area(self) -> "Data":
+        low, high = self.hole_area
+        if not 0.01 <= low <= high <= 0.6:
+            raise ValueError("hole_area should be two shares from 0.01 to 0.6, the smaller first")
+        return self
+
+
+class Vqgan(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] | None
+    channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
+    encoder_blocks: Blocks
+    decoder_blocks: Blocks
+    latent_dim: Annotated[int, Field(ge=2, le=4096)]
+    codebook_size: Annotated[int, Field(ge=2, le=65535)]
+    steps: Count
+    batch_size: BatchSize
+    learning_rate: Positive
+    warmup: Count
+    commitment_weight: NotNegative
+    perceptual_weight: NotNegative
+    adversarial_weight: NotNegative
+    discriminator_start: Share
+    evaluations: Count
+
+
+class Encode(Section):
+    batch_size: BatchSize
+
+
+class Train(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] | None
+    gamma: ScheduleName
+    dim: Annotated[int, Field(ge=8, le=16384)]
+    heads: Count
+    layers: Annotated[int, Field(ge=1, le=1000)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    steps: Count
+    batch_size: BatchSize
+    learning_rate: Positive
+    warmup: Count
+    weight_decay: NotNegative
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    gradient_clip: Positive
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    hole_share: Share
+    evaluations: Count
+
+    @model_validator(mode="after")
+    def check_heads(self) -> "Train":
+        if self.dim % self.heads:
+            raise ValueError(f"dim ({self.dim}) should be a multiple of heads ({self.heads})")
+        return self
+
+
+class Lab(Section):
+    total: Annotated[int, Field(ge=2, le=1024)]
+    keep_tokens: bool
+    cooling: bool
+    count_from_start: bool
+    paste: bool
+
+
+class Sampler(Section):
+    """How tokens are drawn and pixels put back."""
+
+    decoder: Annotated[str, one_of(DECODERS)]
+    temperature: Positive
+    choice_temperature: NotNegative
+    seamless: bool
+    lab: Lab
+
+    def check_sweet_spot(self, iterations: int) -> None:
+        if self.decoder == "lab" and iterations >= self.lab.total:
+            raise ValueError(
+                f"iterations ({iterations}) are sweet spots of decoder lab and should be "
+                f"less than lab.total ({self.lab.total})"
+            )
+
+
+class Inpaint(Sampler):
+    split: Literal["val", "test"]
+    iterations: Annotated[list[Iterations], Field(min_length=1)]
+    batch_size: BatchSize
+
+    @model_validator(mode="after")
+    def check_sweet_spots(self) -> "Inpaint":
+        self.check_sweet_spot(max(self.iterations))
+        return self
+
+
+class Decoding(Sampler):
+    """How a model fills holes unless it is told otherwise; kept beside it."""
+
+    gamma: ScheduleName
+    iterations: Iterations
+    seed: Seed
+
+    @model_validator(mode="after")
+    def check_iterations(self) -> "Decoding":
+        self.check_sweet_spot(self.iterations)
+        return self
+
+
+class Score(Section):
+    extractor: Literal["auto", "inception", "efficientnet_lite0"]
+    weights: str | None
+    baselines: list[Annotated[str, one_of(BASELINES)]]
+
+
+class Report(Section):
+    iterations: Count
+    grid: Annotated[int, Field(ge=1, le=64)]
+
+
+class Params(Section):
+    gamma: ScheduleName
+    seed: Seed
+    preset: str
+    data: Data
+    vqgan: Vqgan
+    encode: Encode
+    train: Train
+    inpaint: Inpaint
+    score: Score
+    report: Report
+
+    @property
+    def decoding(self) -> Decoding:
+        """The headline's, with which the report registers its models."""
+        sampler = self.inpaint.model_dump(include=set(Sampler.model_fields))
+        return Decoding(
+            **sampler, gamma=self.gamma, iterations=self.report.iterations, seed=self.seed
+        )
+
+    @model_validator(mode="after")
+    def check_checkpoints(self) -> "Params":
+        if self.train.checkpoint and not self.vqgan.checkpoint:
+            raise ValueError(
+                "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
+                "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_headline(self) -> "Params":
+        if self.report.iterations not in self.inpaint.iterations:
+            raise ValueError(
+                f"report.iterations ({self.report.iterations}) should be one of "
+                f"inpaint.iterations {self.inpaint.iterations}"
+            )
+        return self
+
+
+def fill_from_preset(values: dict, presets: dict) -> dict:
+    """Values that say `preset` take the preset's; everything else stays as it is."""
+    preset = values.get("preset")
+    if not isinstance(preset, str) or preset not in presets:
+        raise UserError(
+            f"params.yaml: preset: should be one of {', '.join(map(str, presets))}, "
+            f"but it is {reprlib.repr(preset)}"
+        )
+    described = sections(presets[preset], f"presets.yaml: {preset}")
+    filled = dict(values)
+    for name, section in values.items():
+        if isinstance(section, dict):
+            given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
+            asked = [key for key, value in section.items() if value == FROM_PRESET]
+            unknown = [key for key in asked if key not in given]
+            if unknown:
+                raise UserError(
+                    f"params.yaml: {name}.{unknown[0]}: preset {preset} says nothing of it "
+                    "(presets.yaml); write a value"
+                )
+            filled[name] = section | {key: given[key] for key in asked}
+    return filled
+
+
+def sections(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected 'key: value', but it is {reprlib.repr(value)}")
+    return value
+
+
+def one_line(error: ValidationError) -> str:
+    """The first fault of a ValidationError: the key, what is allowed, and what stood there."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int))
+    if fault["type"] == "extra_forbidden":
+        return f"'{key}' is not a parameter; params.yaml in the repository lists them all"
+    if fault["type"] == "missing":
+        return f"'{key}' is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if isinstance(fault["input"], dict):
+        return f"{key + ': ' if key else ''}{message}"
+    return f"{key}: {message}, but it is {reprlib.repr(fault['input'])}"
+
+
+def load_params(folder: Path = Path(), preset: str | None = None) -> Params:
+    """Reads and checks params.yaml, with another `preset` if one is given.
+
+    Raises UserError with one line that names the key.
+    """
+    values = read_yaml(folder / "params.yaml") | ({"preset": preset} if preset else {})
+    values = fill_from_preset(values, read_yaml(folder / "presets.yaml"))
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"params.yaml: {one_line(error)}") from None

@@ -1,0 +1,135 @@
+"""Where a training stood, so that one that was killed goes on from there.
+
+A snapshot lies under the project's root and outside DVC's outputs, which DVC deletes before a stage
+runs (and `persist` would keep it when parameters change, and switch the run cache off). It belongs
+to one fingerprint: of the stage's parameters, of everything dvc.yaml says that it depends on, data
+and code, of torch and of the kind of processor. A snapshot with another fingerprint is never used.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from maskgit.device import best_device, bf16_pays
+from pipeline.plumbing.errors import disk_is_full
+from pipeline.plumbing.files import content_hash, project_root, write_whole
+
+SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # of training between snapshots
+SHARE = 0.05  # at most, of the training's time, goes into snapshots
+KEPT = 4  # trainings, of all stages and fingerprints, the newest ones
+DIGEST = 32  # bytes; a file is the sha256 of the rest, then the rest, as torch.save writes it
+
+
+def folder() -> Path:
+    return project_root() / ".maskgit/snapshots"
+
+
+def fingerprint(stage: str, values: dict) -> str:
+    """sha256 over all that decides how a stage's training goes."""
+    deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
+    hashes = {dep: content_hash(Path(dep)) for dep in deps}
+    device = best_device()
+    decides = [stage, values, hashes, torch.__version__, device.type, bf16_pays(device)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+class Snapshots:
+    """The snapshots of one training: `found` is the last one's content, None where there is none.
+
+    `path` is None where another process does the same training at the same time; it has them then.
+    """
+
+    def __init__(self, path: Path | None, fingerprint: str):
+        self.path, self.fingerprint = path, fingerprint
+        self.found = read(path, fingerprint) if path else None
+        self.next = time.monotonic() + SECONDS
+
+    @property
+    def run_key(self) -> str | None:
+        """The MLflow run to go on with."""
+        return self.found["run"] if self.found else None
+
+    def due(self) -> bool:
+        return time.monotonic() >= self.next
+
+    def save(self, content: dict) -> None:
+        """Keeps the content; on a full disk it says so, and the training goes on without."""
+        if self.path is None:
+            return
+        start = time.monotonic()
+        buffer = io.BytesIO(bytes(DIGEST))
+        buffer.seek(DIGEST)
+        torch.save({"fingerprint": self.fingerprint, "content": content}, buffer)
+        buffer.seek(0)
+        buffer.write(hashlib.sha256(buffer.getbuffer()[DIGEST:]).digest())
+        try:
+            write_whole(self.path, buffer.getbuffer())
+        except OSError as error:
+            if not disk_is_full(error):
+                raise
+            tqdm.write(f"no snapshot was kept: the disk is full ({self.path})")
+        end = time.monotonic()
+        self.next = end + max(SECONDS, (end - start) / SHARE)
+
+
+def read(path: Path, fingerprint: str) -> dict | None:
+    """A snapshot's content; one that cannot be used is set aside, and a line says so."""
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    try:
+        if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+            raise ValueError("its checksum differs")
+        kept = torch.load(io.BytesIO(data[DIGEST:]), map_location="cpu", weights_only=True)
+        if kept["fingerprint"] != fingerprint:
+            raise ValueError("it is of other parameters, data or code")
+        return kept["content"]
+    except ValueError as error:
+        fault = str(error)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError):
+        fault = "it holds something else than a training"
+    aside = path.with_suffix(".refused")
+    path.replace(aside)
+    print(f"the snapshot {path.name} is not used: {fault}; it is now {aside}")
+    return None
+
+
+def prune(keep: str) -> None:
+    """Removes the files of all but the newest trainings and of `keep`."""
+    newest = sorted(folder().iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    names = dict.fromkeys([keep, *(path.name.split(".")[0] for path in newest)])
+    for path in newest:
+        if path.name.split(".")[0] not in list(names)[:KEPT]:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def snapshots_of(stage: str, values: dict) -> Iterator[Snapshots]:
+    """The snapshots of a stage with these parameters; deleted when the stage has finished."""
+    mark = fingerprint(stage, values)
+    path = folder() / f"{stage}-{mark[:16]}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prune(keep=path.stem)
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("another process is at the same training; this one keeps no snapshots")
+        yield Snapshots(None, mark)
+        return
+    try:
+        yield Snapshots(path, mark)
+        path.unlink(missing_ok=True)
+    finally:
+        lock.release()

@@ -1,0 +1,23 @@
+"""The feature extractor that params.yaml or a command asks for, its faults in plain words."""
+
+from pathlib import Path
+
+from maskgit.scoring.features import Extractor, choose_extractor
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import project_root
+
+
+def load_extractor(
+    kind: str, weights: str | Path | None, named: str = "score.weights"
+) -> Extractor:
+    """See `choose_extractor`; a relative path of weights is meant from the project's root.
+
+    named: what gave the weights, for a fault in them (UserError).
+    """
+    path = None if weights is None else str(project_root() / weights)
+    try:
+        extractor = choose_extractor(kind, path)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{named}: {error}") from None
+    print(f"{extractor.name}: {extractor.source}")
+    return extractor

@@ -1,0 +1,25 @@
+"""The grid that people look at first: true images, their holes, and a row for each way to fill."""
+
+from pathlib import Path
+
+import numpy as np
+
+from maskgit.scoring.baselines import BASELINES
+from pipeline.plumbing.errors import UserError
+from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, load_picture
+
+
+def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) -> np.ndarray:
+    """True images, holes, a classic fill, then a row for each folder `test_results`."""
+    rows = {
+        "true": truth,
+        "hole": np.where(holes[..., None], HOLE_COLOUR, truth),
+        "telea": [BASELINES["telea"](*pair) for pair in zip(truth, holes, strict=True)],
+    }
+    for caption, folder in results.items():
+        names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
+        missing = [name for name in names if not name.is_file()]
+        if missing:
+            raise UserError(f"{missing[0]} does not exist; name a folder test_results")
+        rows[caption] = [load_picture(name) for name in names]
+    return labelled_rows(rows)

@@ -1,0 +1,62 @@
+"""Grids of images, with captions, as PNG files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.plumbing.errors import UserError
+
+HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # no cat is magenta
+GAP = 2
+
+
+def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """uint8 images (H, W, 3), row by row on white -> one uint8 picture."""
+    height, width, _ = images[0].shape
+    rows = -(-len(images) // columns)
+    columns = min(columns, len(images))
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    picture = np.full(shape, 255, dtype=np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """A picture that a stage wrote, as an array. Raises UserError if it is missing or damaged."""
+    try:
+        return np.asarray(Image.open(path))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; 'dvc repro' makes it") from None
+    except (OSError, SyntaxError, ValueError):  # all that Pillow raises for damaged files
+        raise UserError(f"{path} is damaged; 'dvc repro' makes it again") from None
+
+
+def labelled_rows(rows: dict[str, Sequence[np.ndarray]], scale: int = 2) -> np.ndarray:
+    """One row of images for each caption, the captions in a column on the left."""
+    font = ImageFont.load_default(size=16)
+    images = grid([image for row in rows.values() for image in row], len(next(iter(rows.values()))))
+    images = images.repeat(scale, axis=0).repeat(scale, axis=1)
+    side = int(max(font.getlength(caption) for caption in rows)) + 16
+    canvas = Image.new("RGB", (side + images.shape[1], images.shape[0]), "white")
+    canvas.paste(Image.fromarray(images), (side, 0))
+    step = (images.shape[0] + GAP * scale) / len(rows)
+    for i, caption in enumerate(rows):
+        middle = i * step + (step - GAP * scale) / 2
+        ImageDraw.Draw(canvas).text((side - 8, middle), caption, "black", font, anchor="rm")
+    return np.asarray(canvas)
+
+
+def save_picture(path: Path, *pictures: np.ndarray) -> None:
+    """Writes pictures of one height or less side by side."""
+    height = max(picture.shape[0] for picture in pictures)
+    gap = np.full((height, 4 * GAP, 3), 255, dtype=np.uint8)
+    parts = []
+    for picture in pictures:
+        below = height - picture.shape[0]
+        parts += [gap, np.pad(picture, ((0, below), (0, 0), (0, 0)), constant_values=255)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(parts[1:], axis=1)).save(path)

@@ -1,0 +1,68 @@
+"""Stage inpaint@SCHEDULE: images, holes, both models -> filled images and how they came."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from maskgit.inpainting.inpainter import Inpainted, Inpainter
+from maskgit.schedules import SCHEDULES
+from pipeline.models.inpainter import load_inpainter
+from pipeline.plumbing.errors import plain_errors
+from pipeline.plumbing.files import (
+    INPAINTED,
+    fresh_folder,
+    load_task,
+)
+from pipeline.plumbing.params import load_params
+from pipeline.reporting.pictures import grid, save_picture
+from pipeline.tracking.stage import stage_run
+
+SHOWN = 16  # images in the pictures of each iteration
+
+
+def save_results(folder: Path, images: np.ndarray, first: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images, start=first):
+        Image.fromarray(image).save(folder / f"image_{i:03d}.png")
+
+
+def save_iterations(
+    folder: Path, inpainter: Inpainter, images: np.ndarray, hole: np.ndarray, result: Inpainted
+) -> None:
+    """Two pictures an iteration: which tokens are still hidden, and the images so far."""
+    for step in range(len(result.trajectory.tokens)):
+        masks, views = inpainter.snapshot(images, hole, result.trajectory, step)
+        save_picture(folder / f"mask_scheduling/test_{step}.png", grid(masks[:SHOWN], 8))
+        save_picture(folder / f"imga/test_{step}.png", grid(views[:SHOWN], 8))
+
+
+def main(schedule: str) -> None:
+    params = load_params()
+    inpaint = params.inpaint
+    images, holes = load_task(inpaint.split)
+    output = INPAINTED / schedule
+    values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
+    with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
+        inpainter = load_inpainter(inpaint)
+        gamma, counts = SCHEDULES[schedule], inpaint.iterations
+        total = len(images) * len(counts)
+        with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
+            for start in range(0, len(images), inpaint.batch_size):
+                indices = range(len(images))[start : start + inpaint.batch_size]
+                batch = images[start : indices.stop], holes[start : indices.stop]
+                for count, result in inpainter.each(*batch, gamma, counts, params.seed, indices):
+                    where = folder / str(count)
+                    save_results(where / "test_results", result.images, start)
+                    if start == 0:
+                        save_iterations(where, inpainter, *batch, result)
+                    bar.update(len(result.images))
+        for picture in folder.rglob("test_*.png"):
+            run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(sys.argv[1])

@@ -1,0 +1,135 @@
+"""Stage prepare: images from a source -> splits as arrays, holes, a manifest."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from maskgit.data.cats import draw_cat
+from maskgit.data.copies import find_copies
+from maskgit.data.holes import draw_holes
+from maskgit.data.splits import SPLITS, assign_splits
+from pipeline.inputs.dataset import SourceImage, count_source, read_lab_masks, read_source
+from pipeline.plumbing.errors import UserError, plain_errors, printable
+from pipeline.plumbing.files import PREPARED, fresh_folder, project_root, save_array
+from pipeline.plumbing.params import Data, load_params
+from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_picture
+from pipeline.tracking.stage import stage_run
+
+TRAINING_HOLES = 4096  # for any number of images; more would not look any different
+
+
+def draw_source(count: int, size: int, seed: int) -> Iterable[SourceImage]:
+    """The built-in data set: cat faces drawn by our own code, each from the seed and its number."""
+    for i in range(count):
+        pixels = draw_cat(np.random.default_rng([seed, i]), size)
+        yield SourceImage(f"cat_{i:05d}", sha256(pixels.tobytes()).hexdigest(), pixels, "", "")
+
+
+def load_source(data: Data, seed: int) -> list[SourceImage]:
+    """Every file of the source, usable or not; test images first where the source has splits."""
+    if data.source == "synthetic":
+        images, total = draw_source(data.count, data.size, seed), data.count
+    else:
+        source = project_root() / data.source
+        images = read_source(source, data.size, data.fit, data.min_side)
+        total = count_source(source)
+    loaded = list(tqdm(images, "read images", total, unit="image"))
+    # of a group of copies the first is kept: let that be the one in the test split
+    return sorted(loaded, key=lambda image: ("test", "val", "train", "").index(image.split))
+
+
+def shown(file: str) -> str:
+    """A name that does no harm in a terminal (control characters) or a spreadsheet (formulas)."""
+    return printable(f"./{file}" if file.startswith(("=", "+", "-", "@")) else file)
+
+
+def make_manifest(images: list[SourceImage], data: Data, seed: int) -> pd.DataFrame:
+    """A row for each file: its split, or the reason why it was left out."""
+    manifest = pd.DataFrame(
+        {
+            "file": [shown(image.file) for image in images],
+            "split": [image.split for image in images],
+            "sha256": [image.sha256 for image in images],
+            "duplicate_of": "",
+            "reason": [image.reason for image in images],
+        }
+    )
+    usable = np.flatnonzero(manifest["reason"] == "")
+    if len(usable) == 0:
+        raise UserError(f"{data.source}: none of its {len(images)} files is a usable image")
+    copies = find_copies(
+        np.stack([images[i].pixels for i in usable]), manifest["sha256"].iloc[usable].tolist()
+    )
+    repeats = copies.original != np.arange(len(usable))
+    rows, originals = usable[repeats], usable[copies.original[repeats]]
+    manifest.loc[rows, "duplicate_of"] = manifest.loc[originals, "file"].to_numpy()
+    manifest.loc[rows, "reason"] = np.where(copies.exact[repeats], "exact copy", "near copy")
+
+    kept = manifest["reason"] == ""
+    if not manifest.loc[kept, "split"].all():
+        try:
+            splits = assign_splits(int(kept.sum()), data.validation, data.test, seed)
+        except ValueError as error:
+            raise UserError(f"{data.source}: {error}; add images or lower data.test") from None
+        manifest.loc[kept, "split"] = splits
+    manifest.loc[~kept, "split"] = ""
+    for split in SPLITS:
+        if not (manifest["split"] == split).any():
+            raise UserError(f"{data.source}: no usable image is left for the {split} split")
+    return manifest
+
+
+def make_holes(data: Data, images: list[SourceImage], tests: np.ndarray, seed: int) -> np.ndarray:
+    """One fixed hole for each test image: the lab's own masks, or drawn from the seed."""
+    source = project_root() / data.source
+    masks = None if data.source == "synthetic" else read_lab_masks(source, data.size)
+    if masks is None:
+        return draw_holes(len(tests), data.holes, data.hole_area, data.size, seed)
+    given = sum(image.split == "test" for image in images)  # test images come first in `images`
+    if len(masks) != given:
+        raise UserError(f"{data.source}: {len(masks)} masks in mask64 for {given} test images")
+    return masks[tests]
+
+
+def main() -> None:
+    params = load_params()
+    data, seed = params.data, params.seed
+    with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED) as run:
+        images = load_source(data, seed)
+        manifest = make_manifest(images, data, seed)
+        members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
+        holes = {
+            "train": draw_holes(TRAINING_HOLES, data.holes, data.hole_area, data.size, seed + 1),
+            "val": draw_holes(len(members["val"]), data.holes, data.hole_area, data.size, seed + 2),
+            "test": make_holes(data, images, members["test"], seed),
+        }
+
+        with fresh_folder(PREPARED) as folder:
+            for split in SPLITS:
+                pixels = np.stack([images[i].pixels for i in members[split]])
+                save_array(folder / f"{split}.npy", pixels)
+            for split in holes:
+                save_array(folder / f"{split}_holes.npy", holes[split])
+            manifest.to_csv(folder / "manifest.csv", index=False)
+            test = pixels[:40]  # SPLITS ends with test
+            holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)
+            save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
+
+        hole_area = float(holes["test"].mean())
+        run.log_metrics({f"{split}_images": len(members[split]) for split in SPLITS})
+        left_out = int((manifest["split"] == "").sum())
+        run.log_metrics({"left_out": left_out, "hole_area": hole_area})
+        run.log_artifact(PREPARED / "manifest.csv")
+        run.log_artifact(PREPARED / "preview.png")
+    kept = ", ".join(f"{len(members[split])} {split}" for split in SPLITS)
+    print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
+    for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
+        print(f"  left out: {count} x {reason}")
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

@@ -1,0 +1,87 @@
+"""Stage reference: what every schedule is measured against, computed once.
+
+The features of the true images; the scores of the classic fills; the ceiling, which is the
+tokenizer's own reconstruction pasted into the hole, what a perfect transformer would reach; and the
+floor of the distances, which is other true images, as many. Fills share their known pixels with the
+truth that they are held against: with few images their Fréchet distance may lie below that floor,
+which is mostly bias. The kernel distance has none.
+"""
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from maskgit.inpainting.seam import reconstruct
+from maskgit.scoring.baselines import BASELINES
+from maskgit.scoring.image_scores import distance_columns, score_images
+from maskgit.scoring.intervals import summarise
+from maskgit.tokenizer.kinds import TOKENIZERS
+from pipeline.models.checkpoints import load_model
+from pipeline.plumbing.errors import plain_errors
+from pipeline.plumbing.files import (
+    IMAGES_CSV,
+    MODEL,
+    PREPARED,
+    REFERENCE,
+    TOKENIZER,
+    fresh_folder,
+    load_array,
+    load_task,
+    save_array,
+)
+from pipeline.plumbing.params import load_params
+from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.tables import image_table, table_row
+from pipeline.tracking.stage import stage_run
+
+
+def other_true_images(count: int, seed: int) -> np.ndarray | None:
+    """As many images of the train split, drawn by seed; None where it has fewer."""
+    train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    if len(train) < count:
+        print(f"true_images: left out, since {len(train)} train images are fewer than {count}")
+        return None
+    return train[np.sort(np.random.default_rng(seed).choice(len(train), count, replace=False))]
+
+
+def main() -> None:
+    params = load_params()
+    truth, holes = load_task(params.inpaint.split)
+    others = other_true_images(len(truth), params.seed)
+    values = {"score": params.score.model_dump(), "split": params.inpaint.split}
+    with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
+        extractor = load_extractor(params.score.extractor, params.score.weights)
+        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
+        names = [*params.score.baselines, "tokenizer"]
+        found = {}
+        sets = 1 + len(names) + (others is not None)
+        with tqdm(total=len(truth) * sets, unit="image") as bar:
+            bar.set_description("features of the true images")
+            features = extractor(truth, progress=bar.update)
+            save_array(folder / "features.npy", features)
+            for name in names:
+                bar.set_description(f"score {name}")
+                if name == "tokenizer":
+                    filled = reconstruct(tokenizer, truth, holes)
+                else:
+                    pairs = zip(truth, holes, strict=True)
+                    filled = np.stack([BASELINES[name](*pair) for pair in pairs])
+                found[name] = score_images(filled, truth, holes, features, extractor, bar.update)
+            if others is not None:
+                bar.set_description("score true_images")
+                other_features = extractor(others, progress=bar.update)
+                columns = distance_columns(other_features, features, extractor, paired=False)
+                found["true_images"] = columns
+        rows = []
+        for name, columns in found.items():
+            scores = summarise(columns)
+            rows.append(table_row(name, None, len(truth), scores))
+            run.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
+        pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+        images = [image_table(name, None, holes, columns) for name, columns in found.items()]
+        pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

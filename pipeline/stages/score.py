@@ -1,0 +1,62 @@
+"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations.
+
+Beside the table: every score image by image, from which stage report compares schedules.
+"""
+
+import sys
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from maskgit.scoring.image_scores import score_images
+from maskgit.scoring.intervals import summarise
+from pipeline.plumbing.errors import plain_errors
+from pipeline.plumbing.files import (
+    IMAGE_SCORES,
+    IMAGES_CSV,
+    INPAINTED,
+    REFERENCE,
+    SCORES,
+    fresh_folder,
+    load_array,
+    load_task,
+    write_table,
+)
+from pipeline.plumbing.params import load_params
+from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.pictures import load_picture
+from pipeline.reporting.tables import image_table, table_row
+from pipeline.tracking.stage import stage_run
+
+
+def main(schedule: str) -> None:
+    params = load_params()
+    features = load_array(REFERENCE / "features.npy")
+    table = SCORES / f"{schedule}.csv"
+    split = params.inpaint.split
+    truth, holes = load_task(split)
+    values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
+    with stage_run("score", values, table, schedule) as run:
+        extractor = load_extractor(params.score.extractor, params.score.weights)
+        rows, images = [], []
+        with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
+            for iterations in sorted(params.inpaint.iterations):
+                bar.set_description(f"score {schedule}, {iterations} iterations")
+                folder = INPAINTED / schedule / str(iterations) / "test_results"
+                names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
+                filled = np.stack([load_picture(name) for name in names])
+                columns = score_images(filled, truth, holes, features, extractor, bar.update)
+                scores = summarise(columns)
+                rows.append(table_row(schedule, iterations, len(truth), scores))
+                images.append(image_table(schedule, iterations, holes, columns))
+                run.log_metrics(scores, step=iterations)
+        with fresh_folder(IMAGE_SCORES / schedule) as folder:
+            pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
+        write_table(table, pd.DataFrame(rows))
+        run.log_artifact(table)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(sys.argv[1])

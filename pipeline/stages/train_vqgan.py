@@ -1,0 +1,101 @@
+"""Stage train_vqgan: train images -> the tokenizer; or the original lab's, imported."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from maskgit.device import best_device, keep_freed_memory
+from maskgit.perception import PerceptualLoss
+from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
+from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
+from maskgit.tokenizer.vqgan import VQGAN
+from pipeline.models.checkpoints import build, save_model
+from pipeline.models.lab_tokenizer import import_tokenizer
+from pipeline.models.loop import train
+from pipeline.plumbing.errors import plain_errors
+from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.snapshots import snapshots_of
+from pipeline.reporting.pictures import grid, save_picture
+from pipeline.tracking.stage import stage_run
+
+SHOWN = 40  # validation images in the reconstruction picture
+
+
+def save(
+    folder: Path, config: dict, model: Tokenizer, history: list[dict], validation: np.ndarray
+) -> None:
+    save_model(folder / MODEL, config, model)
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    truth = validation[:SHOWN]
+    rebuilt = decode_each(model, encode_each(model, truth))
+    save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
+    last = history[-1]
+    print(
+        f"tokenizer: {last['val_psnr']:.2f} dB, {last['codebook_usage']:.0%} of the codes in use, "
+        f"perplexity {last['codebook_perplexity']:.0f}"
+    )
+
+
+def import_lab(params: Params, validation: np.ndarray) -> None:
+    """In place of a training; its history is one evaluation."""
+    vqgan = params.vqgan
+    values = {"vqgan": vqgan.model_dump()}
+    with stage_run("train_vqgan", values, TOKENIZER) as run:
+        with fresh_folder(TOKENIZER) as folder:
+            config, model = import_tokenizer(vqgan.checkpoint, validation.shape[1], folder)
+            metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
+            run.log_metrics(metrics)
+            save(folder, config, model, [{"step": 0} | metrics], validation)
+        run.log_artifacts(TOKENIZER)
+
+
+def main() -> None:
+    params = load_params()
+    vqgan = params.vqgan
+    images = load_array(PREPARED / "train.npy", mmap_mode="r")
+    validation = load_array(PREPARED / "val.npy")[:512]
+    if vqgan.checkpoint:
+        return import_lab(params, validation)
+    config = vqgan.model_dump(
+        include={"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
+    )
+    how = TokenizerTraining(
+        **vqgan.model_dump(
+            include={
+                "steps",
+                "batch_size",
+                "learning_rate",
+                "warmup",
+                "commitment_weight",
+                "perceptual_weight",
+                "adversarial_weight",
+            }
+        ),
+        discriminator_start=round(vqgan.discriminator_start * vqgan.steps),
+        evaluate_every=max(1, vqgan.steps // vqgan.evaluations),
+        seed=params.seed,
+    )
+    values = {"vqgan": vqgan.model_dump(), "seed": params.seed}
+    with (
+        snapshots_of("train_vqgan", values) as snapshots,
+        stage_run("train_vqgan", values, TOKENIZER, key=snapshots.run_key) as run,
+    ):
+        torch.manual_seed(params.seed)
+        model = build(VQGAN, config)
+        perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
+        trainer = TokenizerTrainer(model, images, validation, how, perceptual)
+        history = train(trainer, snapshots, run, "train tokenizer")
+
+        model.eval()
+        with fresh_folder(TOKENIZER) as folder:
+            save(folder, config, model, history, validation)
+        run.log_artifacts(TOKENIZER)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        keep_freed_memory()
+        main()

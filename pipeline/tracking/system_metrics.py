@@ -1,0 +1,51 @@
+"""Load and memory of the machine while a stage runs, where MLflow's own switch asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.tracking.run import StageRun
+
+PREFIX = "system/"  # where MLflow's UI looks for them
+
+
+@contextmanager
+def system_metrics(run: StageRun) -> Iterator[None]:
+    """Logs them every 10 seconds if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is true.
+
+    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets other seconds, as for MLflow itself.
+    """
+    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() not in ("true", "1"):
+        yield
+        return
+    stop = Event()
+    thread = Thread(target=watch, args=(run, stop), daemon=True, name="system metrics")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def watch(run: StageRun, stop: Event) -> None:
+    """MLflow's own sensors; its own thread would log past the spool."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    sensors = SystemMetricsMonitor(run.key)
+    step = run.next_step(PREFIX)
+    while True:
+        is_last = stop.wait(sensors.sampling_interval)
+        sensors.collect_metrics()
+        values = sensors.aggregate_metrics()
+        run.log_metrics({PREFIX + name: value for name, value in values.items()}, step)
+        for monitor in sensors.monitors:
+            monitor.clear_metrics()
+        if is_last:
+            return
+        step += 1

@@ -1,0 +1,94 @@
+"""Pictures of any size: the laws of inpainting hold at full size too."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskgit.inpainting.any_size import fill_photo, shrink, window
+from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.seam import _refine, _solve
+from maskgit.schedules import SCHEDULES
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.model import MaskedTransformer
+
+LINEAR = SCHEDULES["linear"]
+
+
+@pytest.fixture(scope="module")
+def inpainter():
+    torch.manual_seed(0)
+    tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
+    transformer = MaskedTransformer(32, 4, grid=16, dim=16, heads=2, layers=1)
+    transformer.know_codebook(tokenizer.codebook.embedding)
+    return Inpainter(tokenizer, transformer)
+
+
+@st.composite
+def photos(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    height, width = rng.integers(1, 150, size=2)
+    image = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(rng.integers(0, 4)):
+        top, left = rng.integers(height), rng.integers(width)
+        hole[top : top + rng.integers(1, 80), left : left + rng.integers(1, 80)] = True
+    return image, hole
+
+
+@settings(max_examples=25)
+@given(photo=photos(), seed=st.integers(0, 2**32))
+def test_laws_at_any_size(inpainter, photo, seed):
+    image, hole = photo
+    before = image.copy(), hole.copy()
+    result = fill_photo(inpainter, image, hole, LINEAR, 2, 0)
+    assert result.shape == image.shape and result.dtype == np.uint8
+    assert np.array_equal(result[~hole], image[~hole])
+    assert np.array_equal(image, before[0]) and np.array_equal(hole, before[1])
+    noise = np.random.default_rng(seed).integers(256, size=image.shape, dtype=np.uint8)
+    others = np.where(hole[..., None], noise, image)
+    assert np.array_equal(result, fill_photo(inpainter, others, hole, LINEAR, 2, 0))
+
+
+def test_every_part_of_a_scattered_hole_is_filled(inpainter):
+    image = np.full((300, 500, 3), 200, dtype=np.uint8)
+    hole = np.zeros((300, 500), dtype=bool)
+    hole[10:20, 10:20] = hole[200:280, 30:60] = hole[100:110, 450:499] = True
+    image[hole] = 0
+    result = fill_photo(inpainter, image, hole, LINEAR, 2, 0)
+    assert (result[hole] > 0).all()
+
+
+def test_the_models_own_size_is_filled_as_it_is(inpainter):
+    image = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((64, 64), dtype=bool)
+    hole[20:40, 20:40] = True
+    small, small_hole = shrink(image, hole, 64)
+    assert np.array_equal(small, image) and np.array_equal(small_hole, hole)
+
+
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 400),
+    data=st.data(),
+)
+def test_a_window_holds_its_hole(height, width, data):
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom = data.draw(st.integers(top, height - 1))
+    right = data.draw(st.integers(left, width - 1))
+    rows, columns = np.array([top, bottom]), np.array([left, right])
+    (y, x), side = window(rows, columns, (height, width), 64)
+    assert y <= top and bottom < y + side and x <= left and right < x + side
+    if side <= min(height, width):
+        assert y >= 0 and x >= 0 and y + side <= height and x + side <= width
+
+
+def test_large_holes_blend_nearly_as_exactly_as_small_ones():
+    rows, columns = np.mgrid[:150, :170]
+    difference = np.stack([rows - columns, rows * columns / 50, np.sin(rows / 9) * 40], axis=2)
+    hole = (rows - 70) ** 2 + (columns - 80) ** 2 < 60**2
+    difference = difference.astype(float)
+    exact, fast = _solve(difference, hole), _refine(difference, hole)
+    spread = np.ptp(difference[~hole])
+    assert np.abs(fast - exact).max() < 0.03 * spread

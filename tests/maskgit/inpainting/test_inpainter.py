@@ -1,0 +1,117 @@
+"""The laws of inpainting, on small models with random weights: they hold for any weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskgit.inpainting.inpainter import image_generators
+from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.lab import LabChoices
+from maskgit.schedules import SCHEDULES
+
+few = settings(max_examples=15)
+seeds = st.integers(0, 2**32)
+schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
+iterations = st.integers(1, 4)
+
+
+@pytest.fixture(scope="module", params=["confidence", "halton"])
+def inpainter(models, request):
+    return make_inpainter(request.param, *models, 1.0, 4.5, True, LabChoices())
+
+
+@st.composite
+def batches(draw, least=1):
+    rng = np.random.default_rng(draw(seeds))
+    count = draw(st.integers(least, 4))
+    images = rng.integers(256, size=(count, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((count, 64, 64), dtype=bool)
+    for one in hole:
+        top, left, height, width = rng.integers(0, 65, size=4)
+        one[top : top + height, left : left + width] = True
+    hole |= rng.random(hole.shape) < rng.choice([0, 0.001])
+    return images, hole
+
+
+def fill(inpainter, images, hole, schedule, steps, indices=None):
+    generators = image_generators(0, range(len(images)) if indices is None else indices)
+    return inpainter(images, hole, schedule, steps, generators).images
+
+
+@few
+@given(batch=batches(), schedule=schedules, steps=iterations)
+def test_known_pixels_come_back_bit_for_bit(inpainter, batch, schedule, steps):
+    images, hole = batch
+    result = fill(inpainter, images, hole, schedule, steps)
+    assert result.dtype == np.uint8 and result.shape == images.shape
+    assert np.array_equal(result[~hole], images[~hole])
+
+
+@few
+@given(batch=batches(), schedule=schedules, steps=iterations, seed=seeds)
+def test_pixels_under_the_hole_never_matter(inpainter, batch, schedule, steps, seed):
+    images, hole = batch
+    noise = np.random.default_rng(seed).integers(256, size=images.shape, dtype=np.uint8)
+    others = np.where(hole[..., None], noise, images)
+    first = fill(inpainter, images, hole, schedule, steps)
+    assert np.array_equal(first, fill(inpainter, others, hole, schedule, steps))
+
+
+@few
+@given(batch=batches(least=2), schedule=schedules, steps=iterations)
+def test_an_image_does_not_depend_on_its_batch(inpainter, batch, schedule, steps):
+    images, hole = batch
+    together = fill(inpainter, images, hole, schedule, steps)
+    for i in range(len(images)):
+        alone = fill(inpainter, images[i : i + 1], hole[i : i + 1], schedule, steps, [i])
+        assert np.array_equal(alone[0], together[i])
+
+
+@few
+@given(batch=batches(), schedule=schedules)
+def test_pasting_without_blending_keeps_known_pixels_too(models, batch, schedule):
+    images, hole = batch
+    inpainter = make_inpainter("confidence", *models, 1.0, 4.5, False, LabChoices())
+    result = fill(inpainter, images, hole, schedule, 2)
+    assert np.array_equal(result[~hole], images[~hole])
+
+
+def test_each_number_of_iterations_is_a_run_of_its_own(inpainter):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    several = inpainter.each(images, hole, SCHEDULES["square"], [1, 3], 0, range(2))
+    for count, result in several:
+        assert len(result.trajectory.tokens) == count
+        alone = fill(inpainter, images, hole, SCHEDULES["square"], count)
+        assert np.array_equal(result.images, alone)
+
+
+def test_an_empty_hole_returns_the_image(inpainter):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    assert np.array_equal(fill(inpainter, images, hole, SCHEDULES["cosine"], 3), images)
+
+
+def test_a_full_hole_generates_from_the_seed(inpainter):
+    images = np.zeros((2, 64, 64, 3), dtype=np.uint8)
+    hole = np.ones((2, 64, 64), dtype=bool)
+    result = fill(inpainter, images, hole, SCHEDULES["cosine"], 3)
+    assert np.array_equal(result, fill(inpainter, images, hole, SCHEDULES["cosine"], 3))
+    assert not np.array_equal(result[0], result[1])  # each image has a seed of its own
+
+
+def test_snapshots_show_what_is_still_hidden(inpainter):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    generators = image_generators(0, range(2))
+    result = inpainter(images, hole, SCHEDULES["linear"], 3, generators)
+    hidden = []
+    for step in range(3):
+        mask, view = inpainter.snapshot(images, hole, result.trajectory, step)
+        assert np.array_equal(view[~hole], images[~hole])
+        hidden.append((mask > 0).sum())
+    assert hidden[0] > hidden[1] > hidden[2] == 0
+    assert np.array_equal(view, result.images)

@@ -1,0 +1,88 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.vqgan import VQGAN, Codebook, codebook_usage
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    torch.manual_seed(0)
+    return VQGAN(channels=32, decoder_blocks=1, codebook_size=64).eval()
+
+
+def test_shapes(tokenizer):
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    tokens = tokenizer.encode(images)
+    assert tokens.shape == (2, 16, 16) and tokens.dtype == torch.int64
+    assert tokens.min() >= 0 and tokens.max() < 64
+    decoded = tokenizer.decode(tokens)
+    assert decoded.shape == images.shape and decoded.abs().max() <= 1
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+def test_codes_outside_a_hole_do_not_know_what_is_in_it(tokenizer, seed):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
+    hole = torch.rand(1, 64, 64, generator=generator) < 0.01
+    holed = torch.where(hole[:, None], torch.zeros(()), image)
+    visible = ~hidden_tokens(hole, tokenizer.cell, tokenizer.margin)
+    assert visible.any()
+    assert torch.equal(tokenizer.encode(image)[visible], tokenizer.encode(holed)[visible])
+
+
+def test_the_gradient_passes_straight_through_the_codebook():
+    codebook = Codebook(8, 4).eval()
+    latents = torch.randn(1, 4, 3, 3, requires_grad=True)
+    weights = torch.randn(1, 4, 3, 3)
+    (codebook(latents).latents * weights).sum().backward()
+    unit = latents.detach().clone().requires_grad_()
+    (F.normalize(unit, dim=1) * weights).sum().backward()
+    torch.testing.assert_close(latents.grad, unit.grad)
+
+
+def test_the_nearest_code_is_the_nearest_by_distance_too():
+    codebook = Codebook(32, 8)
+    latents = F.normalize(torch.randn(50, 8), dim=1)
+    distance = torch.cdist(latents, codebook.embedding)
+    assert torch.equal(codebook.nearest(latents), distance.argmin(dim=1))
+
+
+def test_the_codebook_starts_from_the_data_and_follows_it():
+    torch.manual_seed(0)
+    centres = F.normalize(torch.randn(4, 8), dim=1)
+    codebook = Codebook(16, 8).train()
+    for _ in range(300):
+        data = centres[torch.randint(4, (256,))] + 0.02 * torch.randn(256, 8)
+        codebook(data.T.reshape(1, 8, 16, 16))
+    gap = torch.cdist(centres, codebook.embedding).min(dim=1).values
+    assert gap.max() < 0.1
+    assert torch.allclose(codebook.embedding.norm(dim=1), torch.ones(16))
+
+
+def test_dead_codes_are_restarted():
+    torch.manual_seed(0)
+    codebook = Codebook(16, 8).train()
+    data = F.normalize(torch.randn(1, 8, 32, 32), dim=1)
+    codebook(data)
+    codebook.embedding[3] = -data[0, :, 0, 0]  # where no data is
+    codebook.total[3] = codebook.embedding[3] * 1e-3
+    codebook.count[3] = 1e-3
+    codebook(data)
+    used = codebook.eval()(data).tokens
+    assert (used == 3).any()
+
+
+def test_usage_and_perplexity():
+    assert codebook_usage(torch.ones(8, dtype=torch.int64)) == (1.0, pytest.approx(8))
+    assert codebook_usage(torch.tensor([10, 0, 0, 0, 0, 0, 0, 0])) == (1 / 8, pytest.approx(1))
+
+
+def test_evaluation_leaves_the_codebook_alone(tokenizer):
+    before = tokenizer.codebook.embedding.clone()
+    tokenizer(torch.rand(1, 3, 64, 64))
+    assert torch.equal(before, tokenizer.codebook.embedding)

@@ -1,0 +1,132 @@
+"""maskgit score: any two folders, and the FID that pytorch-fid gives for them."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from maskgit.scoring.features import FID_WEIGHTS_NAME, choose_extractor, efficientnet_lite0
+from pipeline.cli import app
+from pipeline.commands.folders import (
+    compare_folders,
+    folder_features,
+    folder_pictures,
+    read_picture,
+)
+
+
+def waves(count, seed, shape=(40, 48)):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1], :1][:2]
+    for _ in range(count):
+        wave = np.sin(rng.uniform(0, 0.6, 3) * x + rng.uniform(0, 0.6, 3) * y)
+        yield (rng.uniform(60, 127, 3) * (1 + wave)).astype(np.uint8)
+
+
+def fill(folder, pictures, names=None, suffix=".png"):
+    folder.mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{names[i] if names else i:03}{suffix}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return efficientnet_lite0()
+
+
+def score(*arguments):
+    return CliRunner().invoke(app, ["score", *map(str, arguments)])
+
+
+PYTORCH_FID = """
+import runpy
+from maskgit.scoring.torchvision_import import import_torchvision
+import_torchvision()
+runpy.run_module("pytorch_fid", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.usefixtures("random_weights_pass_as_official")
+def test_the_fid_is_that_of_pytorch_fid(tmp_path, random_weights):
+    a = fill(tmp_path / "a", waves(6, 0))
+    b = fill(tmp_path / "b", waves(5, 1))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    (cache / FID_WEIGHTS_NAME).symlink_to(random_weights)
+    theirs = subprocess.run(
+        [sys.executable, "-c", PYTORCH_FID, a, b, "--device", "cpu", "--num-workers", "0"],
+        env=os.environ | {"TORCH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert theirs.returncode == 0, theirs.stderr
+    expected = float(theirs.stdout.rpartition("FID:")[2])
+    record = compare_folders(a, b, choose_extractor("inception", str(random_weights)))
+    assert (record["n_a"], record["n_b"], record["paired"]) == (6, 5, False)
+    assert expected > 0.1, "equal sets would prove nothing"
+    assert record["fid"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_pairs_get_their_errors_too(tmp_path, lite):
+    pictures = list(waves(5, 0))
+    a = fill(tmp_path / "a", pictures)
+    b = fill(tmp_path / "b", [np.clip(p, 10, 245) - 10 for p in pictures])
+    record = compare_folders(a, b, lite)
+    assert record["paired"] and record["n_a"] == record["n_b"] == 5
+    for name in ("fd_efficientnet_lite0", "kd_efficientnet_lite0", "psnr", "ssim", "l1"):
+        assert record[f"{name}_low"] <= record[name] <= record[f"{name}_high"]
+    assert 0 < record["l1"] <= 10 / 255
+
+
+def test_a_folder_and_its_own_copy(tmp_path, lite):
+    a, b = (fill(tmp_path / name, waves(4, 0)) for name in "ab")
+    record = compare_folders(a, b, lite)
+    assert record["fd_efficientnet_lite0"] == pytest.approx(0, abs=1e-6)
+    assert record["kd_efficientnet_lite0"] == pytest.approx(0, abs=1e-9)
+    assert record["l1"] == 0
+
+
+def test_pictures_of_several_sizes_and_modes_keep_their_order(tmp_path, lite):
+    pictures = [*waves(2, 0), *waves(2, 1, (30, 30)), *waves(1, 2)]
+    a = fill(tmp_path / "a", pictures)
+    Image.open(a / "001.png").convert("P").save(a / "001.png")
+    found = folder_features(folder_pictures(a), lite)
+    expected = np.concatenate([lite(read_picture(path)[None]) for path in sorted(a.iterdir())])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_command_prints_the_record_and_warns_of_jpeg(tmp_path):
+    a = fill(tmp_path / "a", waves(4, 0))
+    b = fill(tmp_path / "b", waves(3, 1), suffix=".jpg")
+    result = score(a, b, "--extractor", "efficientnet_lite0")
+    assert result.exit_code == 0
+    assert "3 pictures are JPEG" in result.output
+    assert "4 and 3 pictures, no pairs" in result.output
+    for name in ("fd_efficientnet_lite0", "kd_efficientnet_lite0"):
+        assert f"\n{name} " in result.output
+    assert "\nfid" not in result.output and "\nkid" not in result.output
+
+
+def test_faults_are_named_in_one_line(tmp_path):
+    good = fill(tmp_path / "good", waves(3, 0))
+    empty, single = fill(tmp_path / "empty", []), fill(tmp_path / "single", waves(1, 0))
+    broken = fill(tmp_path / "broken", waves(2, 0))
+    (broken / "001.png").write_bytes(b"no picture")
+    lite = ("--extractor", "efficientnet_lite0")
+    for arguments, fault in [
+        ((good, tmp_path / "nowhere"), "nowhere is not a folder"),
+        ((good, empty), "no picture in it"),
+        ((good, single), "one picture is no set"),
+        ((good, broken, *lite), "001.png cannot be read"),
+        ((good, good, "--extractor", "vgg"), "choose auto, inception or efficientnet_lite0"),
+        ((good, good, "--weights", tmp_path / "none.pth"), "none.pth"),
+    ]:
+        result = score(*arguments)
+        assert result.exit_code == 1
+        assert result.output.count("error: ") == 1
+        assert fault in result.output.rpartition("error: ")[2].splitlines()[0]

@@ -1,0 +1,131 @@
+"""Files are whole or absent, and known to be whole when they are read."""
+
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pipeline.models.checkpoints import save_model
+from pipeline.plumbing.errors import UserError, plain_errors
+from pipeline.plumbing.files import (
+    check_sum,
+    fresh_folder,
+    load_array,
+    new_array,
+    save_array,
+    write_whole,
+)
+from pipeline.reporting.pictures import save_picture
+
+NOISE = np.random.default_rng(0).integers(256, size=(200, 200, 3), dtype=np.uint8)
+
+WRITERS = {
+    "array": lambda folder: save_array(folder / "a.npy", NOISE),
+    "map": lambda folder: new_array(folder / "a.npy", np.uint8, NOISE.shape),
+    "model": lambda folder: save_model(folder / "m.safetensors", {}, nn.Linear(200, 200)),
+    "picture": lambda folder: save_picture(folder / "p.png", NOISE),
+    "table": lambda folder: pd.DataFrame(NOISE[0]).to_csv(folder / "t.csv", chunksize=1),
+    "bytes": lambda folder: write_whole(folder / "b", NOISE.tobytes()),
+}
+
+
+@contextmanager
+def small_files():
+    """No file may be larger than a kilobyte: what a full disk does, without the need of one.
+
+    No fixture, whose limit would also meet the log that pytest itself may be writing.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, writer):
+    target = tmp_path / "out"
+    with fresh_folder(target) as folder:
+        (folder / "old").write_text("old")
+    full = pytest.raises(SystemExit)
+    with full as end, small_files(), plain_errors(), fresh_folder(target) as folder:
+        WRITERS[writer](folder)
+    assert end.value.code == (
+        f"error: {target}: the disk is full; make room and run the same command again"
+    )
+    assert (target / "old").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_single_file_is_named_where_the_disk_is_full(tmp_path):
+    (tmp_path / "b").write_text("old")
+    full = pytest.raises(SystemExit, match=r"b: the disk is full")
+    with full, small_files(), plain_errors():
+        write_whole(tmp_path / "b", bytes(2000))
+    assert (tmp_path / "b").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    target = tmp_path_factory.mktemp("made") / "out"
+    with fresh_folder(target) as folder:
+        save_array(folder / "a.npy", NOISE)
+        (folder / "sub").mkdir()
+        (folder / "sub/file name").write_text("x")
+    return target
+
+
+def test_an_array_is_written_as_numpy_writes_it(made, tmp_path):
+    np.save(tmp_path / "a.npy", NOISE)
+    assert (made / "a.npy").read_bytes() == (tmp_path / "a.npy").read_bytes()
+    assert np.array_equal(load_array(made / "a.npy", mmap_mode="r"), NOISE)
+
+
+def test_the_sums_are_those_of_sha256sum(made):
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    answer = subprocess.run(command, cwd=made, capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines() == ["a.npy: OK", "sub/file name: OK"]
+
+
+@given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(made, at, bit):
+    path = made / "a.npy"
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[int(at * len(whole))] ^= 1 << bit
+    path.write_bytes(damaged)
+    try:
+        with pytest.raises(UserError, match=r"a\.npy is damaged: .*; 'dvc repro' makes it again"):
+            load_array(path)
+    finally:
+        path.write_bytes(whole)
+    check_sum(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x80\x04pickle"])
+def test_a_file_without_a_sum_that_is_no_array_is_named_too(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.npy cannot be read"):
+        load_array(tmp_path / "a.npy")
+    with pytest.raises(UserError, match=r"b\.npy does not exist; run 'dvc repro'"):
+        load_array(tmp_path / "b.npy")
+
+
+def test_the_same_model_has_the_same_bytes_in_every_process(tmp_path):
+    code = (
+        "import sys, torch; from pathlib import Path;"
+        "from pipeline.models.checkpoints import save_model;"
+        "torch.manual_seed(0); model = torch.nn.Linear(3, 3);"
+        "[save_model(Path(f'{sys.argv[1]}{i}'), {'b': 1, 'a': 2}, model) for i in range(9)]"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "m")], check=True)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

@@ -1,0 +1,84 @@
+import pytest
+import yaml
+
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.params import load_params
+from tests.clone import ROOT
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with the project's own parameters, and a way to change one of them."""
+    for name in ("params.yaml", "presets.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+
+    def change(key, value):
+        values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+        *sections, last = key.split(".")
+        inner = values
+        for section in sections:
+            inner = inner[section]
+        inner[last] = value
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        return tmp_path
+
+    return change
+
+
+PRESETS = yaml.safe_load((ROOT / "presets.yaml").read_text())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_whole(project, preset):
+    params = load_params(project("preset", preset))
+    assert params.train.dim == PRESETS[preset]["train"]["dim"]
+
+
+def test_a_value_of_its_own_wins_over_the_preset(project):
+    assert load_params(project("train.layers", 7)).train.layers == 7
+
+
+def test_numbers_that_yaml_reads_as_strings_are_numbers(project):
+    assert load_params(project("train.learning_rate", "1e-05")).train.learning_rate == 1e-5
+
+
+BAD = {
+    "gamma": ("sinus", r"gamma: should be one of cosine, .*, but it is 'sinus'"),
+    "preset": ("huge", r"preset: should be one of tiny, laptop, .*, but it is 'huge'"),
+    "seed": (-1, r"seed: .* greater than or equal to 0, but it is -1"),
+    "speed": (3, r"'speed' is not a parameter"),
+    "train.sped": (3, r"'train.sped' is not a parameter"),
+    "train.heads": (5, r"train: dim \(\d+\) should be a multiple of heads \(5\)"),
+    "train.dropout": (1.5, r"train.dropout: .* less than 1, but it is 1.5"),
+    "train.steps": ("many", r"train.steps: .* integer.*, but it is 'many'"),
+    "train.gamma": (None, r"train.gamma: .* string, but it is None"),
+    "train.learning_rate": (".inf", r"train.learning_rate: .* but it is '.inf'"),
+    "data.size": (30, r"data.size: .* multiple of 4, but it is 30"),
+    "data.fit": ("squash", r"data.fit: .*'crop' or 'pad', but it is 'squash'"),
+    "data.hole_area": ([0.5, 0.2], r"data: hole_area should be two shares .* the smaller first"),
+    "vqgan.codebook_size": (70000, r"vqgan.codebook_size: .* 65535, but it is 70000"),
+    "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
+    "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, lab"),
+    "inpaint.lab.total": (1, r"inpaint.lab.total: .* greater than or equal to 2, but it is 1"),
+    "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
+    "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
+    "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
+    "report.iterations": (9, r"report.iterations \(9\) should be one of inpaint.iterations"),
+    "data": (None, r"data: .* but it is None"),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [(k, *v) for k, v in BAD.items()], ids=BAD)
+def test_bad_values_get_one_line_that_names_the_key(project, key, value, message):
+    with pytest.raises(UserError, match=r"^params.yaml: .*" + message) as caught:
+        load_params(project(key, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
+def test_files_that_are_no_parameters(project, text):
+    folder = project("seed", 1)
+    (folder / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"^params.yaml[: ]") as caught:
+        load_params(folder)
+    assert "\n" not in str(caught.value)

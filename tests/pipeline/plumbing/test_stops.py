@@ -1,0 +1,129 @@
+"""Ctrl-C and SIGTERM: a training ends after the step at hand, everything else at once."""
+
+import os
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+from mlflow import MlflowClient
+
+from maskgit.training.trainer import Trainer
+from pipeline.models.loop import train
+from pipeline.plumbing import snapshots
+from pipeline.plumbing.errors import SIGNALS, Stopped, UserError, plain_errors
+from pipeline.plumbing.snapshots import snapshots_of
+from pipeline.tracking.stage import stage_run
+from pipeline.tracking.store import EXPERIMENT
+
+
+class Counting(Trainer):
+    """Sends itself `signals` in the middle of its third step."""
+
+    steps = 5
+    parts = {}  # noqa: RUF012
+
+    def __init__(self, *signals):
+        self.signals = signals
+
+    def step(self):
+        if self.done == 2:
+            for signum in self.signals:
+                os.kill(os.getpid(), signum)
+        self.done += 1
+        return {"loss": float(self.done)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A project with one training stage `t`, and a log that remembers the steps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "dvc.yaml").write_text("stages: {t: {deps: []}}")
+    steps = []
+    return SimpleNamespace(
+        key="k", steps=steps, log_metrics=lambda metrics, step: steps.append(step)
+    )
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_training_stops_between_two_steps_and_goes_on(run, signum, capsys):
+    with pytest.raises(Stopped) as stop, snapshots_of("t", {}) as kept:
+        train(Counting(signum), kept, run, "count")
+    assert stop.value.code == 128 + signum
+    assert stop.value.message == "stopped at step 3; run dvc repro again to go on from there"
+    with snapshots_of("t", {}) as kept:
+        assert kept.run_key == "k"
+        history = train(Counting(), kept, run, "count")
+    assert "resuming at step 3 of 5" in capsys.readouterr().out
+    assert [row["step"] for row in history] == run.steps == [1, 2, 3, 4, 5]
+
+
+def test_a_stopped_training_and_its_rest_are_one_run_in_mlflow(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    output = tmp_path / "model"
+    output.write_text("weights")
+
+    def stage(*signals):
+        with snapshots_of("t", {}) as kept, stage_run("t", {}, output, key=kept.run_key) as log:
+            train(Counting(*signals), kept, log, "count")
+
+    def runs():
+        client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+        (experiment,) = [e for e in client.search_experiments() if e.name == EXPERIMENT]
+        return client, client.search_runs([experiment.experiment_id])
+
+    with pytest.raises(Stopped):
+        stage(signal.SIGTERM)
+    assert [found.info.status for found in runs()[1]] == ["KILLED"]
+    stage()
+    client, (found,) = runs()
+    assert found.info.status == "FINISHED"
+    curve = client.get_metric_history(found.info.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(i, float(i)) for i in range(1, 6)]
+
+
+def test_a_second_signal_does_not_wait_for_the_step(run):
+    with pytest.raises(Stopped) as stop, snapshots_of("t", {}) as kept:
+        train(Counting(signal.SIGINT, signal.SIGINT), kept, run, "count")
+    assert stop.value.message == "stopped"
+    assert not list(snapshots.folder().glob("*.pt"))
+
+
+def test_a_loss_that_is_no_number_is_one_line(run):
+    trainer = Counting()
+
+    def diverge():
+        raise FloatingPointError("the loss is nan at step 0")
+
+    trainer.step = diverge
+    with pytest.raises(UserError, match="step 0; lower its learning_rate"):
+        train(trainer, snapshots.Snapshots(None, ""), run, "count")
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_every_command_ends_with_one_line_and_the_shells_code(signum, capsys):
+    handlers = [signal.getsignal(s) for s in SIGNALS]
+    cleaned = []
+    with pytest.raises(SystemExit) as end, plain_errors():
+        try:
+            os.kill(os.getpid(), signum)
+        finally:
+            cleaned.append(True)
+    assert end.value.code == 128 + signum and cleaned
+    assert capsys.readouterr().err == "stopped\n"
+    assert [signal.getsignal(s) for s in SIGNALS] == handlers
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    ends = []
+
+    def work():
+        with plain_errors():
+            ends.append([signal.getsignal(s) for s in SIGNALS])
+
+    before = [signal.getsignal(s) for s in SIGNALS]
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ends == [before]

@@ -1,0 +1,136 @@
+"""From scores of single images to buckets, differences and words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskgit.scoring.intervals import summarise
+from pipeline.reporting.tables import bucket_table, compare, image_table, verdict
+from pipeline.reporting.text import comparison_text, scores_text, with_interval
+
+N = 60
+
+
+def method(name, iterations, holes, fd, seed=0):
+    rng = np.random.default_rng(seed)
+    common = np.random.default_rng(99).normal(size=N)  # what the images have in common
+    columns = {
+        "fd_x": fd + 5 * common + rng.normal(size=N),
+        "psnr_hole": 20 - fd / 10 + common + 0.1 * rng.normal(size=N),
+    }
+    return image_table(name, iterations, holes, columns)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Square is plainly better than cosine, and linear like it; telea is the best classic fill."""
+    holes = np.zeros((N, 10, 10), dtype=bool)
+    for i, hole in enumerate(holes):
+        hole.flat[: (8, 15, 20)[i % 3]] = True
+    floor = method("true_images", None, holes, 1, 6).drop(columns="psnr_hole")
+    return pd.concat(
+        [
+            method("cosine", 8, holes, 13, 1),
+            method("square", 8, holes, 11, 2),
+            method("linear", 8, holes, 11, 3),
+            method("mean_colour", None, holes, 50, 4),
+            method("telea", None, holes, 30, 5),
+            method("tokenizer", None, holes, 5, 7),
+            floor,
+        ],
+        ignore_index=True,
+    )
+
+
+def test_a_bucket_holds_the_images_of_its_sizes_and_every_image_has_one(images):
+    table = bucket_table(images)
+    cosine = table[table["schedule"] == "cosine"]
+    # an upper edge belongs to its bucket
+    assert list(cosine["hole_area"]) == ["0.05-0.10", "0.10-0.15", "0.15-0.20"]
+    assert list(cosine["n"]) == [20, 20, 20]
+    own = images[(images["schedule"] == "cosine") & (images["hole_area"] == 0.15)]
+    assert cosine["psnr_hole"].iloc[1] == pytest.approx(own["psnr_hole"].mean())
+    assert (table["psnr_hole"].between(table["psnr_hole_low"], table["psnr_hole_high"])).all()
+    methods = ["cosine", "square", "linear", "mean_colour", "telea", "tokenizer"]
+    assert list(table["schedule"].unique()) == methods  # true_images have no score in the hole
+    assert not [name for name in table.columns if "fd_x" in name]
+
+
+def test_each_two_schedules_and_each_with_the_best_classic_fill_are_compared(images):
+    table = compare(images)
+    pairs = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
+    schedules = [("cosine", "square"), ("cosine", "linear"), ("square", "linear")]
+    assert pairs == [*schedules, *((name, "telea") for name in ("cosine", "square", "linear"))]
+    row = table.set_index(["first", "second", "score"]).loc[("cosine", "square", "fd_x")]
+    assert row["low"] < row["difference"] < row["high"] and row["n"] == N
+    # The images' common part drops out: two intervals that overlap, a difference that holds.
+    assert row["high"] - row["low"] < 1
+    cosine = images[images["schedule"] == "cosine"]
+    alone = summarise({"fd_x": cosine["fd_x"].to_numpy()})
+    assert alone["fd_x_high"] - alone["fd_x_low"] > 2
+    verdicts = table.set_index(["score", "first", "second"])["verdict"]
+    assert verdicts["fd_x", "cosine", "square"] == "square better"
+    assert verdicts["psnr_hole", "cosine", "square"] == "square better"
+    assert verdicts["fd_x", "square", "linear"] == "no difference shown"
+    assert verdicts["fd_x", "cosine", "telea"] == "cosine better"
+
+
+def test_without_classic_fills_only_schedules_are_compared(images):
+    table = compare(images[~images["schedule"].isin(["telea", "mean_colour"])])
+    assert set(table["second"]) == {"square", "linear"}
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "high", "expected"),
+    [
+        ("fid", 0.1, 0.2, "b better"),
+        ("fid", -0.2, -0.1, "a better"),
+        ("l1_hole", 0.1, 0.2, "b better"),
+        ("psnr_hole", 0.1, 0.2, "a better"),
+        ("ssim_hole", -0.2, -0.1, "b better"),
+        ("fid", -0.1, 0.1, "no difference shown"),
+        ("fid", 0.0, 0.0, "no difference shown"),
+        ("fid", np.nan, np.nan, "no difference shown"),
+    ],
+)
+def test_verdict(score, low, high, expected):
+    assert verdict(score, "a", "b", low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((35.123, 33.01, 37.4), "35.1 [33.0, 37.4]"),
+        ((0.02461, 0.0213, 0.0279), "0.0246 [0.0213, 0.0279]"),
+        ((152.4, 120, 190), "152 [120, 190]"),
+        ((1.5, np.nan, np.nan), "1.500"),
+        ((0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
+        ((np.nan, np.nan, np.nan), ""),
+    ],
+)
+def test_an_interval_says_how_many_digits_count(numbers, expected):
+    assert with_interval(*numbers) == expected
+
+
+def test_the_text_shows_every_score_and_the_comparison(images):
+    rows = []
+    for (name, iterations), group in images.groupby(
+        ["schedule", "iterations"], dropna=False, sort=False
+    ):
+        columns = {score: group[score].to_numpy() for score in ("fd_x", "psnr_hole")}
+        keys = {"schedule": name, "iterations": iterations, "n": N}
+        rows.append(keys | summarise(columns))
+    of_sets, inside = scores_text(pd.DataFrame(rows)).split("\n\n")
+    assert of_sets.splitlines()[0].split() == ["schedule", "iterations", "n", "fd_x"]
+    assert [line.split()[0] for line in of_sets.splitlines()[1:]] == list(
+        images["schedule"].unique()
+    )
+    assert "true_images" not in inside and inside.splitlines()[1].split()[:3] == [
+        "cosine",
+        "8",
+        "60",
+    ]
+    text = comparison_text(compare(images), 8)
+    assert text.startswith("Differences in fd_x at 8 iterations")
+    (line,) = [line for line in text.splitlines() if line.startswith("cosine less square")]
+    assert line.endswith("square better")

@@ -1,0 +1,249 @@
+"""The registry: who becomes champion, and the model answering over HTTP as `mlflow` serves it."""
+
+import ast
+import base64
+import io
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from PIL import Image
+
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.model import MaskedTransformer
+from pipeline.models.checkpoints import save_model
+from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.params import load_params
+from pipeline.serving.registry import NAME, REQUIREMENTS, Standing, beats, register
+from pipeline.tracking.store import open_store
+from tests.clone import ROOT
+from tests.import_graph import closure
+
+OLD = Standing(12.0, 11.5, 12.5, "fid", 747, "a" * 64)
+BETTER = replace(OLD, score=10.0, interval_low=9.5, interval_high=10.5)
+
+
+def test_the_champion_falls_only_beyond_the_intervals_on_the_same_test_set():
+    assert beats(BETTER, OLD)[0] and not beats(OLD, BETTER)[0] and not beats(OLD, OLD)[0]
+    assert not beats(replace(BETTER, interval_high=11.5), OLD)[0]
+    for change in ({"test_set_sha256": "b" * 64}, {"extractor": "kid"}, {"n": 746}):
+        assert not beats(replace(BETTER, **change), OLD)[0]
+    assert not beats(replace(BETTER, interval_high=math.nan), OLD)[0]
+    assert not beats(BETTER, replace(OLD, interval_low=math.nan))[0]
+    assert not beats(BETTER, None)[0]
+
+
+numbers = st.floats(0, 1e6)
+
+
+@given(a=st.tuples(numbers, numbers, numbers), b=st.tuples(numbers, numbers, numbers))
+def test_of_two_models_one_at_most_beats_the_other(a, b):
+    first, second = (
+        Standing(middle, low, high, "fid", 9, "t") for low, middle, high in map(sorted, (a, b))
+    )
+    assert not (beats(first, second)[0] and beats(second, first)[0])
+    if beats(first, second)[0]:
+        assert first.score < second.score
+
+
+@given(numbers, st.floats(), st.floats(), st.integers(1))
+def test_a_standing_survives_as_tags(score, low, high, n):
+    standing = Standing(score, low, high, "fid", n, "t")
+    tags = {key: str(value) for key, value in vars(standing).items()}
+    assert str(vars(Standing.read(tags | {"more": "x"}))) == str(vars(standing))
+    del tags["score"]
+    assert Standing.read(tags) is None
+
+
+def third_party(files):
+    """The packages, by their names for pip, that the files import themselves."""
+    names = packages_distributions()
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
+                found |= {name.lower() for name in names.get(module, [])}
+    return found - {"mlflow-skinny", "mlflow-tracing", "maskgit-inpainting"}  # parts, ourselves
+
+
+def test_the_requirements_are_what_the_models_code_imports():
+    assert third_party(closure("pipeline.serving.served")) == set(REQUIREMENTS)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project's folder with small models, as its report registers them; random weights."""
+    folder = tmp_path_factory.mktemp("project")
+    torch.manual_seed(0)
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    tokenizer = VQGAN(**sizes)
+    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
+    transformer = MaskedTransformer(**plan)
+    transformer.know_codebook(tokenizer.codebook.embedding)
+    for path, config, model in (
+        (TOKENIZER, sizes, tokenizer),
+        (TRANSFORMER, plan, transformer),
+    ):
+        (folder / path).mkdir(parents=True)
+        save_model(folder / path / MODEL, config, model)
+    (folder / PREPARED).mkdir(parents=True)
+    for name in ("test", "test_holes"):
+        np.save(folder / PREPARED / f"{name}.npy", np.zeros(3))
+    for name in ("params.yaml", "presets.yaml"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        open_store()
+        yield folder
+
+
+def add_version(**scores):
+    with mlflow.start_run() as run:
+        row = {"n": 9, "fid": 12.0, "fid_low": 11.5, "fid_high": 12.5} | scores
+        return register(run.info.run_id, load_params(), row, "fid")
+
+
+@pytest.fixture(scope="module")
+def versions(project):
+    """What registering said: a first version, a worse one, a better one, one without interval."""
+    worse = {"fid": 11.0, "fid_low": 10.4, "fid_high": 11.6}
+    better = {"fid": 10.0, "fid_low": 9.5, "fid_high": 10.5}
+    unknown = {"fid": 5.0, "fid_low": math.nan, "fid_high": math.nan}
+    return [add_version(), add_version(**worse), add_version(**better), add_version(**unknown)]
+
+
+def test_every_report_is_a_version_and_one_of_them_the_champion(versions):
+    client = MlflowClient()
+    assert [line.split(":")[1] for line in versions] == [
+        " version 1 is the champion",
+        " version 2 is no champion, version 1 stays",
+        " version 3 is the champion",
+        " version 4 is no champion, version 3 stays",
+    ]
+    model = client.get_model_version_by_alias(NAME, "champion")
+    assert str(model.version) == "3" and model.tags["score"] == "10.0" and model.tags["n"] == "9"
+    assert model.tags["interval_high"] == "10.5" and model.tags["gamma"] == "cosine"
+    client.delete_model_version_tag(NAME, "3", "score")
+    assert "nothing is known" in add_version()
+    client.set_model_version_tag(NAME, "3", "score", "10.0")
+
+
+def encoded(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+PIXELS = np.random.default_rng(0).integers(256, size=(50, 90, 3), dtype=np.uint8)
+HOLE = np.zeros((50, 90), dtype=np.uint8)
+HOLE[10:30, 20:50] = 255
+
+
+@pytest.fixture(scope="module")
+def server(project, versions, tmp_path_factory):
+    """The address of `mlflow models serve`, started away from the project and its code."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    environment.pop("PYTHONPATH", None)
+    folder = tmp_path_factory.mktemp("elsewhere")
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", f"models:/{NAME}@champion", "--port", str(port), "--workers", "1"]
+    log = folder / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
+        address = f"http://127.0.0.1:{port}"
+        try:
+            while process.poll() is None:
+                try:
+                    urllib.request.urlopen(f"{address}/ping", timeout=5)
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            assert process.poll() is None, log.read_text()
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def ask(server, image, mask, **params):
+    """Status and answer of a request to fill one picture."""
+    body = {"dataframe_records": [{"image": image, "mask": mask}], "params": params}
+    request = urllib.request.Request(
+        f"{server}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def filled(server, **params):
+    status, answer = ask(server, encoded(PIXELS), encoded(HOLE), **params)
+    assert status == 200
+    (prediction,) = answer["predictions"]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction["image"]))))
+
+
+def test_a_request_is_answered_with_the_hole_filled_and_all_else_as_it_was(server):
+    first = filled(server, gamma="square", iterations=2, seed=3)
+    known = HOLE == 0
+    assert np.array_equal(first[known], PIXELS[known])
+    assert (first[~known] != PIXELS[~known]).any(axis=-1).mean() > 0.9
+    assert np.array_equal(first, filled(server, gamma="square", iterations=2, seed=3))
+    assert not np.array_equal(first, filled(server, gamma="square", iterations=2, seed=4))
+    defaults = load_params()
+    given = {"gamma": "cosine", "iterations": defaults.report.iterations, "seed": defaults.seed}
+    assert np.array_equal(filled(server), filled(server, **given))
+
+
+FAULTS = {
+    "no base64": ({"image": "?"}, "image: not base64"),
+    "no picture": ({"mask": "bm8gcGljdHVyZQ=="}, "mask: not an image"),
+    "another size": ({"mask": encoded(HOLE[:8, :9])}, "the mask is 9 x 8, the picture 90 x 50"),
+    "no such schedule": ({"gamma": "sine"}, "gamma: should be one of cosine"),
+    "no iterations": ({"iterations": 0}, "iterations should be 1 to"),
+    "a wrong type": ({"iterations": "many"}, "iterations"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_of_a_request_are_named(server, change, message):
+    status, answer = ask(server, **{"image": encoded(PIXELS), "mask": encoded(HOLE)} | change)
+    assert status == 400 and message in answer["message"] and "Traceback" not in str(answer)

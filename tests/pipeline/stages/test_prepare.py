@@ -1,0 +1,147 @@
+"""What prepare leaves behind, and what it says when it cannot."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from maskgit.data.cats import draw_cats
+from pipeline.plumbing.params import load_params
+from pipeline.stages.prepare import load_source, make_holes, make_manifest
+from tests.clone import ROOT
+
+
+def parameters(source, **changes):
+    values = load_params(ROOT).data.model_dump() | {"source": str(source), "test": 4} | changes
+    return load_params(ROOT).data.model_validate(values)
+
+
+def save(folder, images, names=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / (names[i] if names else f"{i}.png"))
+
+
+@pytest.fixture
+def dirty(tmp_path):
+    """Thirty cats, an exact copy, a mirrored and a re-compressed one, and two bad files."""
+    cats = draw_cats(30, seed=1)
+    save(tmp_path, cats)
+    shutil.copy(tmp_path / "3.png", tmp_path / "exact.png")
+    Image.fromarray(cats[5][:, ::-1]).save(tmp_path / "mirrored.png")
+    Image.fromarray(cats[7]).save(tmp_path / "small.jpg", quality=60)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    Image.new("RGB", (9, 9)).save(tmp_path / "tiny.png")
+    return tmp_path
+
+
+def test_copies_and_bad_files_are_left_out_with_the_reason(dirty):
+    data = parameters(dirty)
+    manifest = make_manifest(load_source(data, 0), data, 0).set_index("file")
+    assert len(manifest) == 35
+    assert tuple(manifest.loc["exact.png", ["duplicate_of", "reason"]]) == ("3.png", "exact copy")
+    assert tuple(manifest.loc["mirrored.png", ["duplicate_of", "reason"]]) == ("5.png", "near copy")
+    assert tuple(manifest.loc["small.jpg", ["duplicate_of", "reason"]]) == ("7.png", "near copy")
+    assert manifest.loc["broken.png", "reason"] == "not an image"
+    assert manifest.loc["tiny.png", "reason"] == "smaller than 32 px"
+    assert (manifest.loc[manifest["reason"] != "", "split"] == "").all()
+    assert manifest["split"].value_counts().to_dict() == {"train": 24, "": 5, "test": 4, "val": 2}
+
+
+def test_names_in_the_manifest_do_no_harm(tmp_path):
+    names = ["=1+1.png", "-x.png", "@a.png", "+b.png", "a\x1b[2Jb\n.png", "plain.png"]
+    save(tmp_path, draw_cats(24, seed=1))
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    data = parameters(tmp_path)
+    manifest = make_manifest(load_source(data, 0), data, 0)
+    empty = set(manifest.loc[manifest["reason"] == "empty file", "file"])
+    harmless = {"./=1+1.png", "./-x.png", "./@a.png", "./+b.png", "a\\x1b[2Jb\\n.png", "plain.png"}
+    assert empty == harmless
+
+
+def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path):
+    cats = draw_cats(20, seed=2)
+    save(tmp_path / "cat_face/train", cats[:12])
+    save(tmp_path / "cat_face/val", cats[12:15])
+    save(tmp_path / "cat_face/test", cats[15:])
+    save(tmp_path / "cat_face/train", [cats[17]], ["leak.png"])
+    (tmp_path / "cat_face/test/1.png").write_bytes(b"")  # its mask must go, too
+    masks = np.full((5, 64, 64), 255, dtype=np.uint8)
+    for i, mask in enumerate(masks):
+        mask[:, : 4 * (i + 1)] = 0  # black = hole
+    save(tmp_path / "mask64", masks)
+
+    data = parameters(tmp_path)
+    images = load_source(data, 0)
+    manifest = make_manifest(images, data, 0)
+    rows = manifest.set_index("file")
+    assert manifest["split"].value_counts().to_dict() == {"train": 12, "test": 4, "val": 3, "": 2}
+    leak = rows.loc["cat_face/train/leak.png", ["duplicate_of", "reason"]]
+    assert tuple(leak) == ("cat_face/test/2.png", "exact copy")
+    tests = np.flatnonzero(manifest["split"] == "test")
+    holes = make_holes(data, images, tests, 0)
+    assert [hole[0].sum() for hole in holes] == [4, 12, 16, 20]
+
+
+def run_prepare(folder, source, **changes):
+    """python -m pipeline.stages.prepare in `folder`, with the parameters changed."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"] |= {"source": str(source)} | changes
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    shutil.copy(ROOT / "presets.yaml", folder)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.stages.prepare"],
+        cwd=folder,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def faulty_sources(folder):
+    (folder / "empty").mkdir()
+    save(folder / "few", draw_cats(5, seed=0))
+    save(folder / "same", draw_cats(1, seed=0).repeat(30, axis=0))
+    (folder / "bad").mkdir()
+    (folder / "bad/a.png").write_bytes(b"no image")
+    shutil.make_archive(str(folder / "none"), "zip", folder / "empty")
+    (folder / "corrupt.zip").write_bytes(b"PK no zip")
+    return {
+        "missing": "does not exist",
+        "empty": "holds no image files",
+        "none.zip": "holds no image files",
+        "corrupt.zip": "corrupt zip",
+        "bad": "none of its 1 files is a usable image",
+        "few": "too few",
+        "same": "too few",
+    }
+
+
+def test_faulty_sources_get_one_line_and_leave_nothing_half_written(tmp_path):
+    for name, message in faulty_sources(tmp_path).items():
+        result = run_prepare(tmp_path, tmp_path / name)
+        last = result.stderr.strip().splitlines()[-1]
+        assert result.returncode == 1, name
+        assert last.startswith("error: ") and name in last and message in last
+        assert "Traceback" not in result.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert run_prepare(folder, "synthetic", count=40, test=4).returncode == 0
+    files = sorted(path.name for path in (tmp_path / "a/data/prepared").iterdir())
+    assert "manifest.csv" in files and "test_holes.npy" in files and "val_holes.npy" in files
+    for file in files:
+        first, second = (tmp_path / name / "data/prepared" / file for name in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes(), file
+    manifest = pd.read_csv(tmp_path / "a/data/prepared/manifest.csv")
+    assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason"]

@@ -1,0 +1,207 @@
+"""The verbs that work on people's own pictures, on small models with random weights."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from maskgit.data.image_files import decode_picture, encode_png
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.model import MaskedTransformer
+from pipeline.cli import app
+from pipeline.models.checkpoints import save_model
+from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER
+from tests.clone import ROOT
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    tokenizer = VQGAN(**sizes)
+    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
+    transformer = MaskedTransformer(**plan)
+    transformer.know_codebook(tokenizer.codebook.embedding)
+    for path, config, model in (
+        (TOKENIZER, sizes, tokenizer),
+        (TRANSFORMER, plan, transformer),
+    ):
+        (folder / path).mkdir(parents=True)
+        save_model(folder / path / MODEL, config, model)
+    for name in ("params.yaml", "presets.yaml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture
+def project(models, tmp_path, monkeypatch):
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def picture(path, width=80, height=60, seed=0):
+    pixels = np.random.default_rng(seed).integers(256, size=(height, width, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def hole(path, width=80, height=60):
+    mask = np.zeros((height, width), dtype=np.uint8)
+    mask[height // 4 : height // 2, width // 4 : width // 2] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+    return mask > 0
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def test_a_large_photo_keeps_its_known_pixels(project):
+    pixels = picture(project / "photo.png", 1600, 1200)
+    where = hole(project / "hole.png", 1600, 1200)
+    result = run("inpaint", "photo.png", "--mask", "hole.png", "--out", "filled.png")
+    assert result.exit_code == 0, result.output
+    filled = read(project / "filled.png")
+    assert np.array_equal(filled[~where], pixels[~where])
+    assert not np.array_equal(filled[where], pixels[where])
+
+
+def test_a_folder_with_masks_by_name_says_what_it_could_not_fill(project):
+    first, second = picture(project / "in/a.png"), picture(project / "in/b.bmp", seed=1)
+    (project / "in/c.jpg").write_bytes(b"no picture")
+    for stem in "abc":
+        where = hole(project / f"masks/{stem}.png")
+    result = run("inpaint", "in", "--mask", "masks", "--out", "out")
+    assert result.exit_code == 1
+    assert "2 of 3 filled" in result.output and "not filled: in/c.jpg: not an image" in str(
+        result.exception
+    )
+    assert np.array_equal(read(project / "out/a.png")[~where], first[~where])
+    assert np.array_equal(read(project / "out/b.png")[~where], second[~where])
+    assert sorted(path.name for path in (project / "out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_one_mask_for_all_is_stretched_and_results_are_left_alone(project):
+    picture(project / "in/a.png", 40, 90)
+    picture(project / "in/b.png", 100, 30)
+    hole(project / "hole.png")
+    arguments = ("inpaint", "in", "--mask", "hole.png", "--out", "out")
+    assert run(*arguments).exit_code == 0
+    assert read(project / "out/a.png").shape == (90, 40, 3)
+    before = (project / "out/b.png").read_bytes()
+    (project / "out/a.png").write_bytes(b"mine")
+    assert "0 of 0" in run(*arguments, "--skip-existing").output
+    assert (project / "out/a.png").read_bytes() == b"mine"
+    assert run(*arguments).exit_code == 0
+    assert (project / "out/b.png").read_bytes() == before  # the same seed, the same bytes
+    assert run(*arguments, "--seed", "5").exit_code == 0
+    assert (project / "out/b.png").read_bytes() != before
+
+
+def test_masks_are_drawn_for_each_picture(project):
+    picture(project / "in/a.png", 300, 200)
+    picture(project / "in/b.png", 64, 64)
+    result = run("mask", "in", "--out", "masks", "--area", "0.2", "0.3")
+    assert result.exit_code == 0, result.output
+    mask = read(project / "masks/a.png")
+    assert mask.shape == (200, 300) and set(np.unique(mask)) == {0, 255}
+    assert 0.15 < (mask > 0).mean() < 0.35
+    assert run("inpaint", "in", "--mask", "masks", "--out", "out").exit_code == 0
+
+
+FAULTS = {
+    "no picture": (("nowhere.png", "--mask", "hole.png"), "nowhere.png does not exist"),
+    "no mask": (("in/a.png", "--mask", "none.png"), "none.png does not exist"),
+    "an empty folder": (("empty", "--mask", "hole.png"), "empty: no picture in it"),
+    "a mask too few": (("in", "--mask", "masks"), "masks: no mask for b.png"),
+    "a result in JPEG": (("in/a.png", "--mask", "hole.png", "--out", "a.jpg"), "results are PNG"),
+    "another size": (("in/a.png", "--mask", "small.png"), "the mask small.png is 8 x 8"),
+    "no such schedule": (("in/a.png", "--mask", "hole.png", "--gamma", "sine"), "--gamma: should"),
+    "two of a name": (("twice", "--mask", "hole.png"), "2 pictures are called 'a'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_get_a_line_and_an_exit_code(project, arguments, message):
+    for name in ("in/a.png", "in/b.png", "twice/a.png", "twice/a.bmp"):
+        picture(project / name)
+    hole(project / "hole.png")
+    hole(project / "masks/a.png")
+    hole(project / "small.png", 8, 8)
+    (project / "empty").mkdir()
+    out = () if "--out" in arguments else ("--out", "out")
+    result = run("inpaint", *arguments, *out)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert message in str(result.exception)
+    assert not (project / "out").exists() and not (project / "a.jpg").exists()
+
+
+def test_without_trained_models_it_says_how_to_get_them(project):
+    shutil.rmtree(project / "outputs")
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png")
+    assert "run 'dvc repro' to make it" in str(result.exception)
+
+
+@pytest.mark.parametrize("verb", ["scores", "compare", "grid", "inpaint", "mask"])
+def test_help_has_an_example(verb):
+    result = run(verb, "--help")
+    assert result.exit_code == 0 and f"maskgit {verb}" in result.output
+
+
+def test_alpha_grey_and_16_bits_come_back_bit_for_bit(project):
+    rng = np.random.default_rng(3)
+    where = hole(project / "hole.png")
+    for name, shape, dtype in (
+        ("grey", (60, 80, 1), np.uint8),
+        ("grey alpha", (60, 80, 2), np.uint8),
+        ("alpha", (60, 80, 4), np.uint8),
+        ("deep grey", (60, 80, 1), np.uint16),
+        ("deep", (60, 80, 3), np.uint16),
+        ("deep alpha", (60, 80, 4), np.uint16),
+    ):
+        values = rng.integers(np.iinfo(dtype).max, size=shape, dtype=dtype)
+        (project / "in.png").write_bytes(encode_png(values))
+        result = run("inpaint", "in.png", "--mask", "hole.png", "--out", "out.png")
+        assert result.exit_code == 0, result.output
+        filled = decode_picture((project / "out.png").read_bytes()).own
+        assert filled.dtype == dtype and filled.shape == shape, name
+        assert np.array_equal(filled[~where], values[~where]), name
+        assert not np.array_equal(filled[where], values[where]), name
+        if shape[2] in (2, 4):
+            assert (filled[where][:, -1] == np.iinfo(dtype).max).all(), name
+
+
+def test_a_mask_without_a_hole_copies_the_picture(project):
+    pixels = picture(project / "a.png")
+    Image.new("1", (80, 60)).save(project / "hole.png")
+    assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
+    assert np.array_equal(read(project / "out.png"), pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
+def test_masks_of_every_kind(project, mode):
+    pixels = picture(project / "a.png")
+    where = hole(project / "hole.png")
+    grey = Image.fromarray(np.where(where, 130, 120).astype(np.uint8))  # soft: 128 is a hole
+    if mode == "I;16":
+        grey = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    elif mode == "1":
+        grey = Image.fromarray(where)
+    elif mode != "L":
+        grey = grey.convert(mode)
+    grey.save(project / "hole.png")
+    assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
+    assert np.array_equal((read(project / "out.png") != pixels).any(axis=2), where)

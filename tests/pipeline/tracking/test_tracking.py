@@ -1,0 +1,492 @@
+"""A run never dies of its tracker, and MLflow gets every record once, whatever happens to it."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock, Timeout
+
+from pipeline.plumbing.files import PREPARED, content_hash
+from pipeline.tracking import delivery
+from pipeline.tracking import spool as spools
+from pipeline.tracking.delivery import send, send_ended
+from pipeline.tracking.spool import Spool, spool_folder
+from pipeline.tracking.stage import stage_run
+from pipeline.tracking.store import open_store
+from tests.clone import ROOT
+
+# logs a step for each line that it reads
+SCRIPT = """
+import sys
+from pathlib import Path
+from pipeline.tracking.stage import stage_run
+
+with stage_run("train", {"rate": 0.1}, Path("made"), key=sys.argv[1] or None) as run:
+    print(run.key, flush=True)
+    for line in sys.stdin:
+        run.log_metrics({"loss": 1 / (1 + int(line))}, int(line))
+        print(line, end="", flush=True)
+    run.log_artifacts(Path("made"))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture
+def project(folder, monkeypatch):
+    """An empty project; the store is that of all tests, since it takes seconds to make one."""
+    monkeypatch.chdir(folder)
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in (".maskgit", "made", "data"):
+        shutil.rmtree(name, ignore_errors=True)
+    Path("made").mkdir()
+    Path("made/model").write_text("weights")
+    return folder
+
+
+class Server:
+    """A real `mlflow server`, to be stopped and started again at the same address."""
+
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port)]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
+        with (self.folder / "log").open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        for _ in range(1200):
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1)
+                return
+            except OSError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                time.sleep(0.1)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """At its address nobody answers yet."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@contextlib.contextmanager
+def hanging_server():
+    """Accepts connections and never answers."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(50)
+        yield f"http://127.0.0.1:{deaf.getsockname()[1]}"
+
+
+class Training:
+    """A process that logs the steps that it is told to."""
+
+    def __init__(self, key="", **environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, key],
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.key = self.process.stdout.readline().strip()
+
+    def log(self, *steps):
+        for step in steps:
+            self.process.stdin.write(f"{step}\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == f"{step}\n"
+
+    def finish(self):
+        """Returns what it said at its end; a tracker that waits for ever fails here."""
+        output, _ = self.process.communicate(timeout=300)
+        assert self.process.returncode == 0
+        return output
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def run_of(key, uri=None):
+    """The client and the one run with this key."""
+    client, experiment = open_store(uri)
+    (run,) = client.search_runs([experiment], f"tags.key = '{key}'")
+    return client, run
+
+
+def steps(client, run, metric="loss"):
+    return [point.step for point in client.get_metric_history(run.info.run_id, metric)]
+
+
+def run_a_stage():
+    with stage_run("next", {}, Path("made")) as run:
+        pass
+    return run
+
+
+def wait_until(true):
+    """For another process; a test that waits in vain fails."""
+    end = time.monotonic() + 300
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+# A run
+
+
+def test_a_run_is_whole(project):
+    table = pd.DataFrame({"schedule": ["cosine", "linear"], "psnr": [1.5, None]})
+    with stage_run("demo", {"a": {"b": 1}}, Path("made"), "cosine") as log:
+        log.log_metrics({"psnr": 2.5, "nothing": float("nan")})
+        log.log_metrics({"loss": 3}, step=7)
+        log.log_artifact(Path("made/model"), "deep/down")
+        log.log_artifacts(Path("made"))
+        log.log_table(table, "scores.json")
+        log.log_table(table, "scores.json")
+        log.set_note("# a note")
+        client, experiment = open_store()
+        assert client.get_run(log.run_id()).info.status == "RUNNING"
+    _, run = run_of(log.key)
+    assert run.info.status == "FINISHED" and run.info.run_name == "demo@cosine"
+    assert run.data.params == {"a.b": "1"} and steps(client, run) == [7]
+    assert run.data.metrics["psnr"] == 2.5 and np.isnan(run.data.metrics["nothing"])
+    tags = run.data.tags
+    assert tags["stage"] == "demo" and tags["output_sha256"] == content_hash(Path("made"))
+    assert tags["mlflow.note.content"] == "# a note"
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"deep", "model", "scores.json"}
+    assert client.list_artifacts(run.info.run_id, "deep/down")[0].path == "deep/down/model"
+    loaded = client.load_table(experiment, "scores.json", [run.info.run_id])
+    pd.testing.assert_frame_equal(loaded, table)
+    assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "scores.json", "type": "table"}]
+    assert not list(spool_folder().glob("*"))
+
+
+def test_images_have_the_names_that_mlflow_gives_them(project):
+    image = np.zeros((8, 600, 3), np.uint8)
+    with stage_run("demo", {}, Path("made")) as log:
+        log.log_image(image, "filled so far", 3)
+    client, ours = run_of(log.key)
+    theirs = client.create_run(ours.info.experiment_id)
+    client.log_image(theirs.info.run_id, image, key="filled so far", step=3)
+
+    def names(run):
+        files = client.list_artifacts(run.info.run_id, "images")
+        unique = r"timestamp\+\d{13}\+[0-9a-f-]{36}"
+        return {re.sub(unique, "", file.path) for file in files}
+
+    assert names(ours) == names(theirs) and len(names(ours)) == 2
+    theirs = client.get_run(theirs.info.run_id)
+    assert ours.data.tags["mlflow.loggedImages"] == theirs.data.tags["mlflow.loggedImages"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")],
+)
+def test_a_run_that_breaks_off_says_how(project, raised, status):
+    with pytest.raises(raised), stage_run("demo", {}, Path("made")) as log:
+        raise raised
+    assert run_of(log.key)[1].info.status == status
+
+
+def test_a_run_names_its_data(project):
+    PREPARED.mkdir(parents=True)
+    (PREPARED / "train.npy").write_text("images")
+    data = content_hash(PREPARED)
+    with stage_run("prepare", {}, PREPARED) as prepare:
+        (PREPARED / "train.npy").write_text("other images")
+    assert run_of(prepare.key)[1].data.tags["data_sha256"] == content_hash(PREPARED) != data
+    assert run_of(run_a_stage().key)[1].data.tags["data_sha256"] == content_hash(PREPARED)
+
+
+def test_the_makers_of_inputs_are_found_by_content(project):
+    maker = run_a_stage()
+    Path("unknown").write_text("made by nobody")
+    with stage_run("report", {}, Path("unknown")) as log:
+        log.link_makers({"score@cosine": Path("made"), "encode": Path("unknown")})
+    _, report = run_of(log.key)
+    run_id = run_of(maker.key)[1].info.run_id
+    links = {key: value for key, value in report.data.tags.items() if key.startswith("run.")}
+    assert links == {"run.score.cosine": run_id}
+    note = report.data.tags["mlflow.note.content"]
+    assert f"/runs/{run_id})" in note and "encode: not found" in note
+
+
+def test_system_metrics_are_logged_if_switched_on(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    client, run = run_of(run_a_stage().key)
+    assert steps(client, run, "system/cpu_utilization_percentage") == [0]
+
+
+def test_what_mlflow_refuses_does_not_hold_up_the_rest(project, capsys):
+    with stage_run("demo", {}, Path("made")) as log:
+        log.log_metrics({"loss": 1}, 1)
+        log.log_metrics({"what?!": 1}, 2)
+        log.log_metrics({"loss": 1}, 3)
+    assert steps(*run_of(log.key)) == [1, 3]
+    assert capsys.readouterr().out.count("MLflow refused metrics") == 1
+
+
+# A run that was killed
+
+
+def test_a_killed_run_is_marked_by_the_next_stage_and_then_goes_on(project):
+    killed = Training()
+    killed.log(*range(6))
+    killed.kill()
+    run_a_stage()
+    client, run = run_of(killed.key)
+    assert run.info.status == "KILLED" and run.info.end_time >= run.info.start_time
+    assert steps(client, run) == list(range(6))
+
+    resumed = Training(killed.key)
+    assert resumed.key == killed.key
+    resumed.log(*range(3, 9))  # the last snapshot was older than the last step logged
+    wait_until(lambda: run_of(killed.key)[1].info.status == "RUNNING")
+    resumed.finish()
+    client, run = run_of(killed.key)
+    assert run.info.status == "FINISHED" and run.data.params == {"rate": "0.1"}
+    assert steps(client, run) == list(range(9))
+    assert "output_sha256" in run.data.tags
+
+
+def test_a_living_run_is_left_alone(project):
+    living = Training()
+    living.log(0)
+    run_a_stage()
+    assert Spool(spool_folder() / living.key).records()[-1][1]["op"] == "metrics"
+    with stage_run("train", {}, Path("made"), key=living.key) as other:
+        pass  # somebody has this run: another one is begun
+    assert other.key != living.key
+    living.finish()
+    assert run_of(living.key)[1].info.status == "FINISHED"
+
+
+def test_parameters_of_a_run_that_goes_on_stay_and_new_ones_come(project):
+    with pytest.raises(SystemExit), stage_run("demo", {"a": 1}, Path("made")) as log:
+        raise SystemExit
+    with stage_run("demo", {"a": 2, "b": 3}, Path("made"), key=log.key):
+        pass
+    assert run_of(log.key)[1].data.params == {"a": "1", "b": "3"}
+
+
+# A server that fails
+
+
+def test_a_server_that_is_down_gets_the_run_when_it_is_up(project, server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    training = Training()
+    training.log(*range(5))
+    assert re.search(r"MLflow: \d+ records wait in .*maskgit reconcile", training.finish())
+    assert sum(op == "metrics" for op in waiting(training.key)) == 5
+    server.start()
+    assert send_ended() == ([], None)
+    client, run = run_of(training.key)
+    assert steps(client, run) == list(range(5)) and run.info.status == "FINISHED"
+    assert run.info.end_time < time.time() * 1000 - 1  # its own times, not those of the sending
+
+
+def test_a_server_killed_during_a_training_and_started_again_gets_every_step_once(
+    project, server, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    training = Training()
+    training.log(*range(20))
+    wait_until(lambda: not waiting(training.key))
+    server.stop()
+    training.log(*range(20, 40))
+    server.start()
+    training.log(*range(40, 60))
+    assert "wait" not in training.finish()
+    client, run = run_of(training.key)
+    assert steps(client, run) == list(range(60)) and run.info.status == "FINISHED"
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["model"]
+    assert not list(spool_folder().glob("*"))
+
+
+def test_a_server_that_falls_asleep_and_wakes_gets_every_step_once(project, server, monkeypatch):
+    """What was sent in vain arrives late, after it has been sent again."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    training = Training(MLFLOW_HTTP_REQUEST_TIMEOUT="1")
+    training.log(*range(20))
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    training.log(*range(20, 40))
+    time.sleep(3)
+    os.killpg(server.process.pid, signal.SIGCONT)
+    training.log(*range(40, 60))
+    training.finish()
+    send_ended()
+    client, run = run_of(training.key)
+    assert steps(client, run) == list(range(60)) and run.info.status == "FINISHED"
+
+
+def test_a_server_that_never_answers_does_not_hold_a_stage(project, monkeypatch):
+    with hanging_server() as uri:
+        training = Training(MLFLOW_TRACKING_URI=uri)
+        training.log(*range(50))
+        assert "records wait" in training.finish()
+    ops = waiting(training.key)
+    assert ops.count("metrics") == 50 and ops[0] == "create" and ops[-2:] == ["tags", "end"]
+    assert (Spool(spool_folder() / training.key).folder / "files").is_dir()
+
+
+def test_the_id_of_a_run_is_none_while_nobody_answers(project, monkeypatch):
+    monkeypatch.setattr(delivery, "SERVER_PATIENCE", 0.2)
+    with hanging_server() as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with stage_run("demo", {}, Path("made")) as log:
+            assert log.run_id() is None
+
+
+def waiting(key):
+    return [record["op"] for _, record in Spool(spool_folder() / key).waiting()]
+
+
+# The spool
+
+
+def a_spool(uri=""):
+    """A run that has ended and waits to be sent."""
+    spool = Spool(spool_folder() / uuid4().hex)
+    spool.open()
+    spool.append("create", name="demo", store=uri)
+    spool.append("params", values={"a": 1})
+    for step in range(5):
+        spool.append("metrics", values={"loss": 0.5, "none": float("nan")}, step=step)
+    spool.append_file("file", "notes", lambda path: path.write_text("text"), folder="")
+    spool.append("metrics", values={"loss": 0.5}, step=5)
+    spool.append("end", status="FINISHED")
+    spool.close()
+    return spool
+
+
+def assert_sent_once(spool):
+    client, run = run_of(spool.key)
+    assert steps(client, run) == list(range(6)) and steps(client, run, "none") == list(range(5))
+    assert run.info.status == "FINISHED" and run.data.params == {"a": "1"}
+
+
+def test_what_is_sent_again_is_not_there_twice(project, tmp_path):
+    spool = a_spool()
+    shutil.copytree(spool.folder, tmp_path / "copy")
+    assert send(spool) == []
+    assert not spool.folder.exists()
+    shutil.copytree(tmp_path / "copy", spool.folder)  # as if killed before a note was made
+    assert send(Spool(spool.folder)) == []
+    assert_sent_once(spool)
+
+
+def test_a_sender_killed_after_every_record_sends_each_once(project, monkeypatch):
+    spool, mark_sent, calls = a_spool(), Spool.mark_sent, []
+
+    def killed_every_other_time(self, end):
+        calls.append(end)
+        if len(calls) % 2:
+            raise KeyboardInterrupt
+        mark_sent(self, end)
+
+    monkeypatch.setattr(Spool, "mark_sent", killed_every_other_time)
+    while spool.folder.exists():
+        with contextlib.suppress(KeyboardInterrupt):
+            send(spool)
+    assert len(calls) == 2 * 6  # create, params, metrics, file, metrics, end
+    assert_sent_once(spool)
+
+
+def test_two_runs_that_a_slow_server_made_of_one_become_one(project):
+    client, experiment = open_store()
+    spool = a_spool()
+    for _ in range(2):
+        client.create_run(experiment, 1000, {"key": spool.key}, "demo")
+    send(spool)
+    assert_sent_once(spool)
+
+
+def test_a_stage_leaves_the_records_for_another_store_alone(project, capsys):
+    with hanging_server() as uri:
+        spool = a_spool(uri)
+        run_a_stage()
+    assert len(spool.waiting()) == 10 and capsys.readouterr().out == ""
+
+
+def test_one_process_at_a_time_sends_a_spool(project, monkeypatch):
+    monkeypatch.setattr(delivery, "SERVER_PATIENCE", 0)
+    spool = a_spool()
+    with FileLock(spool.folder / "sending"), pytest.raises(Timeout):
+        send(spool)
+    assert len(spool.waiting()) == 10
+    assert send(spool) == [] and not spool.folder.exists()
+
+
+def test_a_line_cut_by_a_kill_is_dropped_when_the_run_goes_on(project):
+    spool = Spool(spool_folder() / "key")
+    spool.open()
+    spool.append("create", name="demo", store="")
+    spool.close()
+    with (spool.folder / "records.jsonl").open("a") as file:
+        file.write('{"op": "metr')
+    assert len(spool.records()) == 1
+    spool.open()
+    spool.append("continue")
+    assert [record["op"] for _, record in spool.records()] == ["create", "continue"]
+    spool.close()
+
+
+def test_a_full_disk_costs_records_not_the_run(project, capsys):
+    with stage_run("demo", {}, Path("made")) as log:
+        records = spool_folder() / log.key / "records.jsonl"
+        whole = records.rename(records.with_name("whole"))
+        records.symlink_to("/dev/full")
+        log.log_metrics({"loss": 1}, 0)
+        log.log_metrics({"loss": 1}, 1)
+        records.unlink()
+        whole.rename(records)
+        log.log_metrics({"loss": 1}, 2)
+    assert steps(*run_of(log.key)) == [2]
+    assert capsys.readouterr().out.count("MLflow will miss a part of this run") == 1
+
+
+def test_only_the_newest_spools_are_kept_of_those_sent(project, monkeypatch):
+    monkeypatch.setattr(spools, "KEPT", 2)
+    keys = []
+    for _ in range(4):
+        with pytest.raises(SystemExit), stage_run("demo", {}, Path("made")) as log:
+            raise SystemExit
+        keys.append(log.key)
+    run_a_stage()
+    assert {path.name for path in spool_folder().glob("*")} == set(keys[-2:])

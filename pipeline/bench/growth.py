@@ -17,8 +17,8 @@ from tqdm import tqdm
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
+from pipeline.bench.models import make_transformer, our_training, parameter_count
 from pipeline.bench.race import Race, Way, time_race
-from pipeline.bench.steps import make_transformer, our_training, parameter_count
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS, fresh_folder
 from pipeline.plumbing.params import Params, load_params

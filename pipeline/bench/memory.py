@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.training import TransformerTrainer
-from pipeline.bench.steps import make_transformer, our_training
+from pipeline.bench.models import make_transformer, our_training
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import load_params
 from pipeline.stages.encode import encode_split

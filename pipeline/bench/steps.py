@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from maskgit.data.cats import draw_cat
 from maskgit.data.holes import draw_holes
 from maskgit.device import best_device, bf16_pays, to_float
 from maskgit.inpainting.inpainter import Inpainter
@@ -25,8 +24,7 @@ from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.optim import muon_and_adamw
-from maskgit.transformer.model import MaskedTransformer
-from maskgit.transformer.training import TransformerTrainer, TransformerTraining
+from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import (
     LabDecoding,
     Levers,
@@ -36,12 +34,20 @@ from pipeline.bench.lab_way import (
     train_lab_transformer,
     with_explicit_attention,
 )
+from pipeline.bench.models import (
+    ENDLESS,
+    draw_images,
+    make_tokenizer,
+    make_transformer,
+    millions,
+    our_training,
+    parameter_count,
+)
 from pipeline.bench.race import Race, Way
 from pipeline.inputs.dataset import read_source
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import Params
 
-ENDLESS = 10**9
 ITERATIONS = 8
 
 
@@ -64,23 +70,6 @@ class Size:
     files: int = 400
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Trained numbers; a codebook counts, whether gradients or running means train it."""
-    trained = {id(p): p.numel() for p in model.parameters()}
-    if isinstance(model, VQGAN):
-        trained[id(model.codebook)] = model.codebook.embedding.numel()
-    return sum(trained.values())
-
-
-def millions(model: nn.Module) -> str:
-    return f"{parameter_count(model) / 1e6:.2f} M"
-
-
-def draw_images(count: int, size: int) -> np.ndarray:
-    """uint8 (count, size, size, 3)."""
-    return np.stack([draw_cat(np.random.default_rng([0, i]), size) for i in range(count)])
-
-
 def several(step: Callable[[], object], count: int) -> Callable[[], None]:
     """A run of so many steps of a training."""
 
@@ -101,44 +90,6 @@ def spare(timed: int, real: int) -> tuple[float, list[str]]:
     if timed >= real:
         return 0.0, []
     return 1 - timed / real, [f"the optimisers' steps are shared by {real} images, as in training"]
-
-
-def our_training(params: Params, batch_size: int) -> TransformerTraining:
-    """The training of the stage, with no end and no evaluation."""
-    train = params.train
-    return TransformerTraining(
-        steps=ENDLESS,
-        batch_size=batch_size,
-        learning_rate=1e-4,
-        warmup=train.warmup,
-        weight_decay=train.weight_decay,
-        label_smoothing=train.label_smoothing,
-        gradient_clip=train.gradient_clip,
-        ema_decay=train.ema_decay,
-        hole_share=train.hole_share,
-        evaluate_every=ENDLESS,
-        seed=0,
-    )
-
-
-def make_transformer(params: Params, grid: int) -> MaskedTransformer:
-    model = build(
-        MaskedTransformer,
-        params.train.model_dump(include={"dim", "heads", "layers", "dropout"})
-        | {
-            "codebook_size": params.vqgan.codebook_size,
-            "latent_dim": params.vqgan.latent_dim,
-            "grid": grid,
-        },
-    )
-    codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
-    model.know_codebook(nn.functional.normalize(codes, dim=1))
-    return model
-
-
-def make_tokenizer(params: Params) -> VQGAN:
-    names = {"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
-    return build(VQGAN, params.vqgan.model_dump(include=names)).eval()
 
 
 def train(params: Params, size: Size, folder: Path) -> Race:

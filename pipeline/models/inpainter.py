@@ -17,9 +17,9 @@ from pipeline.plumbing.params import Decoding, Sampler, one_line
 
 
 def read_decoding(path: Path = DECODING, **changes: object) -> Decoding:
-    """How the models fill holes, as the report wrote it, but for `changes` that are not None.
+    """How the models fill holes, as the report wrote it. Raises UserError.
 
-    Raises UserError.
+    changes: a command's options, each in place of a value where it is not None.
     """
     try:
         kept = Decoding.model_validate(json.loads(path.read_text()))
@@ -31,7 +31,7 @@ def read_decoding(path: Path = DECODING, **changes: object) -> Decoding:
     try:
         return Decoding.model_validate(kept.model_dump() | wanted)
     except ValidationError as error:
-        raise UserError(one_line(error)) from None
+        raise UserError(f"--{one_line(error)}") from None
 
 
 def load_inpainter(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from maskgit.data.cats import draw_cat
+from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import find_copies
 from maskgit.data.holes import draw_holes
 from maskgit.data.splits import SPLITS, assign_splits

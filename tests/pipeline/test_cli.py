@@ -1,39 +1,23 @@
 """The verbs that work on people's own pictures, on small models with random weights."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from maskgit.data.image_files import decode_picture, encode_png
-from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.transformer.model import MaskedTransformer
 from pipeline.cli import app
-from pipeline.models.checkpoints import save_model
-from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER
-from tests.clone import ROOT
+from pipeline.plumbing.files import DECODING
+from tests.small_models import save_small_models, write_params
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models")
-    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
-    tokenizer = VQGAN(**sizes)
-    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
-    transformer = MaskedTransformer(**plan)
-    transformer.know_codebook(tokenizer.codebook.embedding)
-    for path, config, model in (
-        (TOKENIZER, sizes, tokenizer),
-        (TRANSFORMER, plan, transformer),
-    ):
-        (folder / path).mkdir(parents=True)
-        save_model(folder / path / MODEL, config, model)
-    for name in ("params.yaml", "presets.yaml"):
-        shutil.copy(ROOT / name, folder)
+    save_small_models(folder)
     return folder
 
 
@@ -107,6 +91,43 @@ def test_one_mask_for_all_is_stretched_and_results_are_left_alone(project):
     assert (project / "out/b.png").read_bytes() == before  # the same seed, the same bytes
     assert run(*arguments, "--seed", "5").exit_code == 0
     assert (project / "out/b.png").read_bytes() != before
+
+
+def test_the_models_fill_as_their_own_report_did_whatever_params_yaml_says_today(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+
+    def fill(*options):
+        arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png", *options)
+        assert run(*arguments).exit_code == 0
+        return (project / "out.png").read_bytes()
+
+    before = fill()
+    write_params(project, temperature="3.0", decoder="halton", seed="9")
+    assert fill() == before
+    kept = json.loads(DECODING.read_text())
+    for change in (
+        {"decoder": "halton"},
+        {"gamma": "square"},
+        {"iterations": 1},
+        {"seed": 9},
+        {"temperature": 3.0},
+    ):
+        DECODING.write_text(json.dumps(kept | change))
+        assert fill() != before, change
+    assert fill("--gamma", "cosine", "--iterations", "8", "--seed", "1") != before
+    DECODING.write_text(json.dumps(kept | {"gamma": "square", "iterations": 1, "seed": 9}))
+    assert fill("--gamma", "cosine", "--iterations", "8", "--seed", "0") == before
+
+
+def test_sweet_spots_outside_of_the_labs_run_are_named(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    kept = json.loads(DECODING.read_text())
+    DECODING.write_text(json.dumps(kept | {"decoder": "lab"}))
+    arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png", "--iterations")
+    assert run(*arguments, "11").exit_code == 0
+    assert "should be less than lab.total (12)" in str(run(*arguments, "12").exception)
 
 
 def test_masks_are_drawn_for_each_picture(project):

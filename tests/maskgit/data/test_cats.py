@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskgit.data.cats import draw_cat, draw_cats
+from maskgit.data.cats.cat import draw_cat, draw_cats
 
 
 @pytest.fixture(scope="module")

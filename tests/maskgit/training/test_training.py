@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskgit.data.cats import draw_cats
+from maskgit.data.cats.cat import draw_cats
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES

@@ -23,8 +23,9 @@ from pipeline.bench.lab_way import (
     train_lab_transformer,
     with_explicit_attention,
 )
+from pipeline.bench.models import parameter_count
 from pipeline.bench.race import Race, Result, Way, count_flops, time_race
-from pipeline.bench.steps import STEPS, parameter_count, train
+from pipeline.bench.steps import STEPS, train
 from pipeline.bench.table import summarise
 from pipeline.cli import app
 from pipeline.plumbing.errors import UserError

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -25,16 +26,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.transformer.model import MaskedTransformer
 from pipeline.cli import app
 from pipeline.inputs.dataset import count_source, read_source
-from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER, project_root
+from pipeline.plumbing.files import MODEL, TOKENIZER, project_root
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor
 from tests.clone import ROOT
+from tests.small_models import save_small_models
 
 # What the bad inputs are made of
 
@@ -188,8 +187,7 @@ def value(key: str, value: object) -> str:
 
 
 def fid_weights(name: str) -> str:
-    score = load_params().score.model_copy(update={"extractor": "inception", "weights": name})
-    return caught(load_extractor, score)
+    return caught(load_extractor, "inception", name)
 
 
 def pickled() -> str:
@@ -357,38 +355,40 @@ BAD = {
     ),
     "a billion channels": Bad(
         lambda: tokenizer(weights(channels=10**9)),
-        f"{MODEL_FILE}: its sizes are beyond any model of this project{AGAIN}",
+        f"{MODEL_FILE} has sizes beyond any model of this project{AGAIN}",
     ),
     "a million blocks": Bad(
         lambda: tokenizer(weights(decoder_blocks=10**6)),
-        f"{MODEL_FILE}: its sizes are beyond any model of this project{AGAIN}",
+        f"{MODEL_FILE} has sizes beyond any model of this project{AGAIN}",
     ),
     "sizes that are words": Bad(
         lambda: tokenizer(weights(channels="many")),
-        f"{MODEL_FILE}: its sizes make no VQGAN{AGAIN}",
+        f"{MODEL_FILE} has sizes that make no VQGAN{AGAIN}",
     ),
     "sizes of something else": Bad(
-        lambda: tokenizer(weights(heads=3)), f"{MODEL_FILE}: its sizes make no VQGAN{AGAIN}"
+        lambda: tokenizer(weights(heads=3)), f"{MODEL_FILE} has sizes that make no VQGAN{AGAIN}"
     ),
     "more channels than weights": Bad(
         lambda: tokenizer(weights(channels=65536)),
-        f"{MODEL_FILE}: weights ... are float32 (...), expected float32 (...){AGAIN}",
+        f"{MODEL_FILE} does not fit: ... should be float32 (...), but is float32 (...); ...{AGAIN}",
     ),
     "weights too few": Bad(
         lambda: tokenizer(state(lambda s: s.pop("codebook.embedding"))),
-        f"{MODEL_FILE}: weights codebook.embedding are missing, expected float32 (32, 4){AGAIN}",
+        f"{MODEL_FILE} does not fit: codebook.embedding, float32 (32, 4), is missing{AGAIN}",
     ),
     "weights too many": Bad(
         lambda: tokenizer(state(lambda s: s.update(more=torch.zeros(1)))),
-        f"{MODEL_FILE}: weights more belong to no VQGAN of its sizes{AGAIN}",
+        f"{MODEL_FILE} does not fit: 'more' is not part of a VQGAN{AGAIN}",
     ),
     "weights of another type": Bad(
         lambda: tokenizer(state(lambda s: s.update(s | {"codebook.count": torch.ones(32).int()}))),
-        f"{MODEL_FILE}: weights codebook.count are int32 (32,), expected float32 (32,){AGAIN}",
+        f"{MODEL_FILE} does not fit: codebook.count should be float32 (32,), but is int32 (32,)"
+        f"{AGAIN}",
     ),
     "weights that are not finite": Bad(
         lambda: tokenizer(state(lambda s: s["codebook.total"].fill_(float("nan")))),
-        f"{MODEL_FILE}: weights codebook.total are not finite{AGAIN}",
+        f"{MODEL_FILE} does not fit: codebook.total holds values that are not finite numbers"
+        f"{AGAIN}",
     ),
     "a pickle as FID weights": Bad(
         pickled,
@@ -518,23 +518,17 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def models():
-    """A small tokenizer and transformer with random weights, and how they are called on disk."""
-    torch.manual_seed(0)
-    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
-    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
-    return [(TOKENIZER, sizes, VQGAN(**sizes)), (TRANSFORMER, plan, MaskedTransformer(**plan))]
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    save_small_models(folder)
+    return folder
 
 
 @pytest.fixture
 def project(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    for name in ("params.yaml", "presets.yaml"):
-        Path(name).write_text((ROOT / name).read_text())
-    for path, config, model in models:
-        path.mkdir(parents=True)
-        save_model(path / MODEL, config, model)
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
     Path("photo.png").write_bytes(PHOTO)
     Path("hole.png").write_bytes(HOLE)
     return tmp_path

@@ -466,7 +466,8 @@ BAD_TOKENIZERS = {
     ),
     "wrong shape": (
         change_state("VQGAN.pt", lambda s: s.update({KEY: torch.zeros(64, 32, 1, 1)})),
-        rf"does not fit: {KEY} should be float32 \(64, 32, 3, 3\), but is float32 \(64, 32, 1, 1\)$",
+        rf"does not fit: {KEY} should be float32 \(64, 32, 3, 3\), but is float32 \(64, 32, 1, 1"
+        r"\)$",
     ),
     "many faults": (
         change_yaml(lambda p: p.update(latent_dim=16)),

@@ -38,6 +38,18 @@ def test_a_value_of_its_own_wins_over_the_preset(project):
     assert load_params(project("train.layers", 7)).train.layers == 7
 
 
+def test_a_value_that_the_preset_does_not_have_is_named(project):
+    folder = project("data.source", "preset")
+    with pytest.raises(UserError, match=r"data.source: preset laptop says nothing of it"):
+        load_params(folder)
+
+
+@pytest.mark.parametrize("key", ["train.steps", "vqgan.channels", "inpaint.temperature"])
+def test_an_empty_value_means_none_and_is_not_filled(project, key):
+    with pytest.raises(UserError, match=rf"{key}: .* but it is None"):
+        load_params(project(key, None))
+
+
 def test_numbers_that_yaml_reads_as_strings_are_numbers(project):
     assert load_params(project("train.learning_rate", "1e-05")).train.learning_rate == 1e-5
 

@@ -20,21 +20,20 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from PIL import Image
+from typer.testing import CliRunner
 
-from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.transformer.model import MaskedTransformer
-from pipeline.models.checkpoints import save_model
-from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, TRANSFORMER
+from pipeline.cli import app
+from pipeline.plumbing.files import PREPARED
 from pipeline.plumbing.params import load_params
 from pipeline.serving.registry import NAME, REQUIREMENTS, Standing, beats, register
 from pipeline.tracking.store import open_store
 from tests.clone import ROOT
 from tests.import_graph import closure
+from tests.small_models import save_small_models, write_params
 
 OLD = Standing(12.0, 11.5, 12.5, "fid", 747, "a" * 64)
 BETTER = replace(OLD, score=10.0, interval_low=9.5, interval_high=10.5)
@@ -89,27 +88,18 @@ def test_the_requirements_are_what_the_models_code_imports():
     assert third_party(closure("pipeline.serving.served")) == set(REQUIREMENTS)
 
 
+# none of them is what params.yaml says
+CHOICES = {"decoder": "halton", "temperature": "2.0", "choice_temperature": "1.5", "seed": "7"}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project's folder with small models, as its report registers them; random weights."""
     folder = tmp_path_factory.mktemp("project")
-    torch.manual_seed(0)
-    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
-    tokenizer = VQGAN(**sizes)
-    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
-    transformer = MaskedTransformer(**plan)
-    transformer.know_codebook(tokenizer.codebook.embedding)
-    for path, config, model in (
-        (TOKENIZER, sizes, tokenizer),
-        (TRANSFORMER, plan, transformer),
-    ):
-        (folder / path).mkdir(parents=True)
-        save_model(folder / path / MODEL, config, model)
+    save_small_models(folder, **CHOICES)
     (folder / PREPARED).mkdir(parents=True)
     for name in ("test", "test_holes"):
         np.save(folder / PREPARED / f"{name}.npy", np.zeros(3))
-    for name in ("params.yaml", "presets.yaml"):
-        (folder / name).write_bytes((ROOT / name).read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
@@ -231,6 +221,15 @@ def test_a_request_is_answered_with_the_hole_filled_and_all_else_as_it_was(serve
     defaults = load_params()
     given = {"gamma": "cosine", "iterations": defaults.report.iterations, "seed": defaults.seed}
     assert np.array_equal(filled(server), filled(server, **given))
+
+
+def test_the_command_line_fills_as_the_served_model_does(server, project):
+    write_params(project)  # as they may be today
+    Path("photo.png").write_bytes(base64.b64decode(encoded(PIXELS)))
+    Path("hole.png").write_bytes(base64.b64decode(encoded(HOLE)))
+    arguments = ["inpaint", "photo.png", "--mask", "hole.png", "--out", "filled.png"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert np.array_equal(np.asarray(Image.open("filled.png")), filled(server))
 
 
 FAULTS = {

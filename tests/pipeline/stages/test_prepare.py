@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from maskgit.data.cats import draw_cats
+from maskgit.data.cats.cat import draw_cats
 from pipeline.plumbing.params import load_params
 from pipeline.stages.prepare import load_source, make_holes, make_manifest
 from tests.clone import ROOT

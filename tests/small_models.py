@@ -1,0 +1,43 @@
+"""A project's folder with small trained models in it, for tests that fill pictures."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.model import MaskedTransformer
+from pipeline.models.checkpoints import save_model
+from pipeline.plumbing.files import DECODING, MODEL, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.params import load_params
+from tests.clone import ROOT
+
+
+def save_small_models(folder: Path, **choices: str) -> None:
+    """As a finished pipeline leaves them, with random weights; `choices` stand in params.yaml."""
+    torch.manual_seed(0)
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    tokenizer = VQGAN(**sizes)
+    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
+    transformer = MaskedTransformer(**plan)
+    for parameter in transformer.parameters():  # it starts as the uniform guess
+        torch.nn.init.normal_(parameter, std=0.2)
+    transformer.know_codebook(tokenizer.codebook.embedding)
+    for path, config, model in (
+        (TOKENIZER, sizes, tokenizer),
+        (TRANSFORMER, plan, transformer),
+    ):
+        (folder / path).mkdir(parents=True)
+        save_model(folder / path / MODEL, config, model)
+    write_params(folder, **choices)
+    (folder / DECODING).write_text(load_params(folder).decoding.model_dump_json())
+
+
+def write_params(folder: Path, **choices: str) -> None:
+    """The repository's params.yaml and presets.yaml, with other values at the keys named."""
+    text = (ROOT / "params.yaml").read_text()
+    for key, value in choices.items():
+        text, found = re.subn(rf"^( *{key}:) [^#\n]*", rf"\1 {value}  ", text, flags=re.M)
+        assert found == 1, key
+    (folder / "params.yaml").write_text(text)
+    (folder / "presets.yaml").write_text((ROOT / "presets.yaml").read_text())

@@ -8,6 +8,8 @@ give it a line in SCHEDULES; parameters, command line and tests take it from the
 import math
 from collections.abc import Callable
 
+Gamma = Callable[[float], float]
+
 # The published "log" and "exp" schedules depend on the number of tokens; ours is 16 x 16.
 TOKENS = 256
 
@@ -44,7 +46,7 @@ def arccos(r: float) -> float:
     return math.acos(r) / (math.pi / 2)
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+SCHEDULES: dict[str, Gamma] = {
     "cosine": cosine,
     "linear": linear,
     "square": square,

@@ -1,6 +1,8 @@
 """Property tests draw the same examples every time, and time never decides a test."""
 
 import hashlib
+import resource
+import sys
 
 import pytest
 import torch
@@ -17,6 +19,18 @@ settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("project")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The peak of memory: a test that lets it grow without end shows here first."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    ours, largest = (
+        resource.getrusage(who).ru_maxrss * unit / 1e9
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    terminalreporter.write_line(
+        f"peak memory: {ours:.2f} GB, of the largest process that the tests started {largest:.2f}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm
                 progress.update()
                 continue
             if "dvc.lock' is invalid" in said:
-                clone.run("git", "checkout", "dvc.lock")  # as the README says
+                clone.run("git", "checkout", "dvc.lock")  # as docs/safety.md says
                 record.torn_locks += 1
                 continue
             assert code == 0, f"{name} failed after {record.kills} kills: {said[-3000:]}"

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from maskgit.inpainting.decoding import Schedule
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.seam import blend
+from maskgit.schedules import Gamma
 
 CONTEXT = 3  # a window's side, in sides of the hole that it is for
 
@@ -15,7 +15,7 @@ def fill_photo(
     inpainter: Inpainter,
     image: np.ndarray,
     hole: np.ndarray,
-    schedule: Schedule,
+    gamma: Gamma,
     iterations: int,
     seed: int,
 ) -> np.ndarray:
@@ -43,7 +43,7 @@ def fill_photo(
         crop, unknown = cut(filled, left, top, side)
         small, small_hole = shrink(crop, unknown, size)
         generators = image_generators(seed, [number])
-        result = inpainter(small[None], small_hole[None], schedule, iterations, generators)
+        result = inpainter(small[None], small_hole[None], gamma, iterations, generators)
         large = Image.fromarray(result.images[0]).resize((side, side), Image.Resampling.BICUBIC)
         patch = blend(np.asarray(large)[None], crop[None], unknown[None])[0]
         paste(filled, left, patch, top)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Schedule = Callable[[float], float]
+from maskgit.schedules import Gamma
+
 Order = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Which tokens are revealed first: log-probabilities of the sampled tokens (M,), annealed Gumbel
 noise (M,), their places in the grid int64 (M,) -> float (M,), the highest are revealed first."""
@@ -25,15 +26,15 @@ class Trajectory(NamedTuple):
     hidden: Tensor  # bool (iterations, B, N)
 
 
-def hidden_counts(initial: Tensor, schedule: Schedule, iterations: int) -> Tensor:
+def hidden_counts(initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
     """How many tokens of each image stay hidden after each step.
 
     initial: int64 (B,), hidden tokens before the first step. Returns int64 (iterations, B):
-    floor(schedule(done share) * initial), but at least one fewer than before, and in the end none.
+    floor(gamma(done share) * initial), but at least one fewer than before, and in the end none.
     """
     counts, left = [], initial
     for step in range(1, iterations + 1):
-        wanted = (schedule(step / iterations) * initial).floor().long()
+        wanted = (gamma(step / iterations) * initial).floor().long()
         left = torch.minimum(wanted, left - 1).clamp_min(0)
         counts.append(left)
     return torch.stack(counts)
@@ -90,12 +91,19 @@ def by_halton(grid: int) -> Order:
     return lambda log_probability, noise, place: -rank.to(place.device)[place]
 
 
+ORDERS: dict[str, Callable[[int], Order]] = {
+    "confidence": lambda grid: by_confidence,
+    "halton": by_halton,
+}
+"""Orders by name, each for a grid x grid picture."""
+
+
 def decode(
     predict: Callable[[Tensor, Tensor], Tensor],
     tokens: Tensor,
     hidden: Tensor,
     mask_token: int,
-    schedule: Schedule,
+    gamma: Gamma,
     iterations: int,
     generators: Sequence[torch.Generator],
     temperature: float = 1.0,
@@ -111,7 +119,7 @@ def decode(
     order: which of the sampled tokens to keep.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
-    counts = hidden_counts(hidden.sum(dim=1), schedule, iterations)
+    counts = hidden_counts(hidden.sum(dim=1), gamma, iterations)
     trajectory = []
     for step, count in enumerate(counts, start=1):
         noise = uniform_noise((2, hidden.shape[1]), generators).to(tokens.device)

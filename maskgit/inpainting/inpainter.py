@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from maskgit.device import autocast
-from maskgit.inpainting.decoding import Order, Schedule, Trajectory, by_confidence, decode
+from maskgit.inpainting.decoding import Order, Trajectory, by_confidence, decode
 from maskgit.inpainting.seam import blend, composite
+from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
 from maskgit.transformer.kinds import Transformer
@@ -60,7 +61,7 @@ class Inpainter:
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        schedule: Schedule,
+        gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Inpainted:
@@ -68,8 +69,8 @@ class Inpainter:
         if len(images) == 1:  # one alone takes another path through BLAS than one of several
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
-            return first_of(self(*twice, schedule, iterations, pair))
-        trajectory = self.trace(images, hole, schedule, iterations, generators)
+            return first_of(self(*twice, gamma, iterations, pair))
+        trajectory = self.trace(images, hole, gamma, iterations, generators)
         filled = self.decode(trajectory.tokens[-1])
         return Inpainted(self.paste(filled, images, hole), trajectory)
 
@@ -77,7 +78,7 @@ class Inpainter:
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        schedule: Schedule,
+        gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Trajectory:
@@ -88,7 +89,7 @@ class Inpainter:
             tokens,
             hidden,
             self.transformer.mask_token,
-            schedule,
+            gamma,
             iterations,
             generators,
             self.temperature,
@@ -100,14 +101,14 @@ class Inpainter:
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        schedule: Schedule,
+        gamma: Gamma,
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
     ) -> Iterator[tuple[int, Inpainted]]:
         """Fills a batch once for each number of iterations; `indices` are its images' own."""
         for count in iterations:
-            yield count, self(images, hole, schedule, count, image_generators(seed, indices))
+            yield count, self(images, hole, gamma, count, image_generators(seed, indices))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.inpainting.decoding import Schedule, Trajectory, least_confident, uniform_noise
+from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
+from maskgit.schedules import Gamma
 from maskgit.tokenizer.kinds import Tokenizer, encode_each
 from maskgit.transformer.kinds import Transformer
 
@@ -70,14 +71,14 @@ class LabInpainter(Inpainter):
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        schedule: Schedule,
+        gamma: Gamma,
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
     ) -> Iterator[tuple[int, Inpainted]]:
         """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
         generators = image_generators(seed, indices)
-        trajectory = self.trace(images, hole, schedule, max(iterations), generators)
+        trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
             filled = self.decode(part.tokens[-1])
@@ -87,7 +88,7 @@ class LabInpainter(Inpainter):
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        schedule: Schedule,
+        gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Trajectory:
@@ -107,7 +108,7 @@ class LabInpainter(Inpainter):
             )
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
-            share = schedule(step / (self.choices.total - 1))
+            share = gamma(step / (self.choices.total - 1))
             heat = self.choice_temperature * (share if self.choices.cooling else 1 - share)
             gumbel = -(-noise.double().clamp_min(1e-20).log()).log()
             confidence = (probability + heat * gumbel).masked_fill(~hidden, torch.inf)

@@ -42,7 +42,7 @@ def membrane(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     hole: bool (H, W), neither empty nor full. Returns float (hole pixels, C), in row order.
 
     Exact up to LARGE pixels; beyond, the solution at half the size and some smoothing, which for
-    smooth differences stays within 3 % of their range (tests/test_photos.py).
+    smooth differences stays within 3 % of their range (tests/maskgit/inpainting/test_any_size.py).
     """
     return (_refine if hole.sum() > LARGE else _solve)(difference, hole)
 

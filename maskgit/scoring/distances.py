@@ -15,7 +15,8 @@ standard deviations: over fresh draws of images, by resampling the distance, by 
     the difference to the biharmonic fills of the same faces        1.40   1.59   1.56
     Gaussians close to each other, 40 images, 100 features          0.044  0.072  0.056
 
-So intervals are on the wide side; tests/test_distances.py holds them against fresh draws.
+So intervals are on the wide side; tests/maskgit/scoring/test_distances.py holds them against
+fresh draws.
 
 Influences: Hampel 1974; as a variance estimate (infinitesimal jackknife): Jaeckel 1972, Efron 1982.
 """

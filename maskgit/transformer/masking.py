@@ -4,16 +4,14 @@ Everywhere in this library `hidden` is boolean, True = the transformer has to pr
 and `hole` is boolean, True = the pixel is to be filled.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskgit.schedules import Gamma
 
-def random_hidden(
-    batch: int, tokens: int, gamma: Callable[[float], float], generator: torch.Generator
-) -> Tensor:
+
+def random_hidden(batch: int, tokens: int, gamma: Gamma, generator: torch.Generator) -> Tensor:
     """Training masks of masked visual token modelling (MaskGIT, section 3.1).
 
     For each image draws r ~ U[0, 1) and hides exactly ceil(gamma(r) * tokens) tokens, at least
@@ -28,7 +26,7 @@ def random_hidden(
 def fixed_batches(
     tokens: np.ndarray,
     holes: np.ndarray,
-    gamma: Callable[[float], float],
+    gamma: Gamma,
     seed: int,
     batch_size: int = 64,
 ) -> list[tuple[Tensor, Tensor]]:

@@ -1,6 +1,5 @@
 """Trains the transformer by masked visual token modelling (MaskGIT, arXiv 2202.04200, 3.1)."""
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from maskgit.device import autocast
+from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.trainer import Best, Chance, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
@@ -49,7 +49,7 @@ class TransformerTrainer(Trainer):
         tokens: np.ndarray,
         validation: list[tuple[Tensor, Tensor]],
         how: TransformerTraining,
-        gamma: Callable[[float], float],
+        gamma: Gamma,
         holes: np.ndarray,
     ):
         self.model, self.tokens, self.validation = model, tokens, validation

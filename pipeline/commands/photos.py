@@ -125,12 +125,12 @@ def read_picture(path: Path, source: Path) -> bytes:
 
 def fill_all(jobs: list[Job], inpainter: Inpainter, decoding: Decoding) -> list[str]:
     """Fills and saves, with a progress bar; returns a line for each picture that failed."""
-    schedule, failed = SCHEDULES[decoding.gamma], []
+    gamma, failed = SCHEDULES[decoding.gamma], []
     for job in tqdm(jobs, "inpaint", unit="picture"):
         try:
             picture, hole = load_job(job)
             filled = fill_photo(
-                inpainter, picture.rgb, hole, schedule, decoding.iterations, decoding.seed
+                inpainter, picture.rgb, hole, gamma, decoding.iterations, decoding.seed
             )
             save_png(put_back(filled, picture.own, hole), job.result)
         except (UnusableImage, OSError) as error:

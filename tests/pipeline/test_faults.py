@@ -1,6 +1,6 @@
 """Kills, stops, damage and full disks: nothing is lost, and one line says what to do.
 
-The figures of the README are those of `python -m tests.faults --kills 20`.
+The figures of docs/safety.md are those of `python -m tests.faults --kills 20`.
 """
 
 import os

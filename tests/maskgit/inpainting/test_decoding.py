@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskgit.inpainting.decoding import (
-    by_confidence,
+    ORDERS,
     by_halton,
     decode,
     hidden_counts,
@@ -14,7 +14,7 @@ from maskgit.schedules import SCHEDULES
 
 CODES, GRID = 12, 4
 PLACES = GRID * GRID
-orders = st.sampled_from([by_confidence, by_halton(GRID)])
+orders = st.sampled_from([order(GRID) for order in ORDERS.values()])
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 20)
 seeds = st.integers(0, 2**32)

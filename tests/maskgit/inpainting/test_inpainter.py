@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskgit.inpainting.decoding import ORDERS
 from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.lab import LabChoices
@@ -16,7 +17,7 @@ schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)
 
 
-@pytest.fixture(scope="module", params=["confidence", "halton"])
+@pytest.fixture(scope="module", params=ORDERS)
 def inpainter(models, request):
     return make_inpainter(request.param, *models, 1.0, 4.5, True, LabChoices())
 

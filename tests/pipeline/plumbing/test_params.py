@@ -1,6 +1,9 @@
 import pytest
 import yaml
 
+from maskgit.inpainting.decoding import ORDERS
+from maskgit.scoring.baselines import BASELINES
+from pipeline.plumbing import params
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
@@ -30,8 +33,12 @@ PRESETS = yaml.safe_load((ROOT / "presets.yaml").read_text())
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_whole(project, preset):
-    params = load_params(project("preset", preset))
-    assert params.train.dim == PRESETS[preset]["train"]["dim"]
+    loaded = load_params(project("preset", preset))
+    assert loaded.train.dim == PRESETS[preset]["train"]["dim"]
+
+
+def test_the_names_are_those_of_the_library():
+    assert set(params.DECODERS) == {*ORDERS, "lab"} and set(params.BASELINES) == set(BASELINES)
 
 
 def test_a_value_of_its_own_wins_over_the_preset(project):

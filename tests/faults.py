@@ -31,14 +31,14 @@ from tests.clone import ROOT, Clone
 KILLS_IN_A_ROW = 5  # then the stage may finish, and is compared
 SNAPSHOT_SECONDS = 0.3  # in place of 30: the trainings take seconds, too
 COMMANDS = {
-    "prepare": "python -m pipeline.stages.stages.prepare",
-    "train_vqgan": "python -m pipeline.stages.stages.train_vqgan",
-    "encode": "python -m pipeline.stages.stages.encode",
-    "train_transformer": "python -m pipeline.stages.stages.train_transformer",
-    "reference": "python -m pipeline.stages.stages.reference",
-    "inpaint": "python -m pipeline.stages.stages.inpaint cosine",
-    "score": "python -m pipeline.stages.stages.score cosine",
-    "report": "python -m pipeline.stages.stages.report",
+    "prepare": "python -m pipeline.stages.prepare",
+    "train_vqgan": "python -m pipeline.stages.train_vqgan",
+    "encode": "python -m pipeline.stages.encode",
+    "train_transformer": "python -m pipeline.stages.train_transformer",
+    "reference": "python -m pipeline.stages.reference",
+    "inpaint": "python -m pipeline.stages.inpaint cosine",
+    "score": "python -m pipeline.stages.score cosine",
+    "report": "python -m pipeline.stages.report",
     "dvc repro": "dvc repro --single-item --force --no-run-cache train_transformer",
 }
 

@@ -14,6 +14,7 @@ from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
+from tests.small_models import save_small_models
 
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -43,6 +44,14 @@ def models():
         torch.nn.init.normal_(parameter, std=0.2)
     transformer.know_codebook(tokenizer.codebook.embedding)
     return tokenizer, transformer
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory):
+    """A folder with them in the places of a finished pipeline, to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("small_models")
+    save_small_models(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

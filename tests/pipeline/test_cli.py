@@ -11,19 +11,12 @@ from typer.testing import CliRunner
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app
 from pipeline.plumbing.files import DECODING
-from tests.small_models import save_small_models, write_params
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    save_small_models(folder)
-    return folder
+from tests.small_models import write_params
 
 
 @pytest.fixture
-def project(models, tmp_path, monkeypatch):
-    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+def project(small_models, tmp_path, monkeypatch):
+    shutil.copytree(small_models, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

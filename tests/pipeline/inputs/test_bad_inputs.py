@@ -33,7 +33,6 @@ from pipeline.plumbing.files import MODEL, TOKENIZER, project_root
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor
 from tests.clone import ROOT
-from tests.small_models import save_small_models
 
 # What the bad inputs are made of
 
@@ -517,18 +516,11 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    save_small_models(folder)
-    return folder
-
-
 @pytest.fixture
-def project(models, tmp_path, monkeypatch):
+def project(small_models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(small_models, tmp_path, dirs_exist_ok=True)
     Path("photo.png").write_bytes(PHOTO)
     Path("hole.png").write_bytes(HOLE)
     return tmp_path

@@ -9,6 +9,7 @@ import logging
 import os
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -52,8 +53,10 @@ def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", module="mlflow")
-        client = mlflow.MlflowClient(address)
         with FileLock(root / "mlflow.db.lock"):
+            if not uri:
+                make_database(root / "mlflow.db")
+            client = mlflow.MlflowClient(address)
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 location = None if uri else (root / "mlruns").as_uri()
@@ -65,6 +68,17 @@ def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
         mlflow.set_tracking_uri(address)
         mlflow.set_experiment(experiment_id=_stores[address][1])
     return _stores[address]
+
+
+def make_database(path: Path) -> None:
+    """Whole or not at all: it takes seconds, and a kill would leave one that never opens again."""
+    import mlflow
+
+    if not path.exists():
+        partial = path.with_name(f"{path.name}.partial")
+        partial.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{partial}")
+        partial.rename(path)
 
 
 def find_maker(client: MlflowClient, experiment: str, content: str) -> Run | None:

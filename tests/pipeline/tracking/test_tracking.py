@@ -43,6 +43,24 @@ with stage_run("train", {"rate": 0.1}, Path("made"), key=sys.argv[1] or None) as
 """
 
 
+# waits for a line, then logs all at once
+WRITER = """
+import sys
+from pathlib import Path
+import pandas as pd
+from pipeline.tracking.stage import stage_run
+
+print(flush=True)
+sys.stdin.readline()
+with stage_run("write", {"number": sys.argv[1]}, Path("made")) as run:
+    for step in range(300):
+        run.log_metrics({"loss": 1.0, "rate": 0.5}, step)
+    run.log_table(pd.DataFrame({"a": [1]}), "table.json")
+    run.log_artifact(Path("made/model"))
+sys.stderr.write(run.key)
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("project")
@@ -194,6 +212,43 @@ def test_a_run_is_whole(project):
     pd.testing.assert_frame_equal(loaded, table)
     assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "scores.json", "type": "table"}]
     assert not list(spool_folder().glob("*"))
+
+
+def test_three_stages_at_once_make_one_store_and_are_whole_in_it(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(number)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for writer in writers:
+        writer.stdout.readline()
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for number, writer in enumerate(writers):
+        said, key = writer.communicate(timeout=300)
+        assert writer.returncode == 0 and said == ""
+        client, run = run_of(key)
+        assert run.info.status == "FINISHED" and run.data.params == {"number": str(number)}
+        assert steps(client, run) == steps(client, run, "rate") == list(range(300))
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert files == {"table.json", "model"} and "output_sha256" in run.data.tags
+    assert not list(spool_folder().glob("*"))
+
+
+def test_a_store_whose_making_was_killed_is_made_again(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "mlflow.db.partial").write_bytes(b"SQLite format 3\0 cut short")
+    run = run_a_stage()
+    assert run_of(run.key)[1].info.status == "FINISHED"
+    assert not (tmp_path / "mlflow.db.partial").exists()
 
 
 def test_images_have_the_names_that_mlflow_gives_them(project):

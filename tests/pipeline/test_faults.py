@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from pipeline.plumbing.files import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
 
-KILLS = int(os.environ.get("MASKGIT_KILLS", 5))
+KILLS = int(os.environ.get("MASKGIT_KILLS", 3))
 
 
 @pytest.fixture(scope="module")

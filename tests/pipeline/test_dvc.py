@@ -196,9 +196,10 @@ def test_a_change_costs_what_it_touches(clone, file, change, touched):
 
 
 def test_other_holes_train_no_tokenizer(clone):
-    output = clone.run("dvc", "exp", "run", "-S", "data.holes=box")
-    untouched = {"train_vqgan"}
-    assert clone.stages_run(output) == clone.stages_run(clone.output) - untouched
+    clone.run("dvc", "exp", "run", "-S", "data.holes=box", "prepare")
+    would_run = clone.stages_run(clone.run("dvc", "repro", "--dry"))
+    assert {"encode", "reference", "inpaint@cosine"} <= would_run  # they read the holes
+    assert "train_vqgan" not in would_run
     clone.run("git", "checkout", "-q", "--force", "main")
     clone.run("dvc", "checkout", "-q")
 

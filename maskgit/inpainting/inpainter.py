@@ -1,19 +1,22 @@
 """Fills holes in images: encode what is known, decode the hidden tokens, keep known pixels."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskgit.data.known_pixels import known_pixels
 from maskgit.device import autocast
 from maskgit.inpainting.decoding import Order, Trajectory, by_confidence, decode
 from maskgit.inpainting.seam import blend, composite
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
 from maskgit.transformer.kinds import Transformer
+from maskgit.transformer.masking import cells_to_pixels
 
 GREY = 128  # what the encoder sees in place of hole pixels
 
@@ -71,7 +74,7 @@ class Inpainter:
             pair = [generators[0], generators[0].clone_state()]
             return first_of(self(*twice, gamma, iterations, pair))
         trajectory = self.trace(images, hole, gamma, iterations, generators)
-        filled = self.decode(trajectory.tokens[-1])
+        filled = self.draw(trajectory.tokens[-1], images, hole)
         return Inpainted(self.paste(filled, images, hole), trajectory)
 
     def trace(
@@ -85,7 +88,7 @@ class Inpainter:
         """The tokens after each step; arguments as in a call."""
         tokens, hidden = self.encode(images, hole)
         return decode(
-            self.predict,
+            partial(self.predict, seen=self.look(images, hole)),
             tokens,
             hidden,
             self.transformer.mask_token,
@@ -111,21 +114,33 @@ class Inpainter:
             yield count, self(images, hole, gamma, count, image_generators(seed, indices))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Tokens int64 (N, T) of the holed images, and which of them are hidden, bool (N, T).
+        """Tokens int64 (N, T) of the holed images, and which are to be predicted, bool (N, T).
 
-        The hole is blanked first: nothing under it can reach a token.
+        The hole is blanked first: nothing under it can reach a token. Tokens that cannot be known
+        are the mask token. Those of cells that are known wholly stay so, if the transformer sees
+        pixels: only what must be decided is hidden.
         """
         blanked = np.where(hole[..., None], np.uint8(GREY), images)
-        tokens = encode_each(self.tokenizer, blanked)
-        where = hidden_tokens(
+        tokens = encode_each(self.tokenizer, blanked).flatten(1)
+        touched, covered = hidden_tokens(
             torch.from_numpy(hole).to(self.device), self.tokenizer.cell, self.tokenizer.margin
         )
-        return tokens.flatten(1), where.flatten(1)
+        hidden = covered if self.transformer.sees_pixels else touched
+        return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
 
-    def decode(self, tokens: Tensor) -> np.ndarray:
-        """Tokens int64 (N, T) -> uint8 (N, H, W, 3)."""
+    def look(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
+        """What the transformer sees of the known pixels, (N, T, dim), one image after the other:
+        in a batch the last bit of a convolution depends on how many there are."""
+        if not self.transformer.sees_pixels:
+            return None
+        known = known_pixels(images, hole, self.device)
+        with autocast(self.device):
+            return torch.cat([self.transformer.look(image[None]) for image in known])
+
+    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """Tokens int64 (N, T) -> uint8 (N, H, W, 3), with an eye on the known pixels."""
         grid = self.transformer.grid
-        return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
+        return draw_each(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
@@ -137,23 +152,22 @@ class Inpainter:
         """
         mask = self.picture_of_hidden(trajectory.hidden[step])
         pending = mask[..., 0] > 0
-        filled = self.decode(trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0))
+        tokens = trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0)
+        filled = self.draw(tokens, images, hole)
         filled[pending] = GREY
         paste = composite if pending.any() else self.paste  # an open end has no edge to blend
         return mask, paste(filled, images, hole)
 
     def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:
         """bool (N, T) -> uint8 (N, H, W, 3), hidden tokens in white."""
-        grid, cell = self.transformer.grid, self.tokenizer.cell
-        squares = hidden.unflatten(1, (grid, grid))
-        pixels = squares.repeat_interleave(cell, 1).repeat_interleave(cell, 2).cpu().numpy()
+        pixels = cells_to_pixels(hidden, self.transformer.grid * self.tokenizer.cell).cpu().numpy()
         return np.repeat(pixels[..., None] * np.uint8(255), 3, axis=3)
 
-    def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
-        """Logits of the hidden places, (M, K).
+    def predict(self, tokens: Tensor, hidden: Tensor, seen: Tensor | None) -> Tensor:
+        """Logits of the hidden places, (M, K); seen: see `look`.
 
         The head runs on all places: with few rows the processor's library takes another path,
         and the last bit would depend on how many are hidden in the rest of the batch.
         """
         with autocast(self.device):
-            return self.transformer(tokens).float()[hidden]
+            return self.transformer(tokens, seen).float()[hidden]

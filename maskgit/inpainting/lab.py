@@ -6,7 +6,7 @@ Where it parts from MaskGIT (arXiv 2202.04200):
 - every place takes its arg-max token, visible places too, which no training taught;
 - Gumbel noise is added to the probability, with a temperature that rises;
 - what stays hidden is a share of what is hidden now, not of what was hidden first: it compounds;
-- nothing is pasted: known pixels are lost.
+- nothing is pasted: known pixels are lost, and its decoder sees none of them.
 
 It stops at a "sweet spot", a step of a longer run. `LabChoices` puts single points right.
 """
@@ -22,7 +22,7 @@ from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noi
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
 from maskgit.schedules import Gamma
-from maskgit.tokenizer.kinds import Tokenizer, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
 from maskgit.transformer.kinds import Transformer
 
 
@@ -81,7 +81,7 @@ class LabInpainter(Inpainter):
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
-            filled = self.decode(part.tokens[-1])
+            filled = self.draw(part.tokens[-1], images, hole)
             yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
 
     def trace(
@@ -99,12 +99,13 @@ class LabInpainter(Inpainter):
         if not 0 <= iterations < self.choices.total:
             raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
         tokens, hidden = self.encode(images, hole)
+        seen = self.look(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
         for step in range(iterations + 1):
             noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
             logits = self.predict(
-                tokens.masked_fill(hidden, self.transformer.mask_token), torch.ones_like(hidden)
+                self.transformer.hide(tokens, hidden), torch.ones_like(hidden), seen
             )
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
@@ -121,12 +122,17 @@ class LabInpainter(Inpainter):
             if self.choices.keep_tokens:
                 tokens = shown
             else:
-                tokens = encode_each(self.tokenizer, self.decode(shown)).flatten(1)
+                tokens = encode_each(self.tokenizer, self.draw(shown, images, hole)).flatten(1)
         return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
+
+    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """Tokens int64 (N, T) -> uint8 (N, H, W, 3), from the tokens alone."""
+        grid = self.transformer.grid
+        return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Inpainter`, but the images are whole at every step: the lab leaves nothing open."""
         mask = self.picture_of_hidden(trajectory.hidden[step])
-        return mask, self.paste(self.decode(trajectory.tokens[step]), images, hole)
+        return mask, self.paste(self.draw(trajectory.tokens[step], images, hole), images, hole)

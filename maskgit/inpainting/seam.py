@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
-from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
 
 LARGE = 8192  # hole pixels; the factorisation of 250,000 took over a minute
 SWEEPS = 40
@@ -103,8 +103,8 @@ def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The tokenizer's own reconstruction blended into the hole; uint8 (N, H, W, 3).
+    """The hole drawn from the true tokens, and blended in; uint8 (N, H, W, 3).
 
-    It has seen the answer: no transformer on this tokenizer can do much better.
+    It has seen the answer: an oracle, which no sampler reaches.
     """
-    return blend(decode_each(tokenizer, encode_each(tokenizer, images)), images, hole)
+    return blend(draw_each(tokenizer, encode_each(tokenizer, images), images, hole), images, hole)

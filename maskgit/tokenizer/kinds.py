@@ -2,14 +2,17 @@
 
 Each has `cell` and `margin` (see `hidden_tokens`), a `codebook` with `size` and
 `unit_vectors`, and `encode` and `decode`: images float (B, 3, H, W) in [-1, 1] to tokens int64
-(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures.
+(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `draw_each` decodes
+into a hole.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskgit.data.known_pixels import known_pixels
 from maskgit.device import to_float, to_uint8
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
 
@@ -30,3 +33,20 @@ def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:
 def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
     """Tokens int64 (N, h, w) -> uint8 (N, H, W, 3); an image does not depend on the others."""
     return np.concatenate([to_uint8(tokenizer.decode(image[None])) for image in tokens])
+
+
+def draw_each(
+    tokenizer: Tokenizer, tokens: Tensor, images: np.ndarray, hole: np.ndarray
+) -> np.ndarray:
+    """As `decode_each`, by a decoder that sees the known pixels, if it is one that can.
+
+    images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is seen. Codes that
+    cannot be known and need not be drawn are left out.
+    """
+    touched, covered = hidden_tokens(
+        torch.from_numpy(hole).to(tokens.device), tokenizer.cell, tokenizer.margin
+    )
+    tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.size)
+    known = known_pixels(images, hole, tokens.device)
+    pairs = zip(tokens, known, strict=True)
+    return np.concatenate([to_uint8(tokenizer.decode(t[None], k[None])) for t, k in pairs])

@@ -225,7 +225,7 @@ class LabVQGAN(nn.Module):
         return self.codebook.nearest(latents.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1]."""
+    def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
+        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1], whatever is `known`."""
         normalised = self.decoder(self.post_quant_conv(self.codebook.lookup(tokens)))
         return ((normalised * self.std + self.mean) * 2 - 1).clamp(-1, 1)

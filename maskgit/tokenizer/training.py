@@ -1,6 +1,8 @@
 """Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
 
-Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841.
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. Towards
+the end most of the images are rebuilt into a hole, around which the decoder sees the pixels
+(asymmetric VQGAN, arXiv 2306.04632), all others from their codes alone.
 """
 
 from dataclasses import dataclass
@@ -10,12 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskgit.data.holes import mixture
 from maskgit.device import autocast, to_float
 from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Chance, ShuffledBatches, Trainer
+
+HOLED_FROM = 0.6  # share of the steps after which images are rebuilt into holes, too,
+HOLED = 0.75  # and the share of the images that are
+HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,17 @@ class TokenizerTrainer(Trainer):
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
         set_learning_rate([self.muon, self.adamw, self.critic_adamw], learning_rate)
-        truth = self.draw_batch()
+        truth, hole = self.draw_batch()
 
         with autocast(self.device):
-            output, quantized = model(truth)
-            reconstruction = reconstruction_loss(output, truth)
+            output, quantized = model(truth, hole)
+            # what will be looked at, and the pixels beside it, which blending compares
+            drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
+            output = torch.where(drawn > 0, output, truth)
+            reconstruction = reconstruction_loss(output, truth) / drawn.mean()
             metrics = {"reconstruction_loss": reconstruction.item()}
             if self.perceptual is not None:
-                distance = self.perceptual(output, truth)
+                distance = self.perceptual(output, truth) / drawn.mean()
                 reconstruction = reconstruction + how.perceptual_weight * distance
                 metrics["perceptual_loss"] = distance.item()
             loss = reconstruction + how.commitment_weight * quantized.commitment_loss
@@ -124,11 +134,22 @@ class TokenizerTrainer(Trainer):
             metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
         return metrics
 
-    def draw_batch(self) -> Tensor:
-        """Images float (B, 3, H, W) in [-1, 1], some mirrored."""
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
+        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W)."""
+        rng = self.chance.numpy
         truth = to_float(self.images[next(self.batches)], self.device)
-        flip = torch.from_numpy(self.chance.numpy.random(len(truth)) < 0.5).to(self.device)
-        return torch.where(flip[:, None, None, None], truth.flip(3), truth)
+        flip = torch.from_numpy(rng.random(len(truth)) < 0.5).to(self.device)
+        holed = HOLED * (self.done >= HOLED_FROM * self.steps)
+        hole = np.stack([draw_hole(rng, truth.shape[2], holed) for _ in truth])
+        truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
+        return truth, torch.from_numpy(hole).to(self.device)
+
+
+def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
+    """Part of the picture with a probability of `share`, else all of it; bool (size, size)."""
+    if rng.random() < share:
+        return mixture(rng, size, rng.uniform(*HOLE_AREA))
+    return np.ones((size, size), dtype=bool)
 
 
 @torch.inference_mode()

@@ -1,13 +1,15 @@
 """The tokenizer: a VQGAN that turns a 64 x 64 image into 16 x 16 tokens and back.
 
 Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841, with
-two departures that serve inpainting:
+three departures that serve inpainting:
 
 - The encoder is local. A code sees its own 4 x 4 pixels and two more on each side, nothing else,
   so that the codes outside a hole are the same whether or not the hole is there. (With a deep
   encoder they differ, and the transformer meets codes at inference that it never trained on.)
 - The codebook holds vectors of length one (ViT-VQGAN, arXiv 2110.04627) and follows the data as
   a running k-means (VQ-VAE, arXiv 1711.00937, appendix A.1), which keeps all its codes in use.
+- The decoder sees the known pixels, too (asymmetric VQGAN, arXiv 2306.04632): it draws into a hole
+  what fits around it, rather than trusting a code that does not.
 """
 
 from typing import NamedTuple
@@ -15,6 +17,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from maskgit.data.known_pixels import holed
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
 
 PATCH, STRIDE = 8, 4  # pixels a code sees, pixels between codes
 
@@ -70,8 +75,8 @@ class Codebook(nn.Module):
         return Quantized(straight_through, tokens, commitment_loss)
 
     def lookup(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> codes (B, latent_dim, h, w)."""
-        return F.embedding(tokens, self.embedding).permute(0, 3, 1, 2)
+        """Tokens (B, h, w) -> codes (B, latent_dim, h, w); `size` stands for no code, all zeros."""
+        return F.embedding(tokens, F.pad(self.embedding, (0, 0, 0, 1))).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def _follow(self, latents: Tensor, tokens: Tensor) -> None:
@@ -135,23 +140,35 @@ def make_encoder(channels: int, blocks: int, latent_dim: int) -> nn.Sequential:
     )
 
 
-def make_decoder(channels: int, blocks: int, latent_dim: int) -> nn.Sequential:
-    """(B, latent_dim, h, w) -> (B, 3, 4h, 4w).
+class Decoder(nn.Module):
+    """Codes (B, latent_dim, h, w) and known pixels (B, 4, 4h, 4w) -> images (B, 3, 4h, 4w).
 
-    The last doubling is a sub-pixel convolution (arXiv 1609.05158): full resolution is where a
-    decoder spends most of its time and least of its capacity.
+    The known pixels come in at both of its resolutions. The last doubling is a sub-pixel
+    convolution (arXiv 1609.05158): full resolution is where a decoder spends most of its time and
+    least of its capacity.
     """
-    return nn.Sequential(
-        nn.Conv2d(latent_dim, channels, 3, padding=1),
-        *[ResidualBlock(channels) for _ in range(blocks)],
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(channels, channels // 2, 3, padding=1),
-        ResidualBlock(channels // 2),
-        nn.GroupNorm(8, channels // 2),
-        nn.SiLU(),
-        nn.Conv2d(channels // 2, 3 * 4, 3, padding=1),
-        nn.PixelShuffle(2),
-    )
+
+    def __init__(self, channels: int, blocks: int, latent_dim: int):
+        super().__init__()
+        half = channels // 2
+        self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
+        self.from_pixels = nn.Conv2d(4, channels, 8, stride=4, padding=2)
+        self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
+        self.up = nn.Sequential(
+            nn.Upsample(scale_factor=2), nn.Conv2d(channels, half, 3, padding=1)
+        )
+        self.from_fine_pixels = nn.Conv2d(4, half, 4, stride=2, padding=1)
+        self.fine = nn.Sequential(
+            ResidualBlock(half),
+            nn.GroupNorm(8, half),
+            nn.SiLU(),
+            nn.Conv2d(half, 3 * 4, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+
+    def forward(self, codes: Tensor, known: Tensor) -> Tensor:
+        x = self.coarse(self.from_codes(codes) + self.from_pixels(known))
+        return self.fine(self.up(x) + self.from_fine_pixels(known))
 
 
 class VQGAN(nn.Module):
@@ -171,17 +188,23 @@ class VQGAN(nn.Module):
         super().__init__()
         self.encoder = make_encoder(channels, encoder_blocks, latent_dim)
         self.codebook = Codebook(codebook_size, latent_dim)
-        self.decoder = make_decoder(channels, decoder_blocks, latent_dim)
+        self.decoder = Decoder(channels, decoder_blocks, latent_dim)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Quantized]:
-        """Returns the reconstruction (B, 3, H, W), not clamped, and what the codebook did."""
+    def forward(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Quantized]:
+        """Returns the reconstruction (B, 3, H, W), not clamped, and what the codebook did.
+
+        hole: bool (B, H, W). The decoder sees the pixels outside, and the codes that it would meet
+        there: none where a code cannot be known and need not be drawn.
+        """
         quantized = self.codebook(self.encoder(images))
-        return self.decoder(quantized.latents), quantized
+        touched, covered = hidden_tokens(hole, self.cell, self.margin)
+        codes = quantized.latents * (covered | ~touched)[:, None]
+        return self.decoder(codes, holed(images, hole)), quantized
 
     @property
     def last_layer(self) -> Tensor:
         """The decoder's last weights, where VQGAN's adaptive weight compares its gradients."""
-        return self.decoder[-2].weight
+        return self.decoder.fine[-2].weight
 
     def hidden_convolutions(self) -> list[nn.Parameter]:
         """The weights inside the residual blocks, from hidden channels to hidden channels."""
@@ -195,9 +218,15 @@ class VQGAN(nn.Module):
         return self.codebook.nearest(latents.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1]."""
-        return self.decoder(self.codebook.lookup(tokens)).clamp(-1, 1)
+    def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
+        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1].
+
+        known: what is known of the pixels, float (B, 4, 4h, 4w), see `known_pixels`.
+        """
+        codes = self.codebook.lookup(tokens)
+        if known is None:
+            known = codes.new_zeros(len(codes), 4, *[STRIDE * n for n in codes.shape[2:]])
+        return self.decoder(codes, known).clamp(-1, 1)
 
 
 def codebook_usage(counts: Tensor) -> tuple[float, float]:

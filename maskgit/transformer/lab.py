@@ -67,6 +67,8 @@ class LabTransformer(nn.Module):
     N = grid * grid, in rows. The defaults are the lab's sizes: 72,745,472 parameters.
     """
 
+    sees_pixels = False
+
     def __init__(
         self,
         codebook_size: int = 1024,
@@ -99,7 +101,10 @@ class LabTransformer(nn.Module):
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def forward(self, tokens: Tensor, where: Tensor | None = None) -> Tensor:
+    def look(self, known: Tensor) -> None:
+        """Nothing: it sees tokens only."""
+
+    def forward(self, tokens: Tensor, seen: None = None, where: Tensor | None = None) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 
         The lab's logits have a column for the mask token too, here left out: it is no prediction.

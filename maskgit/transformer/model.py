@@ -11,11 +11,16 @@ short trainings on small machines converge, each a line below:
   are from the first step on (conditional positional encoding, arXiv 2102.10882);
 - the tokenizer's codebook at both ends, so that codes that look alike are alike from the start
   and need not be learned apart one by one.
+
+Beside the tokens it sees the known pixels themselves, unrounded, around each place: tokens say only
+what has been decided (PUT, arXiv 2205.05076).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from maskgit.transformer.masking import Example
 
 
 def norm(x: Tensor) -> Tensor:
@@ -70,7 +75,8 @@ class MLP(nn.Module):
         self.down = nn.Linear(4 * dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.relu(self.up(x)).square())
+        h = F.relu(self.up(x))
+        return self.down(h * h)  # under autocast `square` would go to float32
 
 
 class Block(nn.Module):
@@ -97,7 +103,9 @@ class MaskedTransformer(nn.Module):
     """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
 
     N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
-    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`.
+    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`. cell:
+    pixels a token stands for, per side, of pictures that it sees; 0 for a model that sees tokens
+    only.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class MaskedTransformer(nn.Module):
         codebook_size: int = 1024,
         latent_dim: int = 16,
         grid: int = 16,
+        cell: int = 4,
         dim: int = 256,
         heads: int = 8,
         layers: int = 6,
@@ -117,6 +126,9 @@ class MaskedTransformer(nn.Module):
         self.from_code = nn.Linear(latent_dim, dim, bias=False)
         self.to_code = nn.Linear(dim, latent_dim, bias=False)
         self.token_embedding = nn.Embedding(codebook_size + 1, dim)
+        self.sees_pixels = cell > 0
+        if self.sees_pixels:  # its own cell and half a cell on each side
+            self.from_pixels = nn.Conv2d(4, dim, 2 * cell, cell, padding=cell // 2, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(grid * grid, dim))
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList([Block(dim, heads, dropout) for _ in range(layers)])
@@ -144,15 +156,25 @@ class MaskedTransformer(nn.Module):
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def forward(self, tokens: Tensor, where: Tensor | None = None) -> Tensor:
+    def look(self, known: Tensor) -> Tensor | None:
+        """What each place sees of the known pixels, float (B, 4, H, W): (B, N, dim), for `forward`.
+
+        None for a model that sees tokens only.
+        """
+        return self.from_pixels(known).flatten(2).transpose(1, 2) if self.sees_pixels else None
+
+    def forward(
+        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+    ) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 
-        The loss needs the hidden positions alone, and what comes after the last attention looks at
-        each by itself.
+        seen: what `look` made of the picture. The loss needs the hidden positions alone, and what
+        comes after the last attention looks at each by itself.
         """
         # all codes pass the codebook's layers at both ends, which costs less than all tokens would
         embedding = self.token_embedding.weight + self.from_code(self.codebook)
-        x = self.dropout(F.embedding(tokens, embedding) + self.position_embedding)
+        x = F.embedding(tokens, embedding) + self.position_embedding
+        x = self.dropout(x if seen is None else x + seen)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x, self.grid)
@@ -161,9 +183,16 @@ class MaskedTransformer(nn.Module):
         return F.linear(x, weight, self.head.bias)
 
 
-def masked_token_loss(
-    model: nn.Module, tokens: Tensor, hidden: Tensor, label_smoothing: float = 0.0
-) -> Tensor:
-    """Cross-entropy in nats on the hidden tokens only (MaskGIT, equation 1)."""
-    logits = model(model.hide(tokens, hidden), where=hidden)
-    return F.cross_entropy(logits.float(), tokens[hidden], label_smoothing=label_smoothing)
+def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy in nats on the hidden tokens only (MaskGIT, equation 1)."""
+    return hidden_token_losses(model, example, label_smoothing).mean()
+
+
+def hidden_token_losses(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
+    """The cross-entropy of each hidden token, (M,), in row order."""
+    tokens, hidden = example.tokens, example.hidden
+    shown = model.hide(tokens, example.unseen)
+    logits = model(shown, model.look(example.known), where=hidden).float()
+    return F.cross_entropy(
+        logits, tokens[hidden], label_smoothing=label_smoothing, reduction="none"
+    )

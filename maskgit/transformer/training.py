@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
 
 from maskgit.device import autocast
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.trainer import Best, Chance, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
-from maskgit.transformer.masking import random_hidden
-from maskgit.transformer.model import MaskedTransformer, masked_token_loss
+from maskgit.transformer.masking import PARTLY, Example, Holes, hide
+from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 
 
 @dataclass(frozen=True)
@@ -34,26 +34,26 @@ class TransformerTraining:
 
 
 class TransformerTrainer(Trainer):
-    """Trains `model` in place on stored tokens.
+    """Trains `model` in place on images and their stored tokens.
 
-    tokens: uint16 (2, n, N), the images and their mirrors. validation: fixed batches of tokens
-    and hidden places, so that evaluations compare. gamma: the mask schedule of training. holes:
-    bool (M, N), hidden sets that holes make, mixed with the random ones. Every `evaluate_every`
-    steps and at the end the metrics include `val_loss`, that of the averaged weights; `best` keeps
-    the best of them.
+    images: uint8 (n, H, W, 3); tokens: uint16 (2, n, N), theirs and their mirrors'. validation:
+    fixed batches, so that evaluations compare. gamma: the mask schedule of training. Every
+    `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
+    averaged weights; `best` keeps the best of them.
     """
 
     def __init__(
         self,
         model: MaskedTransformer,
+        images: np.ndarray,
         tokens: np.ndarray,
-        validation: list[tuple[Tensor, Tensor]],
+        holes: Holes,
+        validation: list[Example],
         how: TransformerTraining,
         gamma: Gamma,
-        holes: np.ndarray,
     ):
-        self.model, self.tokens, self.validation = model, tokens, validation
-        self.how, self.gamma, self.holes = how, gamma, holes
+        self.model, self.images, self.tokens, self.holes = model, images, tokens, holes
+        self.validation, self.how, self.gamma = validation, how, gamma
         self.steps = how.steps
         self.device = next(model.parameters()).device
         self.chance = Chance(how.seed)
@@ -79,10 +79,10 @@ class TransformerTrainer(Trainer):
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
         set_learning_rate([self.muon, self.adamw], learning_rate)
-        batch, hidden = self.draw_batch()
+        batch = self.draw_batch()
 
         with autocast(self.device):
-            loss = masked_token_loss(model, batch, hidden, how.label_smoothing)
+            loss = masked_token_loss(model, batch, how.label_smoothing)
         model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
@@ -99,29 +99,45 @@ class TransformerTrainer(Trainer):
             raise FloatingPointError(f"the transformer's loss is not finite at step {self.done}")
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
-            metrics["val_loss"] = evaluate_transformer(self.average, self.validation)
+            metrics |= evaluate_transformer(self.average, self.validation)
             self.best.offer(self.average, metrics["val_loss"])
         return metrics
 
-    def draw_batch(self) -> tuple[Tensor, Tensor]:
-        """Tokens int64 (B, N), some mirrored, and what to hide of them, bool (B, N)."""
+    def draw_batch(self) -> Example:
+        """Some images mirrored, some hidden by a hole, some of these partly filled already."""
         size, rng = self.how.batch_size, self.chance.numpy
-        mirrored = rng.integers(2, size=size)
-        batch = torch.from_numpy(self.tokens[mirrored, next(self.batches)].astype(np.int64))
-        hidden = random_hidden(*batch.shape, self.gamma, self.chance.torch)
-        from_hole = torch.from_numpy(rng.random(size) < self.how.hole_share)
-        drawn = torch.from_numpy(self.holes[rng.integers(len(self.holes), size=size)])
-        hidden = torch.where(from_hole[:, None], drawn, hidden)
-        return batch.to(self.device), hidden.to(self.device)
+        rows, mirrored = next(self.batches), rng.integers(2, size=size)
+        images = self.images[rows]
+        images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+        batch = hide(
+            images,
+            self.tokens[mirrored, rows],
+            self.holes.pick(rng.integers(len(self.holes.pixels), size=size)),
+            rng.random(size) < self.how.hole_share,
+            rng.random(size) < PARTLY,
+            self.model.sees_pixels,
+            self.gamma,
+            self.chance.torch,
+        )
+        return batch.to(self.device)
 
 
 @torch.inference_mode()
-def evaluate_transformer(model: Transformer, validation: list[tuple[Tensor, Tensor]]) -> float:
-    """Mean cross-entropy in nats over all hidden tokens of the fixed batches."""
+def evaluate_transformer(model: Transformer, validation: list[Example]) -> dict[str, float]:
+    """Mean cross-entropies in nats over the fixed batches.
+
+    `val_loss` of all hidden tokens; in holes alone, `val_loss_inside` of the cells without a known
+    pixel and `val_loss_rim` of the others, where there are any.
+    """
     device = next(model.parameters()).device
-    total, count = 0.0, 0
-    for tokens, hidden in validation:
-        loss = masked_token_loss(model, tokens.to(device), hidden.to(device))
-        total += loss.item() * int(hidden.sum())
-        count += int(hidden.sum())
-    return total / count
+    losses, in_hole, inside = [], [], []
+    for example in validation:
+        losses.append(hidden_token_losses(model, example.to(device)).cpu())
+        cell = example.known.shape[2] // model.grid
+        blank = F.max_pool2d(example.known[:, 3:], cell).flatten(1) == 0
+        inside.append(blank[example.hidden])
+        in_hole.append(example.from_hole[:, None].expand_as(blank)[example.hidden])
+    losses, in_hole, inside = map(torch.cat, (losses, in_hole, inside))
+    parts = {"val_loss_inside": in_hole & inside, "val_loss_rim": in_hole & ~inside}
+    means = {name: losses[part].mean().item() for name, part in parts.items() if part.any()}
+    return {"val_loss": losses.mean().item()} | means

@@ -15,9 +15,10 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from maskgit.schedules import SCHEDULES
+from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
-from pipeline.bench.models import make_transformer, our_training, parameter_count
+from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
 from pipeline.bench.race import Race, Way, time_race
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS, fresh_folder
@@ -35,16 +36,13 @@ BLOCK = 10_000  # rows written at a time
 FREE = 3e9  # bytes that the largest rows need on disk
 
 
-def write_rows(work: str, count: int, path: Path) -> None:
-    """Drawn rows: images of 16 x 16 pixels to encode, 256 tokens and their mirrors to train on."""
+def write_rows(path: Path, kind: type, top: int, shape: tuple[int, ...], axis: int) -> None:
+    """Random numbers below `top`, a block of rows along `axis` at a time."""
     rng = np.random.default_rng(0)
-    if work == "encode":
-        rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 16, 16, 3))
-    else:
-        rows = open_memmap(path, mode="w+", dtype=np.uint16, shape=(2, count, 256)).swapaxes(0, 1)
-    for start in range(0, count, BLOCK):
+    rows = open_memmap(path, mode="w+", dtype=kind, shape=shape).swapaxes(0, axis)
+    for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        block[:] = rng.integers(256 if work == "encode" else 1024, size=block.shape)
+        block[:] = rng.integers(top, size=block.shape)
 
 
 def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
@@ -57,9 +55,10 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
             raise UserError(f"{name}: --only growth needs 3 GB of free disk; set TMPDIR")
         sizes = [(work, count) for work in ("encode", "train") for count in counts]
         for work, count in tqdm(sizes, "memory", unit="size"):
-            rows = Path(name) / "rows.npy"
-            write_rows(work, count, rows)
-            command = [sys.executable, "-m", "pipeline.bench.memory", work, str(rows)]
+            images, tokens = Path(name) / "images.npy", Path(name) / "tokens.npy"
+            write_rows(images, np.uint8, 256, (count, 16, 16, 3), 0)
+            write_rows(tokens, np.uint16, 1024, (2, count, 64), 1)
+            command = [sys.executable, "-m", "pipeline.bench.memory", work, images, tokens]
             answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             table.append({"work": work, "rows": count} | json.loads(answer))
     return pd.DataFrame(table)
@@ -68,19 +67,21 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
 def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
     """Seconds of a training step with stored tokens: the lab's attention and loss, and ours."""
     rng = np.random.default_rng(0)
+    side = VQGAN.cell * grid
+    images = rng.integers(256, size=(64, side, side, 3), dtype=np.uint8)
     tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
-    holes = rng.random((64, grid**2)) < 0.2
     model = make_transformer(params, grid)
     adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
     levers = Levers(stored_tokens=True)
     lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
     ours = TransformerTrainer(
-        make_transformer(params, grid),
+        make_transformer(params, grid, side),
+        images,
         tokens,
+        make_holes(params, grid, side),
         [],
         our_training(params, BATCH),
         SCHEDULES[params.train.gamma],
-        holes,
     )
     ways = [Way("lab", partial(next, lab), 1), Way("ours", ours.step, 1)]
     seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds

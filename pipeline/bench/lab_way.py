@@ -21,7 +21,7 @@ from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import reconstruction_loss
 from maskgit.training.optim import update_ema
-from maskgit.transformer.model import MaskedTransformer, SelfAttention, masked_token_loss, norm
+from maskgit.transformer.model import MaskedTransformer, SelfAttention, norm
 
 import_torchvision()
 from pytorch_fid.fid_score import calculate_frechet_distance
@@ -48,6 +48,11 @@ def with_explicit_attention(model: MaskedTransformer) -> MaskedTransformer:
     for block in twin.blocks:
         block.attention.__class__ = ExplicitAttention
     return twin
+
+
+def hidden_only_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor:
+    """Cross-entropy over the codes on the hidden tokens, of a model that sees tokens only."""
+    return F.cross_entropy(model(model.hide(tokens, hidden), where=hidden), tokens[hidden])
 
 
 def lab_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor:
@@ -94,7 +99,7 @@ def train_lab_transformer(
         ratio = rng.random()  # one for the whole batch
         hidden = torch.rand(batch.shape, device=device) < ratio
         with autocast(device) if levers.bf16 else torch.autocast(device.type, enabled=False):
-            loss = (masked_token_loss if levers.hidden_only else lab_loss)(shown, batch, hidden)
+            loss = (hidden_only_loss if levers.hidden_only else lab_loss)(shown, batch, hidden)
         model.zero_grad(set_to_none=True)
         loss.backward()
         if levers.optimiser:
@@ -115,8 +120,10 @@ class LabDecoding(LabInpainter):
         super().__init__(tokenizer, transformer, choices)
         self.bf16 = bf16
 
-    def predict(self, tokens: Tensor, hidden: Tensor) -> Tensor:
-        return super().predict(tokens, hidden) if self.bf16 else self.transformer(tokens)[hidden]
+    def predict(self, tokens: Tensor, hidden: Tensor, seen: None) -> Tensor:
+        if self.bf16:
+            return super().predict(tokens, hidden, seen)
+        return self.transformer(tokens)[hidden]
 
 
 def train_lab_tokenizer(

@@ -5,7 +5,10 @@ import torch
 from torch import nn
 
 from maskgit.data.cats.cat import draw_cat
+from maskgit.data.holes import draw_holes
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.masking import Holes
 from maskgit.transformer.model import MaskedTransformer
 from maskgit.transformer.training import TransformerTraining
 from pipeline.models.checkpoints import build
@@ -49,7 +52,8 @@ def our_training(params: Params, batch_size: int) -> TransformerTraining:
     )
 
 
-def make_transformer(params: Params, grid: int) -> MaskedTransformer:
+def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransformer:
+    """side: of the pictures that it sees, in pixels; 0 for one that sees tokens only."""
     model = build(
         MaskedTransformer,
         params.train.model_dump(include={"dim", "heads", "layers", "dropout"})
@@ -57,11 +61,19 @@ def make_transformer(params: Params, grid: int) -> MaskedTransformer:
             "codebook_size": params.vqgan.codebook_size,
             "latent_dim": params.vqgan.latent_dim,
             "grid": grid,
+            "cell": side // grid,
         },
     )
     codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
     model.know_codebook(nn.functional.normalize(codes, dim=1))
     return model
+
+
+def make_holes(params: Params, grid: int, side: int) -> Holes:
+    """Holes of the preset's kind, and what they hide of our tokenizer's tokens."""
+    holes = draw_holes(64, params.data.holes, params.data.hole_area, side, 0)
+    hidden = hidden_tokens(torch.from_numpy(holes), side // grid, VQGAN.margin)
+    return Holes(holes, *[part.flatten(1).numpy() for part in hidden])
 
 
 def make_tokenizer(params: Params) -> VQGAN:

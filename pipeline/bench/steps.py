@@ -19,7 +19,6 @@ from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.lab import LabChoices
 from maskgit.schedules import SCHEDULES
 from maskgit.scoring.distances import frechet
-from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN
@@ -37,6 +36,7 @@ from pipeline.bench.lab_way import (
 from pipeline.bench.models import (
     ENDLESS,
     draw_images,
+    make_holes,
     make_tokenizer,
     make_transformer,
     millions,
@@ -93,7 +93,8 @@ def spare(timed: int, real: int) -> tuple[float, list[str]]:
 
 
 def train(params: Params, size: Size, folder: Path) -> Race:
-    """A step of the transformer's training. The same transformer on both sides."""
+    """A step of the transformer's training. The same transformer on both sides, but that ours sees
+    the known pixels, too."""
     batch_size, steps = size.train
     images = draw_images(4 * batch_size, params.data.size)
     tokenizer = make_tokenizer(params)
@@ -102,8 +103,6 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     shape = (2, len(images), grid * grid)
     rng = np.random.default_rng(0)
     tokens = rng.integers(params.vqgan.codebook_size, size=shape, dtype=np.uint16)
-    holes = draw_holes(64, params.data.holes, params.data.hole_area, params.data.size, 0)
-    hidden = hidden_tokens(torch.from_numpy(holes), tokenizer.cell, tokenizer.margin)
 
     model = make_transformer(params, grid)
     adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
@@ -111,8 +110,15 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     muon = muon_and_adamw(model, matrices, 1e-4, params.train.weight_decay, betas=(0.9, 0.98))
     gamma = SCHEDULES[params.train.gamma]
     how = our_training(params, batch_size)
+    side = params.data.size
     ours = TransformerTrainer(
-        make_transformer(params, grid), tokens, [], how, gamma, hidden.flatten(1).numpy()
+        make_transformer(params, grid, side),
+        images,
+        tokens,
+        make_holes(params, grid, side),
+        [],
+        how,
+        gamma,
     )
 
     def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
@@ -145,14 +151,16 @@ def train(params: Params, size: Size, folder: Path) -> Race:
 
 
 def inpaint(params: Params, size: Size, folder: Path) -> Race:
-    """Holes filled in 8 iterations. One transformer, the two tokenizers."""
+    """Holes filled in 8 iterations. One transformer, but that ours sees the known pixels, too."""
     count = size.inpaint_images
     images = draw_images(count, params.data.size)
     holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
     tokenizer = make_tokenizer(params)
     lab_tokenizer = build(LabVQGAN, size.lab_tokenizer).eval()
-    transformer = make_transformer(params, params.data.size // tokenizer.cell).eval()
-    explicit = with_explicit_attention(transformer)
+    grid = params.data.size // tokenizer.cell
+    transformer = make_transformer(params, grid, params.data.size).eval()
+    tokens_only = make_transformer(params, grid).eval()
+    explicit = with_explicit_attention(tokens_only)
     cosine = SCHEDULES["cosine"]
 
     def fill(inpainter: Inpainter, iterations: int, batch_size: int) -> None:
@@ -182,7 +190,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         lab("lab + batches", batch_size=batch_size),
         lab("lab + tokens kept", keep_tokens=True),
         lab("lab + our tokenizer", tokenizer),
-        lab("lab + fused attention", model=transformer),
+        lab("lab + fused attention", model=tokens_only),
     ]
     if bf16_pays(best_device()):
         ways.append(lab("lab + bf16", bf16=True))

@@ -13,7 +13,7 @@ LEGEND = f"""
 In brackets: 95 % intervals, for other images like these and as many.
 Lower is better, but for PSNR and SSIM (which favour blur). true_images: other true
 images, as many, the floor of a distance; fills share pixels with the truth, so
-their Fréchet distance may be lower. tokenizer: a perfect transformer's scores.
+their Fréchet distance may be lower. tokenizer: an oracle, it knows the true codes.
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"""
 

@@ -107,6 +107,7 @@ class Encode(Section):
 class Train(Section):
     checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: ScheduleName
+    pixels: bool
     dim: Annotated[int, Field(ge=8, le=16384)]
     heads: Count
     layers: Annotated[int, Field(ge=1, le=1000)]
@@ -237,10 +238,13 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
             f"but it is {reprlib.repr(preset)}"
         )
     described = sections(presets[preset], f"presets.yaml: {preset}")
-    filled = dict(values)
+    train, filled = values.get("train"), dict(values)
+    imported = isinstance(train, dict) and train.get("checkpoint") is not None
     for name, section in values.items():
         if isinstance(section, dict):
             given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
+            if name == "inpaint" and imported:  # the preset's suits what it trains
+                given = given | {"temperature": 1.0}
             asked = [key for key, value in section.items() if value == FROM_PRESET]
             unknown = [key for key in asked if key not in given]
             if unknown:

@@ -61,7 +61,8 @@ def main() -> None:
 
             holes = torch.from_numpy(load_array(PREPARED / "train_holes.npy"))
             hidden = hidden_tokens(holes, tokenizer.cell, tokenizer.margin)
-            save_array(folder / "hidden.npy", hidden.flatten(1).numpy())
+            save_array(folder / "touched.npy", hidden.touched.flatten(1).numpy())
+            save_array(folder / "covered.npy", hidden.covered.flatten(1).numpy())
             save_array(folder / "codebook.npy", tokenizer.codebook.unit_vectors.numpy(force=True))
 
 

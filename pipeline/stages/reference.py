@@ -1,10 +1,10 @@
 """Stage reference: what every schedule is measured against, computed once.
 
-The features of the true images; the scores of the classic fills; the ceiling, which is the
-tokenizer's own reconstruction pasted into the hole, what a perfect transformer would reach; and the
-floor of the distances, which is other true images, as many. Fills share their known pixels with the
-truth that they are held against: with few images their Fréchet distance may lie below that floor,
-which is mostly bias. The kernel distance has none.
+The features of the true images; the scores of the classic fills; an oracle, the hole drawn by the
+tokenizer from the true codes, which no sampler knows; the floor of the distances, which is other
+true images, as many. Fills share their known pixels with the truth that they are held against: with
+few images their Fréchet distance may lie below that floor, which is mostly bias. The kernel
+distance has none.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Stage train_transformer: tokens -> the transformer, the best of all evaluations; or the
+"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or the
 original lab's, imported."""
 
 import math
@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from maskgit.device import keep_freed_memory
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer.kinds import Transformer
-from maskgit.transformer.masking import fixed_batches
+from maskgit.transformer.masking import Example, Holes, fixed_batches
 from maskgit.transformer.model import MaskedTransformer
 from maskgit.transformer.training import (
     TransformerTrainer,
@@ -22,7 +21,14 @@ from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import train
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import MODEL, TOKENS, TRANSFORMER, fresh_folder, load_array
+from pipeline.plumbing.files import (
+    MODEL,
+    PREPARED,
+    TOKENS,
+    TRANSFORMER,
+    fresh_folder,
+    load_array,
+)
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
@@ -34,16 +40,15 @@ def save(folder: Path, config: dict, model: Transformer, history: list[dict], lo
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def import_lab(
-    params: Params, codes: int, tokens: int, validation: list[tuple[Tensor, Tensor]]
-) -> None:
+def import_lab(params: Params, codes: int, tokens: int, validation: list[Example]) -> None:
     """In place of a training; its history is one evaluation."""
     values = {"train": params.train.model_dump(), "seed": params.seed}
     with stage_run("train_transformer", values, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
             config, model = import_transformer(params.train.checkpoint, codes, tokens, folder)
-            loss = evaluate_transformer(model, validation)
-            save(folder, config, model, [{"step": 0, "val_loss": loss}], loss)
+            metrics = evaluate_transformer(model, validation)
+            loss = metrics["val_loss"]
+            save(folder, config, model, [{"step": 0} | metrics], loss)
         run.log_metrics({"best_val_loss": loss})
         run.log_artifacts(TRANSFORMER)
 
@@ -51,17 +56,31 @@ def import_lab(
 def main() -> None:
     params = load_params()
     settings = params.train
+    images = load_array(PREPARED / "train.npy", mmap_mode="r")
     tokens = load_array(TOKENS / "train.npy", mmap_mode="r")
-    hidden = load_array(TOKENS / "hidden.npy")
+    holes = Holes(
+        load_array(PREPARED / "train_holes.npy"),
+        load_array(TOKENS / "touched.npy"),
+        load_array(TOKENS / "covered.npy"),
+    )
     codebook = load_array(TOKENS / "codebook.npy")
     gamma = SCHEDULES[settings.gamma]
-    validation = fixed_batches(load_array(TOKENS / "val.npy")[0][:512], hidden, gamma, params.seed)
+    sees_pixels = settings.pixels and not settings.checkpoint
+    validation = fixed_batches(
+        load_array(PREPARED / "val.npy")[:512],
+        load_array(TOKENS / "val.npy")[0][:512],
+        holes,
+        sees_pixels,
+        gamma,
+        params.seed,
+    )
     if settings.checkpoint:
         return import_lab(params, len(codebook), tokens.shape[2], validation)
     config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
         "codebook_size": len(codebook),
         "latent_dim": codebook.shape[1],
         "grid": math.isqrt(tokens.shape[2]),
+        "cell": images.shape[1] // math.isqrt(tokens.shape[2]) if sees_pixels else 0,
     }
     how = TransformerTraining(
         **settings.model_dump(
@@ -88,7 +107,7 @@ def main() -> None:
         torch.manual_seed(params.seed)
         model = build(MaskedTransformer, config)
         model.know_codebook(torch.from_numpy(codebook))
-        trainer = TransformerTrainer(model, tokens, validation, how, gamma, hidden)
+        trainer = TransformerTrainer(model, images, tokens, holes, validation, how, gamma)
         history = train(trainer, snapshots, run, "train transformer")
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:

@@ -17,9 +17,14 @@ schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)
 
 
-@pytest.fixture(scope="module", params=ORDERS)
-def inpainter(models, request):
-    return make_inpainter(request.param, *models, 1.0, 4.5, True, LabChoices())
+PAIRS = "models", "token_models", "lab_models"  # who sees pixels: both, the decoder, neither
+CASES = [*[(order, "models") for order in ORDERS], *[("confidence", pair) for pair in PAIRS[1:]]]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def inpainter(request):
+    order, pair = request.param
+    return make_inpainter(order, *request.getfixturevalue(pair), 1.0, 4.5, True, LabChoices())
 
 
 @st.composite

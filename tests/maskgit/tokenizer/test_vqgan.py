@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.kinds import decode_each, draw_each, encode_each
 from maskgit.tokenizer.vqgan import VQGAN, Codebook, codebook_usage
 
 
@@ -30,7 +32,7 @@ def test_codes_outside_a_hole_do_not_know_what_is_in_it(tokenizer, seed):
     image = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
     hole = torch.rand(1, 64, 64, generator=generator) < 0.01
     holed = torch.where(hole[:, None], torch.zeros(()), image)
-    visible = ~hidden_tokens(hole, tokenizer.cell, tokenizer.margin)
+    visible = ~hidden_tokens(hole, tokenizer.cell, tokenizer.margin).touched
     assert visible.any()
     assert torch.equal(tokenizer.encode(image)[visible], tokenizer.encode(holed)[visible])
 
@@ -84,5 +86,34 @@ def test_usage_and_perplexity():
 
 def test_evaluation_leaves_the_codebook_alone(tokenizer):
     before = tokenizer.codebook.embedding.clone()
-    tokenizer(torch.rand(1, 3, 64, 64))
+    tokenizer(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool))
     assert torch.equal(before, tokenizer.codebook.embedding)
+
+
+def test_a_decoder_draws_into_a_hole_from_tokens_and_known_pixels_alone(tokenizer):
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 9:30, 20:50] = True
+    tokens = encode_each(tokenizer, images)
+    drawn = draw_each(tokenizer, tokens, images, hole)
+
+    noise = rng.integers(256, size=images.shape, dtype=np.uint8)
+    under_the_hole = np.where(hole[..., None], noise, images)
+    assert np.array_equal(draw_each(tokenizer, tokens, under_the_hole, hole), drawn)
+    beside_it = np.where(hole[..., None], images, noise)
+    assert not np.array_equal(draw_each(tokenizer, tokens, beside_it, hole)[hole], drawn[hole])
+    assert not np.array_equal(decode_each(tokenizer, tokens)[hole], drawn[hole])
+
+    touched, covered = hidden_tokens(torch.from_numpy(hole), tokenizer.cell, tokenizer.margin)
+    others = (tokens + 1) % 64  # codes that cannot be known, and need not be drawn, do not matter
+    rim = torch.where(touched & ~covered, others, tokens)
+    assert np.array_equal(draw_each(tokenizer, rim, images, hole), drawn)
+    inside = torch.where(covered, others, tokens)
+    assert not np.array_equal(draw_each(tokenizer, inside, images, hole), drawn)
+
+
+def test_no_code_is_a_code_of_zeros(tokenizer):
+    codes = tokenizer.codebook.lookup(torch.tensor([[[3, 64]]]))
+    assert torch.equal(codes[0, :, 0, 0], tokenizer.codebook.embedding[3])
+    assert not codes[0, :, 0, 1].any()

@@ -11,12 +11,17 @@ from maskgit.data.cats.cat import draw_cats
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
-from maskgit.transformer.masking import fixed_batches
-from maskgit.transformer.model import MaskedTransformer
-from maskgit.transformer.training import TransformerTrainer, TransformerTraining
+from maskgit.transformer.masking import Holes, fixed_batches, hide
+from maskgit.transformer.model import MaskedTransformer, hidden_token_losses
+from maskgit.transformer.training import (
+    TransformerTrainer,
+    TransformerTraining,
+    evaluate_transformer,
+)
 
 TOKENIZER = TokenizerTraining(
     steps=16,
@@ -122,47 +127,86 @@ def test_the_perceptual_loss_is_zero_for_equal_images_only(cats):
     images = torch.from_numpy(cats[:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert perceptual(images, images).item() == pytest.approx(0, abs=1e-6)
     assert perceptual(images.roll(4, 3), images) > perceptual(images.roll(1, 3), images) > 0
-    _, records = tokenizer_run(cats, perceptual, perceptual_weight=0.1)
-    assert records[-1][1]["perceptual_loss"] < records[0][1]["perceptual_loss"]
+    trained, _ = tokenizer_run(cats, perceptual, perceptual_weight=0.1)
+    fresh = tokenizer_trainer(cats).model
+    after, before = (perceptual(m.decode(m.encode(images)), images) for m in (trained, fresh))
+    assert after < before
 
 
 @pytest.fixture(scope="module")
 def stripes():
-    """Token images whose rows are constant: anyone who looks sideways can fill them."""
+    """Grey images and tokens whose rows are constant: who looks sideways can fill them."""
     rng = np.random.default_rng(0)
     rows = rng.integers(8, size=(2, 64, 4, 1), dtype=np.uint16)
-    return rows.repeat(4, axis=3).reshape(2, 64, 16)
+    tokens = rows.repeat(4, axis=3)
+    images = (30 * tokens[0]).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+    return images[..., None].repeat(3, axis=3), tokens.reshape(2, 64, 16)
 
 
-def transformer_trainer(stripes):
+def one_cell_holes():
+    """Sixteen holes, each of one cell; its neighbours are touched, too."""
+    pixels = np.eye(16, dtype=bool).reshape(16, 4, 4).repeat(4, 1).repeat(4, 2)
+    hidden = hidden_tokens(torch.from_numpy(pixels), 4, 2)
+    return Holes(pixels, *[part.flatten(1).numpy() for part in hidden])
+
+
+def transformer_trainer(stripes, cell=4):
     torch.manual_seed(0)
-    model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=2, dropout=0.1)
+    model = MaskedTransformer(8, 4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1)
     model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
-    holes = np.eye(16, dtype=bool)
-    validation = fixed_batches(stripes[0, :16], holes, SCHEDULES["cosine"], seed=0)
-    return TransformerTrainer(model, stripes, validation, TRANSFORMER, SCHEDULES["cosine"], holes)
+    (images, tokens), holes, cosine = stripes, one_cell_holes(), SCHEDULES["cosine"]
+    sees_pixels = model.sees_pixels
+    validation = fixed_batches(images[:16], tokens[0, :16], holes, sees_pixels, cosine, seed=0)
+    return TransformerTrainer(model, images, tokens, holes, validation, TRANSFORMER, cosine)
 
 
-def transformer_run(stripes):
-    trainer = transformer_trainer(stripes)
+def transformer_run(stripes, cell=4):
+    trainer = transformer_trainer(stripes, cell)
     return trainer.model, finish(trainer)
 
 
-def test_the_transformer_learns_and_repeats_itself(stripes):
-    model, records = transformer_run(stripes)
+@pytest.mark.parametrize("cell", [4, 0])
+def test_the_transformer_learns_and_repeats_itself(stripes, cell):
+    model, records = transformer_run(stripes, cell)
     losses = [metrics["val_loss"] for _, metrics in records if "val_loss" in metrics]
     assert len(losses) == 2
     assert losses[1] < losses[0] < np.log(8) + 0.05
-    again, records_again = transformer_run(stripes)
+    again, records_again = transformer_run(stripes, cell)
     assert records == records_again
     assert_equal_weights(model, again)
 
 
+def test_the_loss_is_told_apart_for_the_rim_and_the_inside_of_holes(stripes):
+    trainer = transformer_trainer(stripes)
+    images, tokens = stripes
+    pixels = np.zeros((1, 16, 16), dtype=bool)
+    pixels[0, 4:8, 4:10] = True  # all of place 5, half of place 6
+    hidden = hidden_tokens(torch.from_numpy(pixels), 4, 2)
+    holes = Holes(pixels, *[part.flatten(1).numpy() for part in hidden])
+    rows = np.ones(8, dtype=bool)
+    generator = torch.Generator().manual_seed(0)
+    cosine = SCHEDULES["cosine"]
+    batch = hide(
+        images[:8],
+        tokens[0, :8],
+        holes.pick(np.zeros(8, int)),
+        rows,
+        ~rows,
+        True,
+        cosine,
+        generator,
+    )
+    assert batch.hidden.nonzero()[:, 1].tolist() == [5, 6] * 8
+    losses = hidden_token_losses(trainer.model.eval(), batch).detach().view(8, 2).mean(dim=0)
+    found = evaluate_transformer(trainer.model, [batch])
+    assert found["val_loss_inside"] == pytest.approx(losses[0].item(), rel=1e-5)
+    assert found["val_loss_rim"] == pytest.approx(losses[1].item(), rel=1e-5)
+    assert found["val_loss"] == pytest.approx(losses.mean().item(), rel=1e-5)
+
+
 def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
-    model = MaskedTransformer(8, 4, grid=4, dim=32, heads=2, layers=1)
-    torch.nn.init.constant_(model.head.bias, torch.nan)
-    holes = np.eye(16, dtype=bool)
-    trainer = TransformerTrainer(model, stripes, [], TRANSFORMER, SCHEDULES["cosine"], holes)
+    trainer = transformer_trainer(stripes)
+    torch.nn.init.constant_(trainer.model.head.bias, torch.nan)
     with pytest.raises(FloatingPointError, match="step 0"):
         trainer.step()
 

@@ -3,46 +3,116 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskgit.device import to_float
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.transformer.masking import fixed_batches, random_hidden
+from maskgit.transformer.masking import (
+    Holes,
+    cells_to_pixels,
+    fixed_batches,
+    hide,
+    random_hidden,
+)
+
+CPU = torch.device("cpu")
 
 
 @given(y=st.integers(0, 63), x=st.integers(0, 63), margin=st.integers(0, 2))
 def test_a_pixel_hides_exactly_the_tokens_that_see_it(y, x, margin):
     hole = torch.zeros(1, 64, 64, dtype=torch.bool)
     hole[0, y, x] = True
-    hidden = hidden_tokens(hole, 4, margin)[0]
+    touched, covered = hidden_tokens(hole, 4, margin)
     for i in range(16):
         for j in range(16):
             sees = (
                 4 * i - margin <= y < 4 * i + 4 + margin
                 and 4 * j - margin <= x < 4 * j + 4 + margin
             )
-            assert hidden[i, j] == sees
+            assert touched[0, i, j] == sees
+            assert covered[0, i, j] == (i == y // 4 and j == x // 4)
 
 
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(sorted(SCHEDULES)))
 def test_random_masks_hide_the_exact_count_that_gamma_asks_for(seed, name):
     gamma = SCHEDULES[name]
-    hidden = random_hidden(8, 256, gamma, torch.Generator().manual_seed(seed))
+    among = torch.rand(8, 256, generator=torch.Generator().manual_seed(seed)) < 0.4
+    among[0], among[1] = True, False
+    hidden = random_hidden(among, gamma, torch.Generator().manual_seed(seed))
     ratio = torch.rand(8, generator=torch.Generator().manual_seed(seed))  # drawn first
-    for row, r in zip(hidden, ratio.tolist(), strict=True):
-        assert row.sum().item() == np.ceil(max(1.0, np.float32(gamma(r) * 256)))
+    assert not hidden[~among].any()
+    for row, places, r in zip(hidden, among.sum(dim=1).tolist(), ratio.tolist(), strict=True):
+        wanted = np.ceil(max(1.0, np.float32(gamma(r)) * np.float32(places)))
+        assert row.sum().item() == min(wanted, places)
 
 
 def test_every_place_is_hidden_alike():
-    hidden = random_hidden(4000, 16, SCHEDULES["linear"], torch.Generator().manual_seed(0))
+    among = torch.ones(4000, 16, dtype=torch.bool)
+    hidden = random_hidden(among, SCHEDULES["linear"], torch.Generator().manual_seed(0))
     share = hidden.float().mean(dim=0)
     assert (share - share.mean()).abs().max() < 0.04
 
 
+@st.composite
+def batches(draw):
+    """Images, tokens, holes and both choices for `hide`, of four images of 16 x 16."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    images = rng.integers(256, size=(4, 16, 16, 3), dtype=np.uint8)
+    tokens = rng.integers(9, size=(4, 16), dtype=np.uint16)
+    pixels = rng.random((4, 16, 16)) < draw(st.sampled_from([0.0, 0.01, 0.2, 1.0]))
+    hidden = hidden_tokens(torch.from_numpy(pixels), 4, 2)
+    holes = Holes(pixels, *[part.flatten(1).numpy() for part in hidden])
+    return images, tokens, holes, rng.random(4) < 0.5, rng.random(4) < 0.5
+
+
+@given(batch=batches(), sees_pixels=st.booleans(), seed=st.integers(0, 2**32))
+def test_an_example_hides_what_inference_would(batch, sees_pixels, seed):
+    images, tokens, holes, from_hole, partly = batch
+    generator = torch.Generator().manual_seed(seed)
+    example = hide(*batch, sees_pixels, SCHEDULES["cosine"], generator)
+    assert np.array_equal(example.tokens, tokens)
+    assert not (example.hidden & ~example.unseen).any()
+    to_decide = torch.from_numpy(holes.covered if sees_pixels else holes.touched)
+    for i in range(4):
+        known = example.known[i, 3].numpy() > 0
+        assert np.array_equal(example.known[i, :3, known].T, to_float(images, CPU)[i, :, known].T)
+        assert not example.known[i, :, ~known].any()
+        blank = ~cells_to_pixels(example.hidden[i : i + 1], 16)[0].numpy()
+        if not from_hole[i]:  # exactly the hidden cells are blank
+            assert np.array_equal(known, blank)
+            assert torch.equal(example.unseen[i], example.hidden[i])
+            continue
+        assert np.array_equal(known, ~holes.pixels[i])
+        touched = torch.from_numpy(holes.touched[i])
+        decided = to_decide[i] & ~example.unseen[i]
+        assert torch.equal(example.unseen[i] | decided, touched)
+        assert torch.equal(example.hidden[i] | decided, to_decide[i])
+        if not partly[i]:
+            assert not decided.any()
+
+
+def test_some_examples_are_partly_decided_already():
+    ones = np.ones((64, 16), dtype=bool)
+    holes = Holes(np.ones((64, 16, 16), dtype=bool), ones, ones)
+    images, tokens = np.zeros((64, 16, 16, 3), dtype=np.uint8), np.zeros((64, 16), dtype=np.uint16)
+    yes = np.ones(64, dtype=bool)
+    generator = torch.Generator().manual_seed(0)
+    example = hide(images, tokens, holes, yes, yes, True, SCHEDULES["linear"], generator)
+    counts = example.hidden.sum(dim=1)
+    assert counts.min() < 4 and counts.max() > 12
+
+
 def test_fixed_batches_stay_the_same_and_mix_both_kinds():
-    tokens = np.arange(10 * 256, dtype=np.uint16).reshape(10, 256)
-    holes = np.zeros((3, 256), dtype=bool)
-    holes[:, 7] = True
-    first, second = (fixed_batches(tokens, holes, SCHEDULES["cosine"], 5, 4) for _ in range(2))
-    assert [len(batch) for batch, _ in first] == [4, 4, 2]
-    for (tokens_a, hidden_a), (tokens_b, hidden_b) in zip(first, second, strict=True):
-        assert torch.equal(tokens_a, tokens_b) and torch.equal(hidden_a, hidden_b)
-        assert (hidden_a[::2].sum(dim=1) == 1).all() and hidden_a[::2, 7].all()
+    tokens = np.arange(10 * 16, dtype=np.uint16).reshape(10, 16)
+    images = np.random.default_rng(0).integers(256, size=(10, 16, 16, 3), dtype=np.uint8)
+    pixels = np.zeros((3, 16, 16), dtype=bool)
+    pixels[:, 5, 5] = True
+    covered = np.zeros((3, 16), dtype=bool)
+    covered[:, 5] = True
+    holes = Holes(pixels, covered, covered)
+    arguments = images, tokens, holes, True, SCHEDULES["cosine"], 5, 4
+    first, second = fixed_batches(*arguments), fixed_batches(*arguments)
+    assert [len(batch.tokens) for batch in first] == [4, 4, 2]
+    for a, b in zip(first, second, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+        assert a.from_hole[::2].all() and not a.from_hole[1::2].any()
+        assert (a.hidden[::2].sum(dim=1) == 1).all() and a.hidden[::2, 5].all()

@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskgit.data.known_pixels import holed
+from maskgit.transformer.masking import Example, cells_to_pixels
 from maskgit.transformer.model import MaskedTransformer, SelfAttention, masked_token_loss, norm
 
 
@@ -13,10 +15,18 @@ def randomised(model):
     return model
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=[4, 0], ids=["pixels", "tokens_only"])
+def model(request):
     torch.manual_seed(0)
-    return randomised(MaskedTransformer(20, 4, grid=4, dim=16, heads=2, layers=2)).eval()
+    model = MaskedTransformer(20, 4, grid=4, cell=request.param, dim=16, heads=2, layers=2)
+    return randomised(model).eval()
+
+
+def example_of(tokens, hidden):
+    """A picture of noise, known outside the hidden cells."""
+    hole = cells_to_pixels(hidden, 16)
+    known = holed(torch.rand(len(tokens), 3, 16, 16) * 2 - 1, hole)
+    return Example(tokens, hidden, hidden, known, torch.ones(len(tokens), dtype=torch.bool))
 
 
 def test_attention_is_softmax_of_qk_times_v():
@@ -62,13 +72,13 @@ def test_the_mask_token_is_outside_the_codebook_and_never_predicted(model):
 def test_logits_of_some_places_are_those_of_all(model):
     tokens = torch.randint(21, (3, 16))
     where = torch.rand(3, 16) < 0.5
-    torch.testing.assert_close(model(tokens, where), model(tokens)[where])
+    torch.testing.assert_close(model(tokens, where=where), model(tokens)[where])
 
 
 def test_a_fresh_model_guesses_uniformly():
     model = MaskedTransformer(20, 4, grid=4, dim=16, heads=2, layers=1)
     tokens = torch.randint(20, (2, 16))
-    loss = masked_token_loss(model, tokens, torch.rand(2, 16) < 0.5)
+    loss = masked_token_loss(model, example_of(tokens, torch.rand(2, 16) < 0.5))
     assert loss.item() == pytest.approx(math.log(20))
 
 
@@ -76,9 +86,10 @@ def test_the_loss_is_the_cross_entropy_of_the_hidden_tokens_alone(model):
     tokens = torch.randint(20, (2, 16))
     hidden = torch.zeros(2, 16, dtype=torch.bool)
     hidden[0, 3] = hidden[1, 5] = True
-    logits = model(tokens.masked_fill(hidden, 20))
+    example = example_of(tokens, hidden)
+    logits = model(tokens.masked_fill(hidden, 20), model.look(example.known))
     one, two = logits[0, 3].log_softmax(0)[tokens[0, 3]], logits[1, 5].log_softmax(0)[tokens[1, 5]]
-    assert masked_token_loss(model, tokens, hidden).item() == pytest.approx(-(one + two).item() / 2)
+    assert masked_token_loss(model, example).item() == pytest.approx(-(one + two).item() / 2)
 
 
 def test_hidden_tokens_cannot_leak(model):
@@ -86,6 +97,20 @@ def test_hidden_tokens_cannot_leak(model):
     hidden = torch.rand(2, 16) < 0.5
     others = torch.where(hidden, torch.randint(20, (2, 16)), tokens)
     assert torch.equal(model(model.hide(tokens, hidden)), model(model.hide(others, hidden)))
+
+
+def test_a_place_sees_its_own_cell_and_half_a_cell_around():
+    torch.manual_seed(0)
+    model = randomised(MaskedTransformer(20, 4, grid=4, dim=16, heads=2, layers=1))
+    known = holed(torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool))
+    changed = known.clone()
+    changed[0, 0, 6, 10] = 1.0  # in the cell of place 6, the corner that three others see, too
+    difference = (model.look(known) - model.look(changed))[0].abs().amax(dim=1)
+    assert difference.nonzero().flatten().tolist() == [6, 7, 10, 11]
+
+
+def test_a_model_of_tokens_only_sees_nothing():
+    assert MaskedTransformer(20, 4, grid=4, cell=0, dim=16, heads=2).look(None) is None
 
 
 def test_codes_that_look_alike_get_alike_logits_from_the_codebook():

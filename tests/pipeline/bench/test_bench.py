@@ -13,11 +13,11 @@ from maskgit.device import bf16_pays
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.transformer.model import masked_token_loss
 from pipeline.bench import growth, memory, run
 from pipeline.bench.lab_way import (
     ExplicitAttention,
     Levers,
+    hidden_only_loss,
     lab_frechet_distance,
     lab_loss,
     train_lab_transformer,
@@ -54,10 +54,10 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def drawn(models):
+def drawn(token_models):
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(32, (2, 256), generator=generator)
-    return models[1], tokens, torch.rand(2, 256, generator=generator) < 0.5
+    return token_models[1], tokens, torch.rand(2, 256, generator=generator) < 0.5
 
 
 @pytest.mark.parametrize("preset", ["laptop", "lab"])
@@ -87,7 +87,7 @@ def test_logits_of_hidden_tokens_are_those_of_all_tokens(drawn):
     model, tokens, hidden = drawn
     all_logits = model(model.hide(tokens, hidden))
     expected = torch.nn.functional.cross_entropy(all_logits[hidden], tokens[hidden])
-    torch.testing.assert_close(masked_token_loss(model, tokens, hidden), expected)
+    torch.testing.assert_close(hidden_only_loss(model, tokens, hidden), expected)
 
 
 def test_the_labs_loss_takes_its_softmax_over_positions(drawn):

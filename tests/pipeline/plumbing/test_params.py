@@ -51,6 +51,14 @@ def test_a_value_that_the_preset_does_not_have_is_named(project):
         load_params(folder)
 
 
+def test_imported_models_decode_at_their_own_temperature_not_the_presets(project):
+    project("vqgan.checkpoint", "VQGAN.pt")
+    imported = load_params(project("train.checkpoint", "transformer.pt"))
+    assert PRESETS["laptop"]["inpaint"]["temperature"] != 1.0
+    assert imported.inpaint.temperature == 1.0
+    assert load_params(project("inpaint.temperature", 0.6)).inpaint.temperature == 0.6
+
+
 @pytest.mark.parametrize("key", ["train.steps", "vqgan.channels", "inpaint.temperature"])
 def test_an_empty_value_means_none_and_is_not_filled(project, key):
     with pytest.raises(UserError, match=rf"{key}: .* but it is None"):

@@ -1,0 +1,22 @@
+"""What a network may see of a picture with a hole."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgit.device import to_float
+
+
+def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> Tensor:
+    """The picture with its hole blanked, and where it is not blank; float (N, 4, H, W).
+
+    images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = unknown. Three channels in [-1, 1], 0
+    in the hole, then one that is 1 where a pixel is known and 0 in the hole.
+    """
+    return holed(to_float(images, device), torch.from_numpy(hole).to(device))
+
+
+def holed(images: Tensor, hole: Tensor) -> Tensor:
+    """As `known_pixels`, of images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
+    hole = hole[:, None]
+    return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)

@@ -370,7 +370,7 @@ def test_the_transformer_computes_what_the_lab_computes(tmp_path, fused):
         logits = model(tokens)
         where = tokens == model.mask_token
         where[0, :5] = True
-        some = model(tokens, where)
+        some = model(tokens, where=where)
     torch.testing.assert_close(some, logits[where])
     torch.testing.assert_close(logits, plain_logits(state, tokens, 2), rtol=1e-4, atol=1e-4)
     assert logits.shape == (3, 16, 40) and logits.std() > 0.1

@@ -63,7 +63,14 @@ sys.stderr.write(run.key)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("project")
+    """A project whose store is made: that takes longer than a stage waits for its tracker."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        open_store()
+    return folder
 
 
 @pytest.fixture
@@ -90,6 +97,9 @@ class Server:
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self):
+        """It answers when this returns, whether it ran before or not."""
+        if self.process is not None:
+            return
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
@@ -107,13 +117,15 @@ class Server:
         raise AssertionError((self.folder / "log").read_text())
 
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """At its address nobody answers yet."""
+    """Tests start and stop it."""
     server = Server(tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
@@ -364,6 +376,7 @@ def test_parameters_of_a_run_that_goes_on_stay_and_new_ones_come(project):
 
 
 def test_a_server_that_is_down_gets_the_run_when_it_is_up(project, server, monkeypatch):
+    server.stop()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     training = Training()
     training.log(*range(5))
@@ -379,6 +392,7 @@ def test_a_server_that_is_down_gets_the_run_when_it_is_up(project, server, monke
 def test_a_server_killed_during_a_training_and_started_again_gets_every_step_once(
     project, server, monkeypatch
 ):
+    server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     training = Training()
     training.log(*range(20))
@@ -396,6 +410,7 @@ def test_a_server_killed_during_a_training_and_started_again_gets_every_step_onc
 
 def test_a_server_that_falls_asleep_and_wakes_gets_every_step_once(project, server, monkeypatch):
     """What was sent in vain arrives late, after it has been sent again."""
+    server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     training = Training(MLFLOW_HTTP_REQUEST_TIMEOUT="1")
     training.log(*range(20))

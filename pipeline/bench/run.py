@@ -37,7 +37,7 @@ def size_of(preset: str) -> Size:
     on_gpu = best_device().type == "cuda"
     return Size(
         lab_tokenizer={},
-        trained={"channels": 768, "encoder_blocks": 2, "decoder_blocks": 6, "latent_dim": 16},
+        trained={"channels": 768, "encoder_blocks": 1, "decoder_blocks": 6, "latent_dim": 16},
         train=(128, 4) if on_gpu else (8, 1),
         tokenizer_batch=32 if on_gpu else 2,
         inpaint_images=16 if on_gpu else 2,

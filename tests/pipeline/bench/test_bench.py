@@ -192,13 +192,14 @@ def test_the_whole_bench_writes_its_table(project):
 
 
 def test_growth_measures_memory_and_steps(project):
-    rows = project / "rows.npy"
-    for work in ("encode", "train"):
-        growth.write_rows(work, 64, rows)
-        measured = memory.measure(work, rows)
+    images, tokens = project / "images.npy", project / "tokens.npy"
+    growth.write_rows(images, np.uint8, 256, (64, 16, 16, 3), 0)
+    growth.write_rows(tokens, np.uint16, 1024, (2, 64, 64), 1)
+    for work in ("train", "encode"):  # encode writes tokens of its own
+        measured = memory.measure(work, images, tokens)
         assert set(measured) == {"own_mb", "files_mb", "seconds"}
         assert all(value > 0 for value in measured.values())
-    assert np.load(project / "encoded.npy").shape == (2, 64, 16)
+    assert np.load(tokens).shape == (2, 64, 16)
     step = growth.time_step(load_params(preset="tiny"), 8, repeats=1)
     assert step["tokens"] == 64
     assert 0 < step["parameters"] < 1e6

@@ -5,7 +5,8 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.tracking.store import EXPERIMENT, open_store
+from pipeline.tracking.store import EXPERIMENT
+from tests.store import project_with_store
 
 SCORES = {"fid": 35.123, "psnr_hole": 15.0421}
 
@@ -14,11 +15,7 @@ SCORES = {"fid": 35.123, "psnr_hole": 15.0421}
 def store(tmp_path_factory):
     """Three finished reports, one that failed, and a run of another stage."""
     folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        open_store()
+    with project_with_store(folder):
         client = MlflowClient()
         experiment = client.get_experiment_by_name(EXPERIMENT)
         for i, (stage, gamma, steps, status) in enumerate(

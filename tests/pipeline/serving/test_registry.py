@@ -30,10 +30,10 @@ from pipeline.cli import app
 from pipeline.plumbing.files import PREPARED
 from pipeline.plumbing.params import load_params
 from pipeline.serving.registry import NAME, REQUIREMENTS, Standing, beats, register
-from pipeline.tracking.store import open_store
 from tests.clone import ROOT
 from tests.import_graph import closure
 from tests.small_models import save_small_models, write_params
+from tests.store import project_with_store
 
 OLD = Standing(12.0, 11.5, 12.5, "fid", 747, "a" * 64)
 BETTER = replace(OLD, score=10.0, interval_low=9.5, interval_high=10.5)
@@ -100,11 +100,7 @@ def project(tmp_path_factory):
     (folder / PREPARED).mkdir(parents=True)
     for name in ("test", "test_holes"):
         np.save(folder / PREPARED / f"{name}.npy", np.zeros(3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        open_store()
+    with project_with_store(folder):
         yield folder
 
 

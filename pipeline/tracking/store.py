@@ -33,9 +33,17 @@ OUTPUT_TAG = "output_sha256"
 _stores: dict[str, tuple[MlflowClient, str]] = {}
 
 
+def own_store() -> str:
+    return f"sqlite:///{project_root()}/mlflow.db"
+
+
 def store_uri() -> str:
-    """Where runs go; empty for the project's own store."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "")
+    """Where runs go; empty for the project's own store.
+
+    Also where the environment names that one: MLflow writes there what `set_tracking_uri` is told.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return "" if uri == own_store() else uri
 
 
 def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
@@ -48,7 +56,7 @@ def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
 
     uri = store_uri() if uri is None else uri
     root = project_root()
-    address = uri or f"sqlite:///{root}/mlflow.db"
+    address = uri or own_store()
     if address not in _stores:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)

@@ -1,8 +1,8 @@
 """Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
 
-Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. Towards
-the end most of the images are rebuilt into a hole, around which the decoder sees the pixels
-(asymmetric VQGAN, arXiv 2306.04632), all others from their codes alone.
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. When the
+codes are settled the decoder learns alone, and most of the images are rebuilt into a hole: it sees
+the pixels around (asymmetric VQGAN, arXiv 2306.04632), and codes that are not quite the true ones.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Chance, ShuffledBatches, Trainer
 
-HOLED_FROM = 0.6  # share of the steps after which images are rebuilt into holes, too,
-HOLED = 0.75  # and the share of the images that are
+SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
+HOLED = 0.75  # the share of the images that are rebuilt into one
+MISTAKES = 0.5  # how far at most the codes in it are from the true latents, which have length one
 HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
 
 
@@ -93,10 +94,13 @@ class TokenizerTrainer(Trainer):
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
         set_learning_rate([self.muon, self.adamw, self.critic_adamw], learning_rate)
-        truth, hole = self.draw_batch()
+        settled = self.done >= SETTLED * self.steps
+        if settled:
+            model.settle_codes()
+        truth, hole = self.draw_batch(HOLED * settled)
 
         with autocast(self.device):
-            output, quantized = model(truth, hole)
+            output, quantized = model(truth, hole, MISTAKES * settled)
             # what will be looked at, and the pixels beside it, which blending compares
             drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
             output = torch.where(drawn > 0, output, truth)
@@ -134,12 +138,14 @@ class TokenizerTrainer(Trainer):
             metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
         return metrics
 
-    def draw_batch(self) -> tuple[Tensor, Tensor]:
-        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W)."""
+    def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
+        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W).
+
+        holed: the share of images with a hole; for the others it is all of the picture.
+        """
         rng = self.chance.numpy
         truth = to_float(self.images[next(self.batches)], self.device)
         flip = torch.from_numpy(rng.random(len(truth)) < 0.5).to(self.device)
-        holed = HOLED * (self.done >= HOLED_FROM * self.steps)
         hole = np.stack([draw_hole(rng, truth.shape[2], holed) for _ in truth])
         truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
         return truth, torch.from_numpy(hole).to(self.device)

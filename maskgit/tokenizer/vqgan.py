@@ -190,14 +190,28 @@ class VQGAN(nn.Module):
         self.codebook = Codebook(codebook_size, latent_dim)
         self.decoder = Decoder(channels, decoder_blocks, latent_dim)
 
-    def forward(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Quantized]:
+    def settle_codes(self) -> None:
+        """From now on only the decoder learns."""
+        self.encoder.requires_grad_(False)
+        self.codebook.eval()
+
+    def forward(
+        self, images: Tensor, hole: Tensor, mistakes: float = 0.0
+    ) -> tuple[Tensor, Quantized]:
         """Returns the reconstruction (B, 3, H, W), not clamped, and what the codebook did.
 
         hole: bool (B, H, W). The decoder sees the pixels outside, and the codes that it would meet
-        there: none where a code cannot be known and need not be drawn.
+        there: none where a code cannot be known and need not be drawn. mistakes: each image's codes
+        in the hole are those of other latents, at most so far away (a transformer's are not the
+        true ones either).
         """
-        quantized = self.codebook(self.encoder(images))
+        latents = F.normalize(self.encoder(images), dim=1)
         touched, covered = hidden_tokens(hole, self.cell, self.margin)
+        if mistakes:
+            far = mistakes * torch.rand(len(images), 1, 1, 1, device=images.device)
+            astray = F.normalize(torch.randn_like(latents), dim=1)
+            latents = latents + far * astray * covered[:, None]
+        quantized = self.codebook(latents)
         codes = quantized.latents * (covered | ~touched)[:, None]
         return self.decoder(codes, holed(images, hole)), quantized
 

@@ -42,7 +42,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             by_shape = defaultdict(list)  # equal ones are multiplied together, which is faster
             for p in group["params"]:
-                by_shape[p.shape].append(p)
+                if p.grad is not None:
+                    by_shape[p.shape].append(p)
             for same in by_shape.values():
                 updates = torch.stack([self._nesterov(p, group["momentum"]) for p in same])
                 updates = orthogonalise(updates.flatten(2)).view(updates.shape)

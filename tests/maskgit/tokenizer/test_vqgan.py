@@ -117,3 +117,17 @@ def test_no_code_is_a_code_of_zeros(tokenizer):
     codes = tokenizer.codebook.lookup(torch.tensor([[[3, 64]]]))
     assert torch.equal(codes[0, :, 0, 0], tokenizer.codebook.embedding[3])
     assert not codes[0, :, 0, 1].any()
+
+
+def test_mistakes_are_made_in_the_hole_alone(tokenizer):
+    """And all that the decoder sees in it are codes of the codebook."""
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 64, 64) * 2 - 1
+    hole = torch.zeros(1, 64, 64, dtype=torch.bool)
+    hole[:, 16:48, 16:48] = True
+    _, right = tokenizer(images, hole)
+    _, wrong = tokenizer(images, hole, mistakes=3.0)
+    _, covered = hidden_tokens(hole, tokenizer.cell, tokenizer.margin)
+    changed = right.tokens != wrong.tokens
+    assert changed.any() and not changed[~covered].any()
+    assert torch.allclose(wrong.latents, tokenizer.codebook.lookup(wrong.tokens), atol=1e-6)

@@ -12,7 +12,7 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer.training import SETTLED, TokenizerTrainer, TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
 from maskgit.transformer.masking import Holes, fixed_batches, hide
@@ -89,6 +89,20 @@ def test_the_tokenizer_learns_and_repeats_itself(cats):
     assert 0 < evaluated[16]["codebook_usage"] <= 1
     assert 1 <= evaluated[16]["codebook_perplexity"] <= 32
     assert_equal_weights(model, tokenizer_run(cats)[0])
+
+
+def test_settled_codes_stay_while_the_decoder_learns(cats):
+    trainer = tokenizer_trainer(cats)
+    while trainer.done < SETTLED * trainer.steps:
+        trainer.step()
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    finish(trainer)
+    changed = {
+        name.split(".")[0]
+        for name, value in trainer.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"decoder"}
 
 
 @pytest.fixture

@@ -1,6 +1,13 @@
-"""Holes: read from masks, or drawn as boxes, irregular strokes, or either."""
+"""Holes: read from masks, or drawn: boxes and strokes, and the kinds that others publish with.
 
-from collections.abc import Callable
+Those of LaMa (Suvorov et al. 2022, arXiv 2109.07161; configs/data_gen/random_*_256.yaml) are drawn
+at 256 x 256, as there, and scaled; those of RePaint (Lugmayr et al. 2022, arXiv 2201.09865,
+section 5) are fixed. Each has its own size: a wanted area does not matter to them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -54,22 +61,109 @@ def mixture(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     return (box if rng.random() < 0.5 else strokes)(rng, size, area)
 
 
+class Lama(NamedTuple):
+    """A kind of LaMa's: polylines, or now and then boxes, in pixels of 256; counts inclusive."""
+
+    lines: tuple[int, int]
+    width: int
+    length: int
+    box_share: float = 0.0
+    boxes: tuple[int, int] = (0, 0)
+    sides: tuple[int, int] = (0, 0)
+    margin: int = 0
+
+
+LAMA_SIZE = 256
+LAMA_LARGEST = 0.5  # share of the picture; larger ones are drawn again
+THIN = Lama(lines=(4, 50), width=10, length=40)
+MEDIUM = Lama((4, 5), 50, 100, box_share=0.3 / 1.3, boxes=(1, 5), sides=(10, 50))
+THICK = Lama((1, 5), 100, 200, box_share=0.3 / 1.3, boxes=(1, 3), sides=(30, 150), margin=10)
+
+
+def lama(kind: Lama, rng: np.random.Generator, size: int, area: float) -> np.ndarray:
+    """A hole of one of LaMa's kinds, scaled from 256 to `size`. Returns bool (size, size)."""
+    while True:
+        draw = _lama_boxes if rng.random() < kind.box_share else _lama_lines
+        hole = draw(kind, rng)
+        if hole.mean() <= LAMA_LARGEST:
+            hole = cv2.resize(hole, (size, size), interpolation=cv2.INTER_AREA) >= 0.5
+            if hole.any():
+                return hole
+
+
+def _lama_lines(kind: Lama, rng: np.random.Generator) -> np.ndarray:
+    """Each a walk of one to five straight strokes; float32 (256, 256), 1 = hole."""
+    hole = np.zeros((LAMA_SIZE, LAMA_SIZE), dtype=np.float32)
+    for number in range(rng.integers(*kind.lines, endpoint=True)):
+        start = rng.integers(LAMA_SIZE, size=2)
+        for _ in range(rng.integers(1, 6)):
+            angle = (0.01 + rng.integers(4)) * (1 if number % 2 else -1)
+            step = (10 + rng.integers(kind.length)) * np.array([np.sin(angle), np.cos(angle)])
+            end = np.clip((start + step).astype(int), 0, LAMA_SIZE)
+            cv2.line(hole, start.tolist(), end.tolist(), 1.0, int(5 + rng.integers(kind.width)))
+            start = end
+    return hole
+
+
+def _lama_boxes(kind: Lama, rng: np.random.Generator) -> np.ndarray:
+    hole = np.zeros((LAMA_SIZE, LAMA_SIZE), dtype=np.float32)
+    for _ in range(rng.integers(*kind.boxes, endpoint=True)):
+        width, height = rng.integers(*kind.sides, size=2)
+        left = rng.integers(kind.margin, LAMA_SIZE - kind.margin - width + 1)
+        top = rng.integers(kind.margin, LAMA_SIZE - kind.margin - height + 1)
+        hole[top : top + height, left : left + width] = 1
+    return hole
+
+
+def half(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
+    """The right half; the left one is known (RePaint)."""
+    return np.tile(np.arange(size) >= size // 2, (size, 1))
+
+
+def expand(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
+    """All but the middle, a quarter as wide as the picture (RePaint)."""
+    hole = np.ones((size, size), dtype=bool)
+    first, last = 3 * size // 8, 5 * size // 8
+    hole[first:last, first:last] = False
+    return hole
+
+
+def every_second_line(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
+    """Every other row (RePaint, "alternating lines")."""
+    return np.tile(np.arange(size)[:, None] % 2 == 1, (1, size))
+
+
+def super_resolution(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
+    """All but every other pixel of every other row (RePaint, "super-resolve 2x")."""
+    hole = np.ones((size, size), dtype=bool)
+    hole[::2, ::2] = False
+    return hole
+
+
 HOLES: dict[str, Callable[[np.random.Generator, int, float], np.ndarray]] = {
     "box": box,
     "strokes": strokes,
     "mixture": mixture,
+    "thin": partial(lama, THIN),
+    "medium": partial(lama, MEDIUM),
+    "thick": partial(lama, THICK),
+    "half": half,
+    "expand": expand,
+    "every_second_line": every_second_line,
+    "super_resolution": super_resolution,
 }
 
 
 def draw_holes(
-    count: int, kind: str, area: tuple[float, float], size: int, seed: int
+    count: int, kinds: Sequence[str], area: tuple[float, float], size: int, seed: int
 ) -> np.ndarray:
-    """`count` holes whose share of the picture is uniform in `area`; hole i is seeded by i.
+    """`count` holes, of each kind in turn; hole i is seeded by i.
 
+    area: share of the picture, drawn uniformly between these two, for the kinds that heed it.
     Returns bool (count, size, size), True = to be filled.
     """
     holes = np.empty((count, size, size), dtype=bool)
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        holes[i] = HOLES[kind](rng, size, rng.uniform(*area))
+        holes[i] = HOLES[kinds[i % len(kinds)]](rng, size, rng.uniform(*area))
     return holes

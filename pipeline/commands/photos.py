@@ -157,7 +157,7 @@ def draw_masks(
     pictures = by_stem(pictures_in(source), source)
     targets = [out / f"{stem}.png" for stem in pictures]
     keep_originals(targets, list(pictures.values()))
-    holes = draw_holes(len(pictures), kind, area, MASK_SIZE, seed)
+    holes = draw_holes(len(pictures), [kind], area, MASK_SIZE, seed)
     for picture, target, hole in zip(pictures.values(), targets, holes, strict=True):
         try:
             height, width = decode_image(read_picture(picture, source)).shape[:2]

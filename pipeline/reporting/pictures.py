@@ -25,6 +25,13 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return picture
 
 
+def save_masks(folder: Path, holes: np.ndarray) -> None:
+    """Masks for others to use, white = hole, one bit a pixel; holes: bool (N, H, W)."""
+    folder.mkdir()
+    for i, hole in enumerate(holes):
+        Image.fromarray(hole).save(folder / f"image_{i:03d}.png")
+
+
 def load_picture(path: Path) -> np.ndarray:
     """A picture that a stage wrote, as an array. Raises UserError if it is missing or damaged."""
     try:

@@ -13,9 +13,9 @@ from maskgit.data.holes import draw_holes
 from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import SourceImage, count_source, read_lab_masks, read_source
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import PREPARED, fresh_folder, project_root, save_array
+from pipeline.plumbing.files import HOLES_CSV, PREPARED, fresh_folder, project_root, save_array
 from pipeline.plumbing.params import Data, load_params
-from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_picture
+from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run
 
 TRAINING_HOLES = 4096  # for any number of images; more would not look any different
@@ -82,16 +82,23 @@ def make_manifest(images: list[SourceImage], data: Data, seed: int) -> pd.DataFr
     return manifest
 
 
-def make_holes(data: Data, images: list[SourceImage], tests: np.ndarray, seed: int) -> np.ndarray:
-    """One fixed hole for each test image: the lab's own masks, or drawn from the seed."""
+def given_holes(data: Data, images: list[SourceImage], tests: np.ndarray) -> np.ndarray | None:
+    """The lab's own masks for its test images; None where the source has none."""
     source = project_root() / data.source
     masks = None if data.source == "synthetic" else read_lab_masks(source, data.size)
     if masks is None:
-        return draw_holes(len(tests), data.holes, data.hole_area, data.size, seed)
+        return None
     given = sum(image.split == "test" for image in images)  # test images come first in `images`
     if len(masks) != given:
         raise UserError(f"{data.source}: {len(masks)} masks in mask64 for {given} test images")
     return masks[tests]
+
+
+def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
+    """The kind and the area of each hole; holes: bool (N, H, W), of the kinds in turn."""
+    kind = [kinds[i % len(kinds)] for i in range(len(holes))]
+    areas = holes.mean(axis=(1, 2))
+    return pd.DataFrame({"split": split, "image": range(len(holes)), "kind": kind, "area": areas})
 
 
 def main() -> None:
@@ -101,11 +108,19 @@ def main() -> None:
         images = load_source(data, seed)
         manifest = make_manifest(images, data, seed)
         members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
+        how = data.holes, data.hole_area, data.size
         holes = {
-            "train": draw_holes(TRAINING_HOLES, data.holes, data.hole_area, data.size, seed + 1),
-            "val": draw_holes(len(members["val"]), data.holes, data.hole_area, data.size, seed + 2),
-            "test": make_holes(data, images, members["test"], seed),
+            "train": draw_holes(TRAINING_HOLES, *how, seed + 1),
+            "val": draw_holes(len(members["val"]), *how, seed + 2),
+            "test": draw_holes(len(members["test"]), *how, seed),
         }
+        given = given_holes(data, images, members["test"])
+        if given is not None:
+            holes["test"] = given
+        tables = [
+            hole_table("val", holes["val"], data.holes),
+            hole_table("test", holes["test"], data.holes if given is None else ["given"]),
+        ]
 
         with fresh_folder(PREPARED) as folder:
             for split in SPLITS:
@@ -114,6 +129,8 @@ def main() -> None:
             for split in holes:
                 save_array(folder / f"{split}_holes.npy", holes[split])
             manifest.to_csv(folder / "manifest.csv", index=False)
+            pd.concat(tables).to_csv(folder / HOLES_CSV, index=False)
+            save_masks(folder / "test_holes", holes["test"])
             test = pixels[:40]  # SPLITS ends with test
             holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)
             save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))

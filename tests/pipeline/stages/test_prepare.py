@@ -12,7 +12,7 @@ from PIL import Image
 
 from maskgit.data.cats.cat import draw_cats
 from pipeline.plumbing.params import load_params
-from pipeline.stages.prepare import load_source, make_holes, make_manifest
+from pipeline.stages.prepare import given_holes, load_source, make_manifest
 from tests.clone import ROOT
 
 
@@ -85,7 +85,7 @@ def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path):
     leak = rows.loc["cat_face/train/leak.png", ["duplicate_of", "reason"]]
     assert tuple(leak) == ("cat_face/test/2.png", "exact copy")
     tests = np.flatnonzero(manifest["split"] == "test")
-    holes = make_holes(data, images, tests, 0)
+    holes = given_holes(data, images, tests)
     assert [hole[0].sum() for hole in holes] == [4, 12, 16, 20]
 
 
@@ -138,8 +138,10 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         assert run_prepare(folder, "synthetic", count=40, test=4).returncode == 0
-    files = sorted(path.name for path in (tmp_path / "a/data/prepared").iterdir())
-    assert "manifest.csv" in files and "test_holes.npy" in files and "val_holes.npy" in files
+    first_of = tmp_path / "a/data/prepared"
+    files = [path.relative_to(first_of) for path in first_of.rglob("*") if path.is_file()]
+    written = {"manifest.csv", "holes.csv", "test_holes.npy", "test_holes/image_000.png"}
+    assert written <= {file.as_posix() for file in files}
     for file in files:
         first, second = (tmp_path / name / "data/prepared" / file for name in ("a", "b"))
         assert first.read_bytes() == second.read_bytes(), file

@@ -84,6 +84,22 @@ def compare(
 
 
 @app.command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
+    """Start MLflow's UI for this project, on this machine only, and print where the answer stands.
+
+    Ctrl-C stops it.
+
+    Example: maskgit ui
+    """
+    with plain_errors():
+        from pipeline.commands.ui import links, serve
+
+        for name, link in links(port).items():
+            print(f"{name}: {link}", flush=True)
+        raise typer.Exit(serve(port))
+
+
+@app.command()
 def reconcile() -> None:
     """List the MLflow run behind each stage of dvc.lock, found by the content of what it made.
 
@@ -171,7 +187,7 @@ def inpaint(
 def mask(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="a picture, or a folder of them")],
     out: Annotated[Path, typer.Option(help="the folder for the masks")],
-    kind: Annotated[str, typer.Option(help="box, strokes, or mixture")] = "mixture",
+    kind: Annotated[str, typer.Option(help="of data.holes in params.yaml")] = "mixture",
     area: Annotated[
         tuple[float, float], typer.Option(help="share of the picture, drawn between these two")
     ] = (0.1, 0.25),
@@ -189,6 +205,22 @@ def mask(
             save_png(drawn, target)
             count += 1
         print(f"{count} masks in {printable(str(out))}")
+
+
+@app.command()
+def simulate(
+    picture: Annotated[Path, typer.Argument(help="the PNG file to write")],
+) -> None:
+    """Hold distances and verdicts against samplers of known quality: how often are they right?
+
+    Prints a table and draws it. Nothing need be trained before; it takes a few minutes.
+
+    Example: maskgit simulate verdicts.png
+    """
+    with plain_errors():
+        from pipeline.commands.simulation import simulation
+
+        print(simulation(picture))
 
 
 @app.command()

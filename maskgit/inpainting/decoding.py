@@ -44,8 +44,11 @@ def sample(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor,
     """Draws a token from each row of logits (M, K) by inverting its distribution function.
 
     uniform: (M,) in [0, 1). Returns tokens int64 (M,) and their log-probabilities (M,), both of
-    the distribution at `temperature`.
+    the distribution at `temperature`. At 0 the most likely tokens, with theirs at 1.
     """
+    if temperature == 0:
+        log_probability, tokens = logits.double().log_softmax(dim=1).max(dim=1)
+        return tokens, log_probability
     log_probability = (logits.double() / temperature).log_softmax(dim=1)
     cumulative = log_probability.exp().cumsum(dim=1)
     target = uniform.double()[:, None] * cumulative[:, -1:]

@@ -26,11 +26,10 @@ class Inpainted(NamedTuple):
     trajectory: Trajectory
 
 
-def image_generators(seed: int, indices: Sequence[int]) -> list[torch.Generator]:
-    """A random generator for each image, from the seed and the image's own index."""
-    seeds = [
-        int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0]) for i in indices
-    ]
+def image_generators(seed: int, indices: Sequence[int], fill: int = 0) -> list[torch.Generator]:
+    """A random generator for each image: from the seed, the image's own index, and which fill."""
+    sequences = [np.random.SeedSequence([seed, i, fill]) for i in indices]
+    seeds = [int(sequence.generate_state(1, np.uint64)[0]) for sequence in sequences]
     return [torch.Generator().manual_seed(s) for s in seeds]
 
 
@@ -108,10 +107,14 @@ class Inpainter:
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
+        fill: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
-        """Fills a batch once for each number of iterations; `indices` are its images' own."""
+        """Fills a batch once for each number of iterations; `indices` are its images' own.
+
+        fill: another number, another fill.
+        """
         for count in iterations:
-            yield count, self(images, hole, gamma, count, image_generators(seed, indices))
+            yield count, self(images, hole, gamma, count, image_generators(seed, indices, fill))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) of the holed images, and which are to be predicted, bool (N, T).

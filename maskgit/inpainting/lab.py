@@ -75,9 +75,10 @@ class LabInpainter(Inpainter):
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
+        fill: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
         """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
-        generators = image_generators(seed, indices)
+        generators = image_generators(seed, indices, fill)
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])

@@ -4,7 +4,8 @@ Every score here is a column with a number for each image, whose mean is the sco
 (`maskgit.scoring.intervals`) serves them all, and two methods are compared image by image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -149,6 +150,30 @@ def score_images(
         **hole_errors(output, truth, hole),
         "perceptual_hole": perceptual_errors(output, truth, hole),
     }
+
+
+def score_fills(
+    fills: Sequence[np.ndarray],
+    truth: np.ndarray,
+    hole: np.ndarray,
+    truth_features: np.ndarray,
+    extractor: Extractor,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, np.ndarray]:
+    """`score_images` of several fills of the same holes, drawn with seeds of their own.
+
+    Every column is the mean over the fills: the noise of drawing falls with their number, n stays
+    the number of images. More than one have another column, `diversity_hole`: the mean perceptual
+    distance between two fills of one hole.
+    """
+    scored = [
+        score_images(fill, truth, hole, truth_features, extractor, progress) for fill in fills
+    ]
+    columns = {name: np.mean([each[name] for each in scored], axis=0) for name in scored[0]}
+    if len(fills) > 1:
+        apart = [perceptual_errors(*pair, hole) for pair in combinations(fills, 2)]
+        columns["diversity_hole"] = np.mean(apart, axis=0)
+    return columns
 
 
 def distance_columns(

@@ -7,15 +7,17 @@ import pandas as pd
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS
-from pipeline.reporting.text import comparison_text, scores_text
+from pipeline.reporting.comparisons import comparison_text
+from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
 In brackets: 95 % intervals, for other images like these and as many.
-Lower is better, but for PSNR and SSIM (which favour blur). true_images: other true
-images, as many, the floor of a distance; fills share pixels with the truth, so
-their Fréchet distance may be lower. tokenizer: an oracle, it knows the true codes.
+Lower is better, but for PSNR and SSIM (which favour blur); the kernel distance decides,
+the Fréchet distance of few images favours blur, too (docs/scores.md). true_images: other
+true images, as many. tokenizer: an oracle, it knows the true codes. one_pass: the most
+likely codes in one step.
 Pictures and plots: {REPORTS / "summary"}/
-Every run:          mlflow ui --backend-store-uri sqlite:///mlflow.db"""
+Every run:          maskgit ui"""
 
 
 def scores_page(table: Path) -> str:
@@ -28,6 +30,8 @@ def scores_page(table: Path) -> str:
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
     headline, differences = Path("metrics.json"), table.with_name("differences.csv")
     if headline.is_file() and differences.is_file():
-        iterations = json.loads(headline.read_text())["iterations"]
-        parts.append("\n" + comparison_text(pd.read_csv(differences), iterations))
+        row = json.loads(headline.read_text())
+        table = pd.read_csv(differences)
+        parts.append("\n" + comparison_text(table, row["gamma"], row["iterations"]))
+        parts.append("\n" + row["answer"])
     return "\n".join([*parts, LEGEND])

@@ -29,6 +29,7 @@ IMAGE_SCORES = Path("outputs/scores")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
+HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
 IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
 
 
@@ -142,6 +143,11 @@ def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
 def load_task(split: str) -> tuple[np.ndarray, np.ndarray]:
     """The images of the val or test split, uint8 (N, H, W, 3), and their holes, bool (N, H, W)."""
     return load_array(PREPARED / f"{split}.npy"), load_array(PREPARED / f"{split}_holes.npy")
+
+
+def results_folder(fill: int = 0) -> str:
+    """Where a method's filled images lie; the first fill's is the one that the lab had."""
+    return f"test_results_{fill + 1}" if fill else "test_results"
 
 
 def file_hash(path: Path) -> str:

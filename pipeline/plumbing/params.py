@@ -35,9 +35,13 @@ def one_of(allowed) -> AfterValidator:
 
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
 
-# As in inpainting.kinds and scoring.baselines, which would load torch and scikit-image.
+# As in inpainting.kinds, scoring.baselines and data.holes, which would load torch and more.
 DECODERS = ("confidence", "halton", "lab")
-BASELINES = ("mean_colour", "telea", "biharmonic")
+BASELINES = ("mean_colour", "telea", "biharmonic", "patchmatch")
+HOLES = (
+    *("box", "strokes", "mixture", "thin", "medium", "thick"),
+    *("half", "expand", "every_second_line", "super_resolution"),
+)
 
 # Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -71,8 +75,13 @@ class Data(Section):
     min_side: Count
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
-    holes: Literal["box", "strokes", "mixture"]
+    holes: Annotated[list[Annotated[str, one_of(HOLES)]], Field(min_length=1)]
     hole_area: tuple[Share, Share]
+
+    @field_validator("holes", mode="before")
+    @classmethod
+    def one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def check_area(self) -> "Data":
@@ -138,6 +147,9 @@ class Lab(Section):
     paste: bool
 
 
+ONE_PASS = "one_pass"  # beside the schedules: the most likely codes, all in one step
+
+
 class Sampler(Section):
     """How tokens are drawn and pixels put back."""
 
@@ -158,7 +170,12 @@ class Sampler(Section):
 class Inpaint(Sampler):
     split: Literal["val", "test"]
     iterations: Annotated[list[Iterations], Field(min_length=1)]
+    fills: Annotated[int, Field(ge=1, le=64)]
     batch_size: BatchSize
+
+    def plan(self, method: str) -> tuple[list[int], int]:
+        """The numbers of iterations, and how often each hole is filled, by a schedule."""
+        return ([1], 1) if method == ONE_PASS else (sorted(set(self.iterations)), self.fills)
 
     @model_validator(mode="after")
     def check_sweet_spots(self) -> "Inpaint":
@@ -244,7 +261,7 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
         if isinstance(section, dict):
             given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
             if name == "inpaint" and imported:  # the preset's suits what it trains
-                given = given | {"temperature": 1.0}
+                given = given | {"temperature": 1.0, "choice_temperature": 4.5}
             asked = [key for key, value in section.items() if value == FROM_PRESET]
             unknown = [key for key in asked if key not in given]
             if unknown:

@@ -8,9 +8,13 @@ import pandas as pd
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from pipeline.reporting.comparisons import judged
+
 AXES = {
     "fid": "FID",
     "fd_efficientnet_lite0": "Fréchet distance (EfficientNet-Lite0)",
+    "kid": "KID",
+    "kd_efficientnet_lite0": "kernel distance (EfficientNet-Lite0)",
     "psnr_hole": "PSNR in the hole (dB)",
     "ssim_hole": "SSIM in the hole",
     "l1_hole": "mean absolute error in the hole",
@@ -35,11 +39,11 @@ def plot_losses(history: pd.DataFrame, path: Path) -> None:
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
     """Scores over iterations with their 95 % intervals, a colour for each schedule.
 
-    The distance twice: beside the baselines, floor and ceiling (dashed), and close up. Schedules
-    stand a little apart, so that intervals can be told from each other; they share their images,
-    so intervals that overlap may still go with a difference that holds (differences.csv).
+    The distance that decides twice: beside the baselines, floor and ceiling (dashed), and close up.
+    Schedules stand a little apart, so that intervals can be told from each other; they share their
+    images, so intervals that overlap may still go with a difference that holds (differences.csv).
     """
-    distance = table.columns[3]
+    distance = judged(list(table.columns))
     panels = [(distance, True), (distance, False), ("psnr_hole", True)]
     figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
     for axis, (name, with_baselines) in zip(axes, panels, strict=True):
@@ -56,6 +60,31 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
         axis.set(xlabel="iterations", ylabel=AXES.get(name, name), xticks=counts)
         axis.grid(alpha=0.3)
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
+    save(figure, path)
+
+
+def plot_simulation(found: pd.DataFrame, true_frechet: dict[str, float], path: Path) -> None:
+    """Means over simulated reports, with two standard deviations, by the number of images.
+
+    found: n, sampler, frechet, kernel; true_frechet: by sampler, where the distances should lie.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    titles = {"frechet": "Fréchet distance", "kernel": "kernel distance"}
+    for axis, (score, title) in zip(axes, titles.items(), strict=True):
+        for i, (name, rows) in enumerate(found.groupby("sampler", sort=False)):
+            groups = rows.groupby("n")[score]
+            means, spread = groups.mean(), 2 * groups.std()
+            where = means.index * (1 + 0.06 * (i - 1))
+            axis.errorbar(where, means, spread, marker="o", ms=4, capsize=2, label=name)
+            if score == "frechet":
+                axis.axhline(true_frechet[name], color=f"C{i}", linestyle="--", linewidth=1)
+        counts = sorted(found["n"].unique())
+        axis.set(title=title, xlabel="test images", xscale="log")
+        axis.set_xticks(counts, [str(count) for count in counts], minor=False)
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("mean over simulated reports (dashed: true)")
+    axes[0].legend(frameon=False)
     save(figure, path)
 
 

@@ -54,25 +54,6 @@ def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
     return aligned(rows)
 
 
-def comparison_text(differences: pd.DataFrame, iterations: int) -> str:
-    """Which schedule's distance is the lower at a number of iterations, as far as that is shown."""
-    score = differences["score"].iloc[0]
-    chosen = differences[
-        (differences["iterations"] == iterations) & (differences["score"] == score)
-    ]
-    rows = [
-        [
-            f"{row['first']} less {row['second']}",
-            with_interval(row["difference"], row["low"], row["high"]),
-            row["verdict"],
-        ]
-        for row in chosen.to_dict("records")
-    ]
-    return (
-        f"Differences in {score} at {iterations} iterations, on the same images:\n{aligned(rows)}"
-    )
-
-
 def record_text(record: dict[str, float]) -> str:
     """The scores of two folders, a line each, after the number of pictures in them."""
     counts = f"{record['n_a']} and {record['n_b']} pictures"

@@ -1,7 +1,10 @@
-"""MLflow's registry: each report's inpainter is a version there, the best of them the champion."""
+"""MLflow's registry: each report's inpainter is a version there, the best of them the champion.
+
+There is a champion for each set of test images and extractor, so that a model of one's own photos
+is never held back by one of the built-in cats.
+"""
 
 import hashlib
-import math
 import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -10,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
+import numpy as np
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -18,6 +22,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from maskgit.scoring.intervals import mean_interval
 from pipeline.plumbing.files import (
     DECODING,
     MODEL,
@@ -30,11 +35,11 @@ from pipeline.plumbing.files import (
 from pipeline.plumbing.params import Decoding, Params
 
 NAME = "maskgit-inpainting"
-CHAMPION = "champion"
+IMAGE_SCORES = "headline_images.json"  # of the report's run: what a later model is held against
 SERVED = Path(__file__).with_name("served.py")  # what MLflow runs; nothing here needs it loaded
 DESCRIPTION = (
-    "Fills holes in pictures. A version for each report; the alias `champion` moves only to one "
-    "whose interval lies below the old champion's, on the same test set."
+    "Fills holes in pictures. A version for each report; for each set of test images an alias "
+    "`champion-...`, which moves only to a version that is shown to be better, image by image."
 )
 # What the model's code imports; pinned to what is installed, for MLflow's own search is slow.
 REQUIREMENTS = (
@@ -53,46 +58,29 @@ REQUIREMENTS = (
 
 @dataclass(frozen=True)
 class Standing:
-    """What decides between two models, kept as tags of their versions."""
+    """What a version was scored on and how well, kept as its tags."""
 
     score: float  # a distance: lower is better
-    interval_low: float  # NaN where no interval is known
-    interval_high: float
-    extractor: str
+    extractor: str  # the distance's name
     n: int
     test_set_sha256: str  # of the true images and their holes
 
-    @classmethod
-    def of(cls, row: dict, distance: str, test_set: str) -> "Standing":
-        """From the headline row, whose column `distance` has the score."""
-        low, high = (float(row.get(f"{distance}_{end}", math.nan)) for end in ("low", "high"))
-        return cls(row[distance], low, high, distance, row["n"], test_set)
-
-    @classmethod
-    def read(cls, tags: dict[str, str]) -> "Standing | None":
-        """None where the version was not registered by a report."""
-        kinds = cls.__annotations__
-        if not kinds.keys() <= tags.keys():
-            return None
-        return cls(*[kind(tags[name]) for name, kind in kinds.items()])
-
-    def __str__(self) -> str:
-        return f"{self.score:.2f} ({self.interval_low:.2f} to {self.interval_high:.2f})"
+    @property
+    def alias(self) -> str:
+        """The champion's, of all that were scored alike."""
+        return f"champion-{self.test_set_sha256[:8]}-{self.extractor}"
 
 
-def beats(new: Standing, old: Standing | None) -> tuple[bool, str]:
-    """Whether the new model takes the old one's place, and why: intervals that do not overlap."""
-    if old is None:
-        return False, "nothing is known of that one"
-    if new.test_set_sha256 != old.test_set_sha256:
-        return False, "they were scored on different test sets"
-    if (new.extractor, new.n) != (old.extractor, old.n):
-        return False, "they were scored by different extractors or on different numbers of images"
-    if math.isnan(new.interval_high) or math.isnan(old.interval_low):
-        return False, "a score has no interval"
-    if new.interval_high < old.interval_low:
-        return True, f"{new} beats {old}"
-    return False, f"{new} does not beat {old} beyond the intervals"
+def beats(new: np.ndarray, old: np.ndarray) -> tuple[bool, str]:
+    """Whether a model takes the champion's place, and why: by the same images' scores, (N,) each.
+
+    They are better when lower; the interval of the mean difference has to lie below zero.
+    """
+    if new.shape != old.shape:
+        return False, f"it was scored on {len(old)} images, this one on {len(new)}"
+    low, high = mean_interval(new - old)
+    words = f"{(new - old).mean():.3g} [{low:.3g}, {high:.3g}] against it, on the same images"
+    return high < 0, words
 
 
 def signature(decoding: Decoding) -> ModelSignature:
@@ -131,37 +119,39 @@ def log_model(run_id: str, params: Params) -> ModelInfo:
     )
 
 
-def test_set_hash(split: str) -> str:
+def hash_of_test_set(split: str) -> str:
     """sha256 of the split's true images and their holes."""
     files = [PREPARED / f"{split}.npy", PREPARED / f"{split}_holes.npy"]
     return hashlib.sha256("".join(map(content_hash, files)).encode()).hexdigest()
 
 
-def champion(client: MlflowClient) -> ModelVersion | None:
-    number = client.get_registered_model(NAME).aliases.get(CHAMPION)
-    return client.get_model_version(NAME, number) if number else None
-
-
-def register(run_id: str | None, params: Params, row: dict[str, object], distance: str) -> str:
+def register(run_id: str | None, params: Params, score: str, by_image: np.ndarray) -> str:
     """Adds the report's model to the registry; returns a line on what became of the champion.
 
-    `row` is the headline, its column `distance` the score. No fault of the store stops a report.
+    score: the name of what decides; by_image: the headline's, (N,). No fault of the store stops a
+    report.
     """
     if run_id is None:
         return f"{NAME}: not registered, MLflow's store does not answer"
-    standing = Standing.of(row, distance, test_set_hash(params.inpaint.split))
+    test_set = hash_of_test_set(params.inpaint.split)
+    standing = Standing(float(by_image.mean()), score, len(by_image), test_set)
     choices = {"gamma": params.gamma, "iterations": params.report.iterations}
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
         with FileLock(project_root() / "mlflow.db.lock"):  # two reports may not decide at once
             model = log_model(run_id, params)
-            return add_version(MlflowClient(), model, run_id, standing, tags)
+            return add_version(MlflowClient(), model, run_id, standing, by_image, tags)
     except (MlflowException, OSError) as error:
         return f"{NAME}: not registered, {str(error).splitlines()[0]}"
 
 
 def add_version(
-    client: MlflowClient, model: ModelInfo, run_id: str, standing: Standing, tags: dict
+    client: MlflowClient,
+    model: ModelInfo,
+    run_id: str,
+    standing: Standing,
+    by_image: np.ndarray,
+    tags: dict,
 ) -> str:
     """Adds a version, crowns it if it deserves it, and says so."""
     try:
@@ -169,11 +159,29 @@ def add_version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    client.log_dict(run_id, {standing.extractor: by_image.tolist()}, IMAGE_SCORES)
     text = {key: str(value) for key, value in tags.items()}
     new = client.create_model_version(NAME, model.model_uri, run_id, text, model_id=model.model_id)
-    old = champion(client)
-    better, why = beats(standing, Standing.read(old.tags)) if old else (True, "it is the first")
+    old = champion(client, standing)
+    better, why = (
+        (True, "it is the first") if old is None else held_against(old, standing, by_image)
+    )
     if better:
-        client.set_registered_model_alias(NAME, CHAMPION, new.version)
-        return f"{NAME}: version {new.version} is the champion: {why}"
+        client.set_registered_model_alias(NAME, standing.alias, new.version)
+        return f"{NAME}: version {new.version} is {standing.alias}: {why}"
     return f"{NAME}: version {new.version} is no champion, version {old.version} stays: {why}"
+
+
+def champion(client: MlflowClient, standing: Standing) -> ModelVersion | None:
+    number = client.get_registered_model(NAME).aliases.get(standing.alias)
+    return client.get_model_version(NAME, number) if number else None
+
+
+def held_against(old: ModelVersion, standing: Standing, by_image: np.ndarray) -> tuple[bool, str]:
+    """`beats`, by the scores that the old version's report left with its run."""
+    try:
+        kept = mlflow.artifacts.load_dict(f"runs:/{old.run_id}/{IMAGE_SCORES}")
+        scores = np.array(kept[standing.extractor], dtype=float)
+    except (MlflowException, OSError, ValueError, KeyError, TypeError):
+        return False, "its scores of single images are gone"
+    return beats(by_image, scores)

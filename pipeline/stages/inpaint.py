@@ -1,6 +1,7 @@
 """Stage inpaint@SCHEDULE: images, holes, both models -> filled images and how they came."""
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import SCHEDULES, Gamma, linear
 from pipeline.models.inpainter import load_inpainter
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import (
-    INPAINTED,
-    fresh_folder,
-    load_task,
-)
-from pipeline.plumbing.params import load_params
+from pipeline.plumbing.files import INPAINTED, fresh_folder, load_task, results_folder
+from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
@@ -39,6 +36,14 @@ def save_iterations(
         save_picture(folder / f"imga/test_{step}.png", grid(views[:SHOWN], 8))
 
 
+def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
+    """The inpainter and the schedule it follows; in one pass, none matters."""
+    if name != ONE_PASS:
+        return load_inpainter(inpaint), SCHEDULES[name]
+    most_likely = inpaint.model_copy(update={"decoder": "confidence", "temperature": 0.0})
+    return load_inpainter(most_likely), linear
+
+
 def main(schedule: str) -> None:
     params = load_params()
     inpaint = params.inpaint
@@ -46,17 +51,18 @@ def main(schedule: str) -> None:
     output = INPAINTED / schedule
     values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
     with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
-        inpainter = load_inpainter(inpaint)
-        gamma, counts = SCHEDULES[schedule], inpaint.iterations
-        total = len(images) * len(counts)
+        inpainter, gamma = load_method(schedule, inpaint)
+        counts, fills = inpaint.plan(schedule)
+        total = len(images) * len(counts) * fills
         with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
-            for start in range(0, len(images), inpaint.batch_size):
+            for start, fill in product(range(0, len(images), inpaint.batch_size), range(fills)):
                 indices = range(len(images))[start : start + inpaint.batch_size]
                 batch = images[start : indices.stop], holes[start : indices.stop]
-                for count, result in inpainter.each(*batch, gamma, counts, params.seed, indices):
+                filled = inpainter.each(*batch, gamma, counts, params.seed, indices, fill)
+                for count, result in filled:
                     where = folder / str(count)
-                    save_results(where / "test_results", result.images, start)
-                    if start == 0:
+                    save_results(where / results_folder(fill), result.images, start)
+                    if start == fill == 0:
                         save_iterations(where, inpainter, *batch, result)
                     bar.update(len(result.images))
         for picture in folder.rglob("test_*.png"):

@@ -10,6 +10,7 @@ from PIL import Image
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import (
     DECODING,
+    HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
@@ -23,15 +24,17 @@ from pipeline.plumbing.files import (
     check_sum,
     fresh_folder,
     load_task,
+    results_folder,
     write_table,
     write_whole,
 )
-from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.reporting.comparisons import answer, compare, comparison_text, judged
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
 from pipeline.reporting.plots import plot_losses, plot_scores
-from pipeline.reporting.tables import BOUNDS, bucket_table, compare
-from pipeline.reporting.text import comparison_text, scores_text
+from pipeline.reporting.tables import BOUNDS, by_area, by_kind
+from pipeline.reporting.text import scores_text
 from pipeline.serving.registry import register
 from pipeline.tracking.run import StageRun
 from pipeline.tracking.stage import stage_run
@@ -40,7 +43,7 @@ SUMMARY = REPORTS / "summary"
 
 
 def schedules(params: Params) -> list[str]:
-    """Those that dvc.yaml runs: the three of the study and the headline."""
+    """Those that dvc.yaml runs, beside one pass: the three of the study and the headline."""
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
@@ -55,14 +58,14 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
     """Every schedule's rows, then the baselines'."""
-    tables = [read_table(SCORES / f"{name}.csv") for name in names]
+    tables = [read_table(SCORES / f"{name}.csv") for name in (*names, ONE_PASS)]
     table = pd.concat([*tables, read_table(REFERENCE / "scores.csv")], ignore_index=True)
     return table.astype({"iterations": "Int64"})
 
 
 def merge_image_scores(names: list[str]) -> pd.DataFrame:
     """The scores of every image, by schedule and then by baseline."""
-    folders = [*(IMAGE_SCORES / name for name in names), REFERENCE]
+    folders = [*(IMAGE_SCORES / name for name in (*names, ONE_PASS)), REFERENCE]
     return pd.concat([read_table(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
 
 
@@ -81,8 +84,21 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     )
 
 
+def headline_images(images: pd.DataFrame, params: Params) -> tuple[str, np.ndarray]:
+    """The score that decides, and the headline's on each image."""
+    score = judged(list(images.columns))
+    chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
+    return score, images.loc[chosen, score].to_numpy()
+
+
+def hole_kinds(split: str) -> pd.Series:
+    """The kind of each image's hole, by the image's number."""
+    holes = read_table(PREPARED / HOLES_CSV)
+    return holes[holes["split"] == split].set_index("image")["kind"]
+
+
 def results(name: str, steps: int) -> Path:
-    return INPAINTED / name / str(steps) / "test_results"
+    return INPAINTED / name / str(steps) / results_folder()
 
 
 def inputs(names: list[str]) -> dict[str, Path]:
@@ -94,8 +110,8 @@ def inputs(names: list[str]) -> dict[str, Path]:
         "train_transformer": TRANSFORMER,
         "reference": REFERENCE,
     }
-    outputs |= {f"inpaint@{name}": INPAINTED / name for name in names}
-    outputs |= {f"score@{name}": SCORES / f"{name}.csv" for name in names}
+    outputs |= {f"inpaint@{name}": INPAINTED / name for name in (*names, ONE_PASS)}
+    outputs |= {f"score@{name}": SCORES / f"{name}.csv" for name in (*names, ONE_PASS)}
     return outputs
 
 
@@ -104,9 +120,9 @@ def log_to_mlflow(
     params: Params,
     row: dict[str, object],
     tables: dict[str, pd.DataFrame],
-    outputs: dict[str, Path],
+    words: str,
 ) -> None:
-    """Headline, its scores over iterations, tables, pictures, and links to the runs behind them."""
+    """The headline, its scores over iterations, tables and pictures."""
     scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
     run.log_metrics(scores)
     table = tables["scores"]
@@ -123,8 +139,7 @@ def log_to_mlflow(
         for path in (pictures / folder).iterdir():
             step = int(path.stem.removeprefix("test_"))
             run.log_image(np.asarray(Image.open(path)), key, step)
-    run.set_tags({"n": str(row["n"]), "split": params.inpaint.split})
-    run.link_makers(outputs)
+    run.set_tags({"n": str(row["n"]), "split": params.inpaint.split, "answer": words})
 
 
 def main() -> None:
@@ -146,20 +161,30 @@ def main() -> None:
             plot_scores(table, folder / "scores.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
-        buckets, differences = bucket_table(images_scored), compare(images_scored)
-        plotted = table.dropna(subset="iterations").rename(columns={table.columns[3]: "distance"})
-        write_table(REPORTS / "scores.csv", table)
-        write_table(REPORTS / "buckets.csv", buckets)
-        write_table(REPORTS / "differences.csv", differences)
+        differences = compare(images_scored)
+        buckets = {
+            "buckets": by_area(images_scored),
+            "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
+        }
+        found = answer(images_scored, differences)
+        plotted = table[table["schedule"].isin(names)].rename(
+            columns={table.columns[3]: "distance"}
+        )
+        tables = {"scores": table, "differences": differences} | buckets
+        for name, content in tables.items():
+            write_table(REPORTS / f"{name}.csv", content)
         write_table(REPORTS / "schedules.csv", plotted)
-        write_whole(Path("metrics.json"), (json.dumps(row, indent=2) + "\n").encode())
+        record = json.dumps(row | {"answer": found}, indent=2) + "\n"
+        write_whole(Path("metrics.json"), record.encode())
         write_whole(DECODING, params.decoding.model_dump_json(indent=2).encode())
-        tables = {"scores": table, "buckets": buckets, "differences": differences}
-        log_to_mlflow(run, params, row, tables, inputs(names))
-        registered = register(run.run_id(), params, row, table.columns[3])
+        log_to_mlflow(run, params, row, tables, found)
+        run.log_dataset(params.data.source, "evaluation")
+        run.set_note(found, inputs(names))
+        registered = register(run.run_id(), params, *headline_images(images_scored, params))
     print(scores_text(table))
-    print("\n" + comparison_text(differences, steps))
+    print("\n" + comparison_text(differences, params.gamma, steps))
     print("\n" + registered)
+    print("\n" + found)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ Beside the table: every score image by image, from which stage report compares s
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from maskgit.scoring.image_scores import score_images
+from maskgit.scoring.image_scores import score_fills
 from maskgit.scoring.intervals import summarise
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
@@ -21,6 +22,7 @@ from pipeline.plumbing.files import (
     fresh_folder,
     load_array,
     load_task,
+    results_folder,
     write_table,
 )
 from pipeline.plumbing.params import load_params
@@ -28,6 +30,10 @@ from pipeline.reporting.extractor import load_extractor
 from pipeline.reporting.pictures import load_picture
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
+
+
+def load_fill(folder: Path, count: int) -> np.ndarray:
+    return np.stack([load_picture(folder / f"image_{i:03d}.png") for i in range(count)])
 
 
 def main(schedule: str) -> None:
@@ -40,13 +46,13 @@ def main(schedule: str) -> None:
     with stage_run("score", values, table, schedule) as run:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         rows, images = [], []
-        with tqdm(total=len(truth) * len(params.inpaint.iterations), unit="image") as bar:
-            for iterations in sorted(params.inpaint.iterations):
+        counts, fills = params.inpaint.plan(schedule)
+        with tqdm(total=len(truth) * len(counts) * fills, unit="image") as bar:
+            for iterations in counts:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
-                folder = INPAINTED / schedule / str(iterations) / "test_results"
-                names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
-                filled = np.stack([load_picture(name) for name in names])
-                columns = score_images(filled, truth, holes, features, extractor, bar.update)
+                where = INPAINTED / schedule / str(iterations)
+                filled = [load_fill(where / results_folder(k), len(truth)) for k in range(fills)]
+                columns = score_fills(filled, truth, holes, features, extractor, bar.update)
                 scores = summarise(columns)
                 rows.append(table_row(schedule, iterations, len(truth), scores))
                 images.append(image_table(schedule, iterations, holes, columns))

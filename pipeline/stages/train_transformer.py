@@ -104,6 +104,7 @@ def main() -> None:
         snapshots_of("train_transformer", values) as snapshots,
         stage_run("train_transformer", values, TRANSFORMER, key=snapshots.run_key) as run,
     ):
+        run.log_dataset(params.data.source, "training")
         torch.manual_seed(params.seed)
         model = build(MaskedTransformer, config)
         model.know_codebook(torch.from_numpy(codebook))

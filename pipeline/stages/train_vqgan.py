@@ -83,6 +83,7 @@ def main() -> None:
         snapshots_of("train_vqgan", values) as snapshots,
         stage_run("train_vqgan", values, TOKENIZER, key=snapshots.run_key) as run,
     ):
+        run.log_dataset(params.data.source, "training")
         torch.manual_seed(params.seed)
         model = build(VQGAN, config)
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None

@@ -7,10 +7,12 @@ file replaces itself, and MLflow drops a metric of the same name, step, time and
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.tracking.spool import Spool, prune, spools
@@ -75,8 +77,10 @@ class Delivery:
                 client.log_artifact(run_id, self._file(record), record["folder"] or None)
             case "folder":
                 client.log_artifacts(run_id, self._file(record))
-            case "makers":
-                self._link(record["outputs"])
+            case "dataset":
+                self._dataset(record)
+            case "note":
+                self._note(record["words"], record["outputs"])
             case "end":
                 client.set_terminated(run_id, record["status"], record["time"])
                 for run in self._runs():  # a server that was slow to answer may have made two
@@ -86,11 +90,18 @@ class Delivery:
     def _file(self, record: dict) -> str:
         return str(self.spool.folder / record["file"])
 
-    def _link(self, outputs: dict[str, str]) -> None:
-        """Names the runs that made these outputs: as tags, and as links in the run's note."""
-        from mlflow.entities import RunTag
+    def _dataset(self, record: dict) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        tags, lines = [], ["Runs behind this report:"]
+        source = record["source"]
+        kept = json.dumps({"uri": source})
+        dataset = Dataset(Path(source).name, record["digest"], "local", kept)
+        tags = [InputTag("mlflow.data.context", record["context"])]
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
+
+    def _note(self, words: str, outputs: dict[str, str]) -> None:
+        """The run's description: the words, then links to the runs that made these outputs."""
+        lines = [words, "", "Runs behind this report:"]
         for stage, content in outputs.items():
             run = find_maker(self.client, self.experiment, content)
             if run is None:
@@ -98,9 +109,7 @@ class Delivery:
                 continue
             page = f"#/experiments/{self.experiment}/runs/{run.info.run_id}"
             lines.append(f"- {stage}: [{run.info.run_name}]({page})")
-            tags.append(RunTag(f"run.{stage.replace('@', '.')}", run.info.run_id))
-        note = RunTag("mlflow.note.content", "\n".join(lines))
-        self.client.log_batch(self.run_id, tags=[*tags, note])
+        self.client.set_tag(self.run_id, "mlflow.note.content", "\n".join(lines))
 
 
 def deliver(delivery: Delivery, records: list[dict]) -> list[str]:

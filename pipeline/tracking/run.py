@@ -13,13 +13,14 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
-from pipeline.plumbing.files import content_hash
+from pipeline.plumbing.files import PREPARED, content_hash
 from pipeline.tracking.delivery import Sender
 from pipeline.tracking.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
 
+DIGEST = 36  # characters, the most that MLflow takes
 THUMBNAIL = 256  # pixels, the larger side of what MLflow's grid of images shows
 
 
@@ -87,14 +88,19 @@ class StageRun:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         self._spool.append("tags", values=dict(tags))
 
-    def set_note(self, markdown: str) -> None:
-        """The description on the run's page."""
-        self.set_tags({"mlflow.note.content": markdown})
+    def log_dataset(self, source: str, context: str) -> None:
+        """The prepared images, for the column Dataset of MLflow's table.
 
-    def link_makers(self, outputs: Mapping[str, Path]) -> None:
-        """Tags and a note that lead to the runs that made these outputs, by stage.
+        source: where they came from, as in params.yaml; context: what they are used for.
+        """
+        digest = content_hash(PREPARED)[:DIGEST]
+        self._spool.append("dataset", source=source, digest=digest, context=context)
 
-        They are looked up by content when this is sent, so that they can wait for MLflow, too.
+    def set_note(self, words: str, outputs: Mapping[str, Path]) -> None:
+        """The description on the run's page: words, then links to what made these outputs.
+
+        The runs behind them, by stage, are looked up by content when this is sent, so that they
+        can wait for MLflow, too.
         """
         contents = {stage: content_hash(path) for stage, path in outputs.items()}
-        self._spool.append("makers", outputs=contents)
+        self._spool.append("note", words=words, outputs=contents)

@@ -76,9 +76,13 @@ def stage_run(
     values = params.model_dump() if isinstance(params, BaseModel) else params
     experiment = os.environ.get("DVC_EXP_NAME", "")
     name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))
+    commit = git_commit()
     tags = {
         "stage": stage,
-        "git_commit": git_commit(),
+        "git_commit": commit,
+        "mlflow.source.type": "LOCAL",  # these three are the column Source of MLflow's table
+        "mlflow.source.name": f"pipeline.stages.{stage}",
+        "mlflow.source.git.commit": commit,
         "dvc_experiment": experiment,
         "host": socket.gethostname(),
     }

@@ -1,10 +1,12 @@
 """The whole pipeline runs, and what changes costs what it touches: a tiny one, in a clone."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -21,16 +23,17 @@ def clone(finished_clone, tmp_path_factory):
 def test_the_pipeline_runs_from_images_to_a_table(clone):
     assert clone.stages_run(clone.output) == {
         *("prepare", "train_vqgan", "encode", "train_transformer", "reference", "report"),
-        *(f"{s}@{g}" for s in ("inpaint", "score") for g in ("cosine", "linear", "square")),
+        *(f"{s}@{g}" for s in ("inpaint", "score") for g in (*THREE, "one_pass")),
     }
     table = pd.read_csv(clone.folder / "reports/scores.csv")
     schedules, baselines = table.dropna(subset="iterations"), table[table["iterations"].isna()]
-    assert len(schedules) == 3 * 2
-    named = ["mean_colour", "telea", "biharmonic", "tokenizer", "true_images"]
+    assert len(schedules) == 3 * 2 + 1
+    assert schedules["diversity_hole"].notna().sum() == 3 * 2  # two fills of each hole
+    named = ["mean_colour", "telea", "biharmonic", "patchmatch", "tokenizer", "true_images"]
     assert list(baselines["schedule"]) == named
     assert (table["n"] == 32).all()
     scores = [name for name in table.columns[3:] if not name.endswith(("_low", "_high"))]
-    assert len(scores) == 6
+    assert len(scores) == 7 and scores.pop() == "diversity_hole"
     for name in scores:
         rows = table if "_hole" not in name else table[table["schedule"] != "true_images"]
         assert (rows[f"{name}_low"] <= rows[name]).all() and (
@@ -44,7 +47,9 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
         assert names == ["test_0.png", "test_1.png", "test_2.png"]
     for name in ("schedules", "iterations", "scores", "loss_tokenizer", "loss_transformer"):
         assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
-    assert "cosine less square" in clone.run(sys.executable, "-m", "pipeline", "scores")
+    printed = clone.run(sys.executable, "-m", "pipeline", "scores")
+    assert "cosine 3 less square 3" in printed and clone.metrics()["answer"] in printed
+    assert clone.metrics()["answer"].startswith("Answer: gamma=")
     cosine = table.iloc[1]
     images = pd.read_csv(clone.folder / "outputs/scores/cosine/images.csv")
     assert len(images) == 2 * 32
@@ -54,7 +59,12 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     buckets = pd.read_csv(clone.folder / "reports/buckets.csv")
     assert buckets.groupby(["schedule", "iterations"], dropna=False)["n"].sum().eq(32).all()
     differences = pd.read_csv(clone.folder / "reports/differences.csv")
-    assert len(differences) == 2 * 6 * len(scores)  # three pairs, three against the best fill
+    pairs, fills = 6 * 5 // 2, 6 * 5  # of settings; of a setting and another fill
+    assert len(differences) == (pairs + fills) * len(scores)
+    kinds = pd.read_csv(clone.folder / "reports/kinds.csv")
+    assert kinds.groupby("hole_kind")["n"].unique().to_dict() == {"mixture": [16], "thin": [16]}
+    masks = sorted((clone.folder / "data/prepared/test_holes").iterdir())
+    assert len(masks) == 32 and 0 < np.asarray(Image.open(masks[0])).mean() < 1
     floor = table.set_index("schedule").loc["true_images", table.columns[3]]
     assert clone.metrics()[f"{table.columns[3]}_true_images"] == pytest.approx(floor)
     row = f"ours 3={results / 'test_results'}"
@@ -66,10 +76,16 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     client, (*_, report) = clone.reports()  # the first; other tests add theirs
     assert report.data.params["train.dim"] == "32" and report.data.params["gamma"] == "cosine"
     assert report.data.metrics["psnr_hole"] == pytest.approx(clone.metrics()["psnr_hole"])
-    links = {k: v for k, v in report.data.tags.items() if k.startswith("run.")}
-    assert len(links) == 5 + 6
-    training = client.get_run(links["run.train_transformer"])
+    note = report.data.tags["mlflow.note.content"]
+    links = dict(re.findall(r"^- (\S+): \[.*\]\(.*/runs/(\w+)\)$", note, re.MULTILINE))
+    assert len(links) == 5 + 8 and note.startswith("Answer: gamma=")
+    training = client.get_run(links["train_transformer"])
     assert training.info.status == "FINISHED" and training.data.tags["stage"] == "train_transformer"
+    for run, context in ((training, "training"), (report, "evaluation")):
+        (data,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+        assert data.dataset.name == "synthetic" and data.tags[0].value == context
+        assert run.data.tags["data_sha256"].startswith(data.dataset.digest)
+    assert training.data.tags["mlflow.source.name"] == "pipeline.stages.train_transformer"
     curve = client.get_metric_history(training.info.run_id, "val_loss")
     assert len(curve) == 5
     artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
@@ -85,17 +101,19 @@ def test_the_report_run_is_the_whole_experiment(clone):
     assert curve[-1].value == report.data.metrics["psnr_hole"]
     files = {file.path for file in client.list_artifacts(run)}
     tables = {entry["path"] for entry in json.loads(report.data.tags["mlflow.loggedArtifacts"])}
-    assert tables == {"scores.json", "buckets.json", "differences.json"} and tables <= files
+    names = ("scores", "buckets", "kinds", "differences")
+    assert tables == {f"{name}.json" for name in names} and tables <= files
     pictures = [Path(file.path).name for file in client.list_artifacts(run, "images")]
     for key in ("filled so far", "tokens still hidden"):
         steps = {name.split("+")[2] for name in pictures if name.startswith(key)}
         assert steps == {"0", "1", "2"}
     store = f"sqlite:///{clone.folder}/mlflow.db"
-    champion = MlflowClient(store, store).get_model_version_by_alias(
-        "maskgit-inpainting", "champion"
+    (alias,) = re.findall("version 1 is (champion-.*): it is the first", clone.output)
+    champion = MlflowClient(store, store).get_model_version_by_alias("maskgit-inpainting", alias)
+    assert champion.run_id == run
+    assert float(champion.tags["score"]) == pytest.approx(
+        report.data.metrics[champion.tags["extractor"]]
     )
-    assert champion.run_id == run and float(champion.tags["score"]) in report.data.metrics.values()
-    assert "version 1 is the champion" in clone.output
 
 
 def reconcile(clone):
@@ -113,7 +131,7 @@ def reconcile(clone):
 def test_reconcile_finds_the_run_behind_every_stage(clone):
     code, (header, *rows) = reconcile(clone)
     assert code == 0 and header.split() == ["stage", "run", "id", "started", "status"]
-    assert len(rows) == 12 and all("finished" in row for row in rows)
+    assert len(rows) == 14 and all("finished" in row for row in rows)
     assert {row.split()[0] for row in rows} == clone.stages_run(clone.output)
 
     model = clone.folder / "outputs/transformer/model.safetensors"
@@ -158,7 +176,8 @@ def test_another_schedule_in_a_temporary_copy_adds_two_stages_to_the_same_store(
     client, (newest, *others) = clone.reports()
     assert len(others) == before
     assert newest.data.params["gamma"] == "cubic"
-    assert "run.train_vqgan" in newest.data.tags  # made by the first run, found by its content
+    note = newest.data.tags["mlflow.note.content"]
+    assert "- train_vqgan: [" in note  # made by the first run, found by its content
     names = {file.path for file in client.list_artifacts(newest.info.run_id)}
     assert {"scores.png", "schedules.png"} <= names
 
@@ -171,7 +190,10 @@ def test_the_plots_of_dvc_show_the_schedules(clone):
 
 
 COMMENT = "\n# a comment\n"
-FILLING = {f"{stage}@{name}" for stage in ("inpaint", "score") for name in THREE} | {"report"}
+FILLING = {
+    "report",
+    *(f"{stage}@{name}" for stage in ("inpaint", "score") for name in (*THREE, "one_pass")),
+}
 
 CHANGES = {  # a file, what is written at its end or in place of what, the stages that it touches
     "tracking": ("pipeline/tracking/stage.py", COMMENT, set()),

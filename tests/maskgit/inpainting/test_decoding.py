@@ -170,3 +170,10 @@ def test_halton_order_is_the_sequence_itself():
     rank = -by_halton(16)(torch.zeros(256), torch.zeros(256), torch.arange(256))
     cells = [0, 8 * 16 + 5, 4 * 16 + 10, 12 * 16 + 1]
     assert rank[cells].tolist() == [0, 1, 2, 3]
+
+
+def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
+    logits = torch.randn(50, CODES, generator=torch.Generator().manual_seed(0))
+    tokens, log_probability = sample(logits, torch.rand(50), 0.0)
+    assert torch.equal(tokens, logits.argmax(dim=1))
+    assert torch.equal(log_probability, logits.double().log_softmax(dim=1).max(dim=1).values)

@@ -94,6 +94,16 @@ def test_each_number_of_iterations_is_a_run_of_its_own(inpainter):
         assert np.array_equal(result.images, alone)
 
 
+def test_each_fill_is_another_drawing(inpainter):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    task = images, hole, SCHEDULES["square"], [2], 0, range(2)
+    first, again, other = (dict(inpainter.each(*task, number))[2].images for number in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, fill(inpainter, images, hole, SCHEDULES["square"], 2))
+
+
 def test_an_empty_hole_returns_the_image(inpainter):
     images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
     hole = np.zeros((2, 64, 64), dtype=bool)

@@ -22,7 +22,7 @@ def box(height=24, width=32):
 
 
 def test_names():
-    assert set(BASELINES) == {"mean_colour", "telea", "biharmonic"}
+    assert set(BASELINES) == {"mean_colour", "telea", "biharmonic", "patchmatch"}
 
 
 def test_known_pixels_come_back_bit_for_bit(fill):

@@ -11,6 +11,7 @@ from maskgit.scoring.image_scores import (
     PSNR_CAP,
     hole_errors,
     perceptual_errors,
+    score_fills,
     score_images,
 )
 
@@ -166,3 +167,26 @@ def test_every_column_averages_to_its_score(images, hole):
     )
     inside = ["psnr_hole", "ssim_hole", "l1_hole", "perceptual_hole"]
     assert list(columns) == ["fd_efficientnet_lite0", "kd_efficientnet_lite0", *inside]
+
+
+def test_scores_of_several_fills_are_their_means(images, hole):
+    output, truth = images
+    lite = efficientnet_lite0()
+    features = lite(truth)
+    one, other = (score_images(fill, truth, hole, features, lite) for fill in (output, truth))
+    both = score_fills([output, truth], truth, hole, features, lite)
+    apart = both.pop("diversity_hole")
+    assert list(both) == list(one)
+    for name, column in both.items():
+        np.testing.assert_allclose(column, (one[name] + other[name]) / 2)
+    np.testing.assert_allclose(apart, perceptual_errors(output, truth, hole))
+
+
+def test_one_fill_has_no_diversity_and_equal_ones_none_to_show(images, hole):
+    output, truth = images
+    lite = efficientnet_lite0()
+    features = lite(truth)
+    alone = score_fills([output], truth, hole, features, lite)
+    assert list(alone) == list(score_images(output, truth, hole, features, lite))
+    twice = score_fills([output, output], truth, hole, features, lite)
+    assert (twice["diversity_hole"] == 0).all()

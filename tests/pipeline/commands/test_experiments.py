@@ -1,4 +1,16 @@
-"""maskgit compare: the experiments in MLflow's store, by what differs and how they score."""
+"""maskgit compare and ui: the experiments in MLflow's store, by what differs and their scores."""
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zlib
 
 import pytest
 from mlflow import MlflowClient
@@ -6,6 +18,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.tracking.store import EXPERIMENT
+from tests.clone import ROOT
 from tests.store import project_with_store
 
 SCORES = {"fid": 35.123, "psnr_hole": 15.0421}
@@ -73,3 +86,37 @@ def test_without_a_store_it_says_what_to_run_and_makes_none(tmp_path, monkeypatc
     result = CliRunner().invoke(app, ["compare"])
     assert result.exit_code == 1 and "run 'dvc repro' to make it" in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
+    """A real server; what it shows of the view is drawn in the browser, by MLflow."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pipeline", "ui", "--port", str(port)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=store, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            links = [process.stdout.readline().decode().split()[-1] for _ in range(2)]
+            assert all(link.startswith(f"http://127.0.0.1:{port}/#/experiments/") for link in links)
+            wait_for_server(f"http://127.0.0.1:{port}/health", process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    (key,) = {re.search(r"viewStateShareKey=(\w+)", link)[1] for link in links}
+    kept = MlflowClient().get_experiment_by_name(EXPERIMENT).tags[f"mlflow.sharedViewState.{key}"]
+    packed = base64.b64decode(kept.removeprefix("deflate;"))
+    view = json.loads(zlib.decompress(packed))
+    assert view["searchFilter"] == "tags.stage = 'report'"
+    columns = {"params.`gamma`", "tags.`answer`", "metrics.`fid`", "metrics.`psnr_hole`"}
+    assert columns <= set(view["selectedColumns"])
+
+
+def wait_for_server(address, process):
+    while True:
+        assert process.poll() is None
+        try:
+            return urllib.request.urlopen(address, timeout=5)
+        except OSError:
+            time.sleep(0.2)

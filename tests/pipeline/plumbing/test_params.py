@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from maskgit.data.holes import HOLES
 from maskgit.inpainting.decoding import ORDERS
 from maskgit.scoring.baselines import BASELINES
 from pipeline.plumbing import params
@@ -39,6 +40,7 @@ def test_every_preset_is_whole(project, preset):
 
 def test_the_names_are_those_of_the_library():
     assert set(params.DECODERS) == {*ORDERS, "lab"} and set(params.BASELINES) == set(BASELINES)
+    assert set(params.HOLES) == set(HOLES)
 
 
 def test_a_value_of_its_own_wins_over_the_preset(project):

@@ -1,12 +1,12 @@
-"""From scores of single images to buckets, differences and words."""
+"""From scores of single images to buckets and words."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from maskgit.scoring.intervals import summarise
-from pipeline.reporting.tables import bucket_table, compare, image_table, verdict
-from pipeline.reporting.text import comparison_text, scores_text, with_interval
+from pipeline.reporting.tables import by_area, by_kind, image_table
+from pipeline.reporting.text import scores_text, with_interval
 
 N = 60
 
@@ -43,7 +43,7 @@ def images():
 
 
 def test_a_bucket_holds_the_images_of_its_sizes_and_every_image_has_one(images):
-    table = bucket_table(images)
+    table = by_area(images)
     cosine = table[table["schedule"] == "cosine"]
     # an upper edge belongs to its bucket
     assert list(cosine["hole_area"]) == ["0.05-0.10", "0.10-0.15", "0.15-0.20"]
@@ -56,45 +56,12 @@ def test_a_bucket_holds_the_images_of_its_sizes_and_every_image_has_one(images):
     assert not [name for name in table.columns if "fd_x" in name]
 
 
-def test_each_two_schedules_and_each_with_the_best_classic_fill_are_compared(images):
-    table = compare(images)
-    pairs = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
-    schedules = [("cosine", "square"), ("cosine", "linear"), ("square", "linear")]
-    assert pairs == [*schedules, *((name, "telea") for name in ("cosine", "square", "linear"))]
-    row = table.set_index(["first", "second", "score"]).loc[("cosine", "square", "fd_x")]
-    assert row["low"] < row["difference"] < row["high"] and row["n"] == N
-    # The images' common part drops out: two intervals that overlap, a difference that holds.
-    assert row["high"] - row["low"] < 1
-    cosine = images[images["schedule"] == "cosine"]
-    alone = summarise({"fd_x": cosine["fd_x"].to_numpy()})
-    assert alone["fd_x_high"] - alone["fd_x_low"] > 2
-    verdicts = table.set_index(["score", "first", "second"])["verdict"]
-    assert verdicts["fd_x", "cosine", "square"] == "square better"
-    assert verdicts["psnr_hole", "cosine", "square"] == "square better"
-    assert verdicts["fd_x", "square", "linear"] == "no difference shown"
-    assert verdicts["fd_x", "cosine", "telea"] == "cosine better"
-
-
-def test_without_classic_fills_only_schedules_are_compared(images):
-    table = compare(images[~images["schedule"].isin(["telea", "mean_colour"])])
-    assert set(table["second"]) == {"square", "linear"}
-
-
-@pytest.mark.parametrize(
-    ("score", "low", "high", "expected"),
-    [
-        ("fid", 0.1, 0.2, "b better"),
-        ("fid", -0.2, -0.1, "a better"),
-        ("l1_hole", 0.1, 0.2, "b better"),
-        ("psnr_hole", 0.1, 0.2, "a better"),
-        ("ssim_hole", -0.2, -0.1, "b better"),
-        ("fid", -0.1, 0.1, "no difference shown"),
-        ("fid", 0.0, 0.0, "no difference shown"),
-        ("fid", np.nan, np.nan, "no difference shown"),
-    ],
-)
-def test_verdict(score, low, high, expected):
-    assert verdict(score, "a", "b", low, high) == expected
+def test_the_scores_of_each_kind_of_hole(images):
+    kinds = pd.Series({i: "box" if i < 20 else "thin" for i in range(N)})
+    table = by_kind(images, kinds).set_index(["schedule", "hole_kind"])
+    assert table.loc[("telea", "box"), "n"] == 20 and table.loc[("telea", "thin"), "n"] == 40
+    own = images[(images["schedule"] == "telea") & (images["image"] < 20)]
+    assert table.loc[("telea", "box"), "psnr_hole"] == pytest.approx(own["psnr_hole"].mean())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +97,3 @@ def test_the_text_shows_every_score_and_the_comparison(images):
         "8",
         "60",
     ]
-    text = comparison_text(compare(images), 8)
-    assert text.startswith("Differences in fd_x at 8 iterations")
-    (line,) = [line for line in text.splitlines() if line.startswith("cosine less square")]
-    assert line.endswith("square better")

@@ -25,7 +25,7 @@ from pipeline.tracking import spool as spools
 from pipeline.tracking.delivery import send, send_ended
 from pipeline.tracking.spool import Spool, spool_folder
 from pipeline.tracking.stage import stage_run
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import open_store, store_uri
 from tests.clone import ROOT
 from tests.store import project_with_store
 
@@ -202,7 +202,7 @@ def test_a_run_is_whole(project):
         log.log_artifacts(Path("made"))
         log.log_table(table, "scores.json")
         log.log_table(table, "scores.json")
-        log.set_note("# a note")
+        log.set_note("# a note", {})
         client, experiment = open_store()
         assert client.get_run(log.run_id()).info.status == "RUNNING"
     _, run = run_of(log.key)
@@ -211,7 +211,7 @@ def test_a_run_is_whole(project):
     assert run.data.metrics["psnr"] == 2.5 and np.isnan(run.data.metrics["nothing"])
     tags = run.data.tags
     assert tags["stage"] == "demo" and tags["output_sha256"] == content_hash(Path("made"))
-    assert tags["mlflow.note.content"] == "# a note"
+    assert tags["mlflow.note.content"].startswith("# a note\n")
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert files == {"deep", "model", "scores.json"}
     assert client.list_artifacts(run.info.run_id, "deep/down")[0].path == "deep/down/model"
@@ -300,11 +300,9 @@ def test_the_makers_of_inputs_are_found_by_content(project):
     maker = run_a_stage()
     Path("unknown").write_text("made by nobody")
     with stage_run("report", {}, Path("unknown")) as log:
-        log.link_makers({"score@cosine": Path("made"), "encode": Path("unknown")})
+        log.set_note("words", {"score@cosine": Path("made"), "encode": Path("unknown")})
     _, report = run_of(log.key)
     run_id = run_of(maker.key)[1].info.run_id
-    links = {key: value for key, value in report.data.tags.items() if key.startswith("run.")}
-    assert links == {"run.score.cosine": run_id}
     note = report.data.tags["mlflow.note.content"]
     assert f"/runs/{run_id})" in note and "encode: not found" in note
 
@@ -352,6 +350,18 @@ def test_a_killed_run_is_marked_by_the_next_stages_and_then_goes_on(project):
     assert run.info.status == "FINISHED" and run.data.params == {"rate": "0.1"}
     assert steps(client, run) == list(range(9))
     assert "output_sha256" in run.data.tags
+
+
+def test_what_waits_is_sent_also_after_mlflow_was_opened_in_the_process(project):
+    """MLflow then has the store's address in the environment, where none was before."""
+    killed = Training()
+    killed.log(0)
+    killed.kill()
+    assert store_uri() == ""
+    open_store()
+    assert store_uri() == ""
+    send_ended(store_uri())
+    assert run_of(killed.key)[1].info.status == "KILLED"
 
 
 def test_a_living_run_is_left_alone(project):

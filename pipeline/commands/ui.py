@@ -1,0 +1,61 @@
+"""MLflow's UI, opened where the answer stands."""
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zlib
+
+from mlflow import MlflowClient
+
+from pipeline.commands.experiments import headline, report_runs
+from pipeline.tracking.store import open_store, own_store
+
+VIEW_TAG = "mlflow.sharedViewState."  # of an experiment; the UI keeps views of its tables so
+ANSWER = ["params.`gamma`", "params.`report.iterations`", "tags.`n`", "tags.`answer`"]
+
+
+def report_view(scores: list[str]) -> dict[str, object]:
+    """The table of runs: the reports, newest first, what was asked and how it came out."""
+    columns = [*ANSWER[:3], *(f"metrics.`{name}`" for name in scores), *ANSWER[3:]]
+    return {
+        "searchFilter": "tags.stage = 'report'",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": ["attributes.`Created`", "attributes.`Dataset`", *columns],
+    }
+
+
+def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) -> str:
+    """Keeps a view with the experiment, as the UI's own "Share" does; returns its key."""
+    text = json.dumps(view, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()
+    packed = base64.b64encode(zlib.compress(text.encode())).decode()
+    client.set_experiment_tag(experiment, f"{VIEW_TAG}{key}", f"deflate;{packed}")
+    return key
+
+
+def links(port: int) -> dict[str, str]:
+    """Where to look, by what is to be seen there. Raises UserError where there is no report."""
+    scores = headline(report_runs(1)[0])
+    shown = [name for name in scores if name == "psnr_hole" or not name.endswith("_hole")]
+    client, experiment = open_store()
+    page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
+    key = keep_view(client, experiment, report_view(shown))
+    shared = f"workflowType=machine_learning&viewStateShareKey={key}"
+    return {"reports": f"{page}?{shared}", "charts": f"{page}?{shared}&compareRunsMode=CHART"}
+
+
+def serve(port: int) -> int:
+    """Runs MLflow's server for the project's own store until it is stopped; its exit code."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", own_store()]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # jobs evaluate language models; each kind of them would be a process of its own
+    lean = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return subprocess.call(command, env=lean)

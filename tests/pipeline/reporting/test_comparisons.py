@@ -1,0 +1,128 @@
+"""From scores of single images to verdicts, and to the answer."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskgit.scoring.intervals import summarise
+from pipeline.reporting.comparisons import answer, compare, comparison_text, verdict
+from pipeline.reporting.tables import image_table
+
+N = 60
+HOLES = np.zeros((N, 10, 10), dtype=bool)
+HOLES[:, 2:5, 2:5] = True
+
+
+def method(name, iterations, kd, seed, noise=0.1):
+    rng = np.random.default_rng(seed)
+    common = np.random.default_rng(99).normal(size=N)  # what the images have in common
+    columns = {
+        "fd_x": kd + 5 * common + rng.normal(size=N),
+        "kd_x": kd / 10 + common + noise * rng.normal(size=N),
+        "psnr_hole": 20 - kd / 10 + common + 0.1 * rng.normal(size=N),
+        "diversity_hole": np.full(N, np.nan if iterations is None else 1.0),
+    }
+    return image_table(name, iterations, HOLES, columns)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Square is plainly better than cosine, from 5 iterations on; telea is the best other fill."""
+    return pd.concat(
+        [
+            method("cosine", 5, 13, 1),
+            method("cosine", 8, 13, 2),
+            method("square", 2, 15, 3),
+            method("square", 5, 11.05, 4),
+            method("square", 8, 11, 5),
+            method("one_pass", 1, 35, 6),
+            method("mean_colour", None, 50, 7),
+            method("telea", None, 30, 8),
+            method("tokenizer", None, 5, 9),
+            method("true_images", None, 1, 10),
+        ],
+        ignore_index=True,
+    )
+
+
+def test_each_two_settings_and_each_with_each_other_fill_are_compared(images):
+    table = compare(images)
+    settings = ["cosine 5", "cosine 8", "square 2", "square 5", "square 8"]
+    pairs = set(zip(table["first"], table["second"], strict=True))
+    assert len(pairs) == 10 + 5 * 3
+    fills = {"one_pass 1", "mean_colour", "telea"}
+    assert {(name, fill) for name in settings for fill in fills} <= pairs
+    assert set(table["score"]) == {"fd_x", "kd_x", "psnr_hole"} and set(table["n"]) == {N}
+    row = table.set_index(["score", "first", "second"]).loc["kd_x", "cosine 8", "square 8"]
+    assert row["low"] < row["difference"] < row["high"]
+    # The images' common part drops out: two intervals that overlap, a difference that holds.
+    cosine = images[(images["schedule"] == "cosine") & (images["iterations"] == 8)]
+    alone = summarise({"kd_x": cosine["kd_x"].to_numpy()})
+    assert alone["kd_x_high"] - alone["kd_x_low"] > 3 * (row["high"] - row["low"])
+
+
+def test_only_the_kernel_distance_has_verdicts(images):
+    table = compare(images)
+    verdicts = table.set_index(["score", "first", "second"])["verdict"]
+    assert verdicts["kd_x", "cosine 8", "square 8"] == "square 8 better"
+    assert verdicts["kd_x", "square 5", "square 8"] == "no difference shown"
+    assert verdicts["kd_x", "square 8", "telea"] == "square 8 better"
+    assert set(verdicts["fd_x"]) == set(verdicts["psnr_hole"]) == {""}
+
+
+def test_an_image_without_a_hole_counts_in_the_distances_only(images):
+    holeless = images.copy()
+    holeless.loc[holeless["image"] == 3, "psnr_hole"] = np.nan
+    counts = compare(holeless).groupby("score")["n"].first()
+    assert counts.to_dict() == {"fd_x": N, "kd_x": N, "psnr_hole": N - 1}
+    holeless.loc[holeless["image"] > 0, "psnr_hole"] = np.nan  # too few to say anything
+    assert set(compare(holeless)["score"]) == {"fd_x", "kd_x"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.1, 0.2, "b better"),
+        (-0.2, -0.1, "a better"),
+        (-0.1, 0.1, "no difference shown"),
+        (0.0, 0.0, "no difference shown"),
+        (np.nan, np.nan, "no difference shown"),
+    ],
+)
+def test_verdict(low, high, expected):
+    assert verdict("a", "b", low, high) == expected
+
+
+def test_the_text_compares_what_stands_around_the_headline(images):
+    title, *lines = comparison_text(compare(images), "square", 8).splitlines()
+    assert title.startswith("Differences in kd_x") and title.endswith("around square 8:")
+    pairs = {line.split("  ")[0] for line in lines}
+    assert pairs == {
+        *("cosine 8 less square 8", "square 2 less square 8", "square 5 less square 8"),
+        *(f"square 8 less {fill}" for fill in ("one_pass 1", "mean_colour", "telea")),
+    }
+    (even,) = [line for line in lines if line.startswith("square 5")]
+    assert re.search(r"no difference shown; one of 0\.\d+ would have been$", even)
+
+
+def test_the_answer_is_the_fewest_iterations_that_are_not_shown_to_be_worse(images):
+    text = answer(images, compare(images))
+    assert text.startswith("Answer: gamma=square with 5 iterations, kd_x 1.")
+    assert "Of 5 settings 2 are not shown to be worse than the lowest, square 8" in text
+    needed = re.search(r"60 images are too few to tell a difference as small; about ([\d,]+)", text)
+    assert int(needed[1].replace(",", "")) > N
+    assert text.endswith("It is better than the best other fill, telea (" + text[-8:])
+
+
+def test_the_answer_may_be_the_best_itself(images):
+    chosen = images[images["schedule"].isin(["square", "telea"]) & ~images["iterations"].eq(5)]
+    text = answer(chosen, compare(chosen))
+    assert text.startswith("Answer: gamma=square with 8 iterations")
+    assert "It is the lowest of 2 settings" in text
+
+
+def test_the_answer_says_where_a_classic_fill_is_better():
+    chosen = pd.concat([method("cosine", 2, 40, 1), method("telea", None, 20, 2)])
+    assert "It is worse than the best other fill, telea" in answer(chosen, compare(chosen))

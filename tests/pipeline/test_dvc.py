@@ -141,7 +141,7 @@ def test_reconcile_finds_the_run_behind_every_stage(clone):
     code, lines = reconcile(clone)
     (missing,) = [line for line in lines if "MISSING" in line]
     assert missing.startswith("train_transformer ") and "outputs/transformer is modified" in missing
-    assert code == 1 and lines[-1].startswith("error: 1 of 12 stages have no run")
+    assert code == 1 and lines[-1].startswith("error: 1 of 14 stages have no run")
     model.write_bytes(trained)
 
 

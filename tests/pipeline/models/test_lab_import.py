@@ -643,12 +643,12 @@ def project(tmp_path_factory):
 
 
 def test_the_study_runs_on_the_labs_models_and_trains_nothing(project):
-    for schedule in ("cosine", "linear", "square"):
-        inpaint.main(schedule)
-        score.main(schedule)
+    for method in ("cosine", "linear", "square", "one_pass"):
+        inpaint.main(method)
+        score.main(method)
     report.main()
     table = pd.read_csv(project / "reports/scores.csv")
-    assert len(table.dropna(subset="iterations")) == 3 * 2 and (table["n"] == 4).all()
+    assert len(table.dropna(subset="iterations")) == 3 * 2 + 1 and (table["n"] == 4).all()
     for name in ("loss_tokenizer", "loss_transformer", "scores", "iterations"):
         assert Image.open(project / f"reports/summary/{name}.png").width > 100
 

@@ -37,7 +37,7 @@ def patchmatch(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Pieces of the known picture, 7 x 7 pixels, that fit each other and the rim; see BASELINES.
 
     Barnes et al. 2009, "PatchMatch: a randomized correspondence algorithm for structural image
-    editing", as in PyPatchMatch. The only classic fill that does not blur.
+    editing", as in PyPatchMatch. It copies texture, where the others smooth.
     """
     return _fill(_patchmatch, image, hole)
 

@@ -6,14 +6,14 @@ sampler draws another r; one of too little spread draws `spread` times such an r
 in the mean, r = 0. Their true Fréchet distances are known in closed form.
 
 What it shows: fills come in pairs with their truths, whose c they share. The bias of the Fréchet
-distance of n pairs grows with the spread of the fills, and so it calls the blurry sampler the best,
-whatever n one can afford. The kernel distance has no bias.
+distance of n pairs grows with the spread of the fills: of 128 images it ranks the blurry sampler
+first and the perfect one last, and only of thousands rightly. The kernel distance has no bias.
 """
 
 import numpy as np
 
 FEATURES = 1280
-RATE = 0.6  # of the spectrum's fall: two sets of 128 lie as far apart as sets of cat faces do
+RATE = 0.6  # of the spectrum's fall
 OPEN = 0.35  # share of the variance that the hole leaves open
 
 SPREADS = {"perfect": 1.0, "too little spread": 0.7, "blurry": 0.0}

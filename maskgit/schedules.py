@@ -2,11 +2,14 @@
 
 MaskGIT (arXiv 2202.04200), section 3.3 and appendix. Every schedule maps r in [0, 1] to [0, 1],
 falls monotonically, and has gamma(0) = 1 and gamma(1) = 0. To add one, write the function and
-give it a line in SCHEDULES; parameters, command line and tests take it from there.
+give it a line in SCHEDULES; parameters, command line and tests take it from there. `entropic` alone
+is not fixed in advance but measured on a trained transformer.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 Gamma = Callable[[float], float]
 
@@ -56,3 +59,23 @@ SCHEDULES: dict[str, Gamma] = {
     "exp": exp,
     "arccos": arccos,
 }
+
+ENTROPIC = "entropic"
+NAMES = (*SCHEDULES, ENTROPIC)  # all that a hole can be filled by
+
+
+def entropic(nats: Sequence[float]) -> Gamma:
+    """Decides an equal share of the uncertainty at each step.
+
+    Foresti et al., "Improved Sampling Schedules for Discrete Diffusion Models", arXiv 2602.06849,
+    the entropic discrete schedule. Uncertainty left at a hidden share g: the integral from 0 to g
+    of what a hidden token costs; gamma(r) is the g at which the share 1 - r of it is left.
+
+    nats: positive (n,), what a token costs on average when 1/n, 2/n, ... 1 of a hole is hidden (see
+    `maskgit.transformer.uncertainty`); straight lines between, and level before the first.
+    """
+    shares = np.linspace(0, 1, 1025)
+    costs = np.interp(shares, np.linspace(0, 1, len(nats) + 1), [nats[0], *nats])
+    left = np.concatenate([[0.0], np.cumsum((costs[:-1] + costs[1:]) / 2)])
+    left /= left[-1]
+    return lambda r: float(np.interp(1 - r, left, shares))

@@ -169,12 +169,12 @@ def inpaint(
     """
     with plain_errors():
         from pipeline.commands.photos import fill_all, plan
-        from pipeline.models.inpainter import load_inpainter, read_decoding
+        from pipeline.models.inpainter import load_gamma, load_inpainter, read_decoding
 
         decoding = read_decoding(gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out)
         jobs = [job for job in planned if not (skip_existing and job.result.exists())]
-        failed = fill_all(jobs, load_inpainter(decoding), decoding)
+        failed = fill_all(jobs, load_inpainter(decoding), load_gamma(decoding.gamma), decoding)
         done = f"{len(jobs) - len(failed)} of {len(jobs)} filled"
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:

@@ -8,7 +8,7 @@ import torch
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.model import MaskedTransformer
 from pipeline.models.checkpoints import save_model
-from pipeline.plumbing.files import DECODING, MODEL, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.files import DECODING, MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
 
@@ -29,6 +29,7 @@ def save_small_models(folder: Path, **choices: str) -> None:
     ):
         (folder / path).mkdir(parents=True)
         save_model(folder / path / MODEL, config, model)
+    (folder / TRANSFORMER / UNCERTAINTY).write_text("hidden_share,nats\n0.5,3.0\n1.0,4.0\n")
     write_params(folder, **choices)
     (folder / DECODING).write_text(load_params(folder).decoding.model_dump_json())
 

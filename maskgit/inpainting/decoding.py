@@ -1,11 +1,12 @@
 """Iterative parallel decoding of hidden tokens (MaskGIT, arXiv 2202.04200, section 3.2).
 
-At each step the transformer predicts every hidden token at once; all are sampled, the first in
-order (the most confident ones) are kept and the rest hidden again, as the schedule says. Known
-tokens are never touched. Counts and random numbers belong to each image alone, so a result does
-not depend on who shares its batch.
+At each step the transformer predicts every hidden token at once; all are drawn, some of them kept
+and the rest hidden again. How many, which, and how they are drawn is asked of a `Decoder`; the loop
+is the same for all. Known tokens are never touched. Counts and random numbers belong to each image
+alone, so a result does not depend on who shares its batch.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,16 +15,35 @@ from torch import Tensor
 
 from maskgit.schedules import Gamma
 
-Order = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Which tokens are revealed first: log-probabilities of the sampled tokens (M,), annealed Gumbel
-noise (M,), their places in the grid int64 (M,) -> float (M,), the highest are revealed first."""
-
 
 class Trajectory(NamedTuple):
     """What was known after each step. `hidden` is False everywhere after the last one."""
 
-    tokens: Tensor  # int64 (iterations, B, N); hidden places hold the mask token
-    hidden: Tensor  # bool (iterations, B, N)
+    tokens: Tensor  # int64 (steps, B, N); hidden places hold the mask token
+    hidden: Tensor  # bool (steps, B, N)
+
+    def steps(self) -> Tensor:
+        """How many steps each image took until nothing was hidden, int64 (B,)."""
+        return 1 + self.hidden[:-1].any(dim=2).sum(dim=0)
+
+
+class Drawn(NamedTuple):
+    """What a step has drawn for the M hidden places of a batch, in row order."""
+
+    log_probabilities: Tensor  # double (M, K), of every code, at the temperature of sampling
+    log_probability: Tensor  # double (M,), of the code that was drawn
+    luck: Tensor  # double (M,), Gumbel noise times `heat`
+    heat: float  # the choice temperature, falling to 0 in the last step
+    place: Tensor  # int64 (M,), in the grid
+
+
+class Choice(NamedTuple):
+    """What is known when a step chooses what to keep."""
+
+    hidden: Tensor  # bool (B, N), before the step
+    score: Tensor  # double (B, N), the highest are kept first; infinite where not hidden
+    confidence: Tensor  # double (B, N), of what was drawn, now or earlier; infinite where known
+    luck: Tensor  # double (B, N), see `Drawn`
 
 
 def hidden_counts(initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
@@ -40,20 +60,20 @@ def hidden_counts(initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
     return torch.stack(counts)
 
 
-def sample(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Draws a token from each row of logits (M, K) by inverting its distribution function.
+def sample(log_probabilities: Tensor, uniform: Tensor, sharpness: float = 1.0) -> Tensor:
+    """Draws a token from each row (M, K) by inverting its distribution function.
 
-    uniform: (M,) in [0, 1). Returns tokens int64 (M,) and their log-probabilities (M,), both of
-    the distribution at `temperature`. At 0 the most likely tokens, with theirs at 1.
+    uniform: (M,) in [0, 1). sharpness: the power to which probabilities are raised before; infinite
+    for the most likely token. Returns int64 (M,).
     """
-    if temperature == 0:
-        log_probability, tokens = logits.double().log_softmax(dim=1).max(dim=1)
-        return tokens, log_probability
-    log_probability = (logits.double() / temperature).log_softmax(dim=1)
-    cumulative = log_probability.exp().cumsum(dim=1)
+    if sharpness == math.inf:
+        return log_probabilities.argmax(dim=1)
+    if sharpness != 1:
+        log_probabilities = (sharpness * log_probabilities).log_softmax(dim=1)
+    cumulative = log_probabilities.exp().cumsum(dim=1)
     target = uniform.double()[:, None] * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, target, right=True).clamp_max(logits.shape[1] - 1)
-    return tokens[:, 0], log_probability.gather(1, tokens)[:, 0]
+    tokens = torch.searchsorted(cumulative, target, right=True)
+    return tokens[:, 0].clamp_max(log_probabilities.shape[1] - 1)
 
 
 def uniform_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
@@ -70,35 +90,33 @@ def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
     return rank < count[:, None]
 
 
-def by_confidence(log_probability: Tensor, noise: Tensor, place: Tensor) -> Tensor:
-    """The most confident first, with some luck (MaskGIT)."""
-    return log_probability + noise
+class Decoder:
+    """MaskGIT's own way: the most confident of the drawn tokens are kept, with some luck.
 
-
-def by_halton(grid: int) -> Order:
-    """Spread evenly over a grid x grid picture, whatever the transformer thinks.
-
-    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
-    neighbours in the picture are revealed in different steps, and so know of each other.
+    Other decoders (`maskgit.inpainting.decoders`) answer one of these questions differently.
     """
-    from scipy.stats import qmc  # here, since it takes half a second to load
 
-    points, cells = 4 * grid * grid, []
-    while len(cells) < grid * grid:  # in the sequence's order, each cell once
-        sequence = qmc.Halton(2, scramble=False).random(points)
-        rows, columns = (sequence * grid).astype(int).T
-        cells = list(dict.fromkeys((rows * grid + columns).tolist()))
-        points *= 2
-    rank = torch.empty(grid * grid, dtype=torch.double)
-    rank[torch.tensor(cells)] = torch.arange(grid * grid, dtype=torch.double)
-    return lambda log_probability, noise, place: -rank.to(place.device)[place]
+    open_ended = False  # whether an image takes as many steps as it needs
+
+    def budgets(self, initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
+        """What `still_hidden` is told at each step, for each image, (steps, B); here how many
+        tokens stay hidden. initial: int64 (B,), hidden before the first step."""
+        return hidden_counts(initial, gamma, iterations)
+
+    def sharpness(self, heat: float, last: bool) -> float:
+        """The power to which probabilities are raised before tokens are drawn from them."""
+        return 1.0
+
+    def score(self, drawn: Drawn) -> Tensor:
+        """Of each hidden place, double (M,): the highest are kept first."""
+        return drawn.log_probability + drawn.luck
+
+    def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
+        """What is hidden after the step, bool (B, N); at least one token fewer than before."""
+        return least_confident(choice.score, budget)
 
 
-ORDERS: dict[str, Callable[[int], Order]] = {
-    "confidence": lambda grid: by_confidence,
-    "halton": by_halton,
-}
-"""Orders by name, each for a grid x grid picture."""
+MASKGIT = Decoder()
 
 
 def decode(
@@ -111,31 +129,40 @@ def decode(
     generators: Sequence[torch.Generator],
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
-    order: Order = by_confidence,
+    decoder: Decoder = MASKGIT,
 ) -> Trajectory:
-    """Fills the hidden tokens of a batch in `iterations` steps.
+    """Fills the hidden tokens of a batch.
 
     predict: maps tokens int64 (B, N), mask token where hidden, and hidden bool (B, N) to the
     logits (M, K) of the hidden places in row order. tokens: int64 (B, N), whatever they hold
-    where hidden. temperature: of the sampled tokens. choice_temperature: of the Gumbel noise
-    added to the log-probabilities when choosing which tokens to keep; it falls linearly to 0.
-    order: which of the sampled tokens to keep.
+    where hidden. iterations: the number of steps, unless the decoder takes another meaning from it.
+    temperature: of the drawn tokens; at 0 the most likely. choice_temperature: of the Gumbel noise
+    in choosing which tokens to keep; it falls linearly to 0.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
-    counts = hidden_counts(hidden.sum(dim=1), gamma, iterations)
+    budgets = decoder.budgets(hidden.sum(dim=1), gamma, iterations)
+    confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double, device=tokens.device)
     trajectory = []
-    for step, count in enumerate(counts, start=1):
+    for step, budget in enumerate(budgets, start=1):
         noise = uniform_noise((2, hidden.shape[1]), generators).to(tokens.device)
         if hidden.any():
-            logits = predict(tokens, hidden)
-            drawn, log_probability = sample(logits, noise[:, 0][hidden], temperature)
-            gumbel = -(-noise[:, 1][hidden].double().clamp_min(1e-20).log()).log()
-            annealed = choice_temperature * (1 - step / iterations)
-            confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double).to(tokens.device)
+            heat = choice_temperature * (1 - step / len(budgets))
+            luck = heat * -(-noise[:, 1].double().clamp_min(1e-20).log()).log()
+            log_probabilities = (predict(tokens, hidden).double() / (temperature or 1)).log_softmax(
+                dim=1
+            )
+            sharpness = decoder.sharpness(heat, step == len(budgets)) if temperature else math.inf
+            new = sample(log_probabilities, noise[:, 0][hidden], sharpness)
+            confidence[hidden] = log_probabilities.gather(1, new[:, None])[:, 0]
             place = hidden.nonzero()[:, 1]
-            confidence[hidden] = order(log_probability, annealed * gumbel, place)  # known: infinite
-            still_hidden = least_confident(confidence, count)
-            tokens = tokens.masked_scatter(hidden, drawn).masked_fill(still_hidden, mask_token)
+            drawn = Drawn(log_probabilities, confidence[hidden], luck[hidden], heat, place)
+            score = torch.full_like(confidence, torch.inf)
+            score[hidden] = decoder.score(drawn)
+            choice = Choice(hidden, score, confidence, luck)
+            still_hidden = decoder.still_hidden(choice, budget)
+            tokens = tokens.masked_scatter(hidden, new).masked_fill(still_hidden, mask_token)
             hidden = still_hidden
         trajectory.append((tokens, hidden))
+        if decoder.open_ended and not hidden.any():
+            break
     return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))

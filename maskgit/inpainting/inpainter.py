@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
 from maskgit.device import autocast
-from maskgit.inpainting.decoding import Order, Trajectory, by_confidence, decode
+from maskgit.inpainting.decoding import MASKGIT, Decoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
@@ -44,15 +44,15 @@ class Inpainter:
         self,
         tokenizer: Tokenizer,
         transformer: Transformer,
-        order: Order = by_confidence,
+        decoder: Decoder = MASKGIT,
         temperature: float = 1.0,
         choice_temperature: float = 4.5,
         seamless: bool = True,
     ):
-        """order, temperature, choice_temperature: see `decode`. seamless: blend, not just paste."""
+        """decoder and temperatures: see `decode`. seamless: blend, not just paste."""
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
-        self.order = order
+        self.decoder = decoder
         self.temperature = temperature
         self.choice_temperature = choice_temperature
         self.paste = blend if seamless else composite
@@ -96,7 +96,7 @@ class Inpainter:
             generators,
             self.temperature,
             self.choice_temperature,
-            self.order,
+            self.decoder,
         )
 
     def each(

@@ -1,6 +1,6 @@
 """The decoders to choose from: all are used as `Inpainter` is."""
 
-from maskgit.inpainting.decoding import ORDERS
+from maskgit.inpainting.decoders import DECODERS
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.lab import LabChoices, LabInpainter
 from maskgit.tokenizer.kinds import Tokenizer
@@ -16,9 +16,9 @@ def make_inpainter(
     seamless: bool,
     lab: LabChoices,
 ) -> Inpainter:
-    """decoder: one of ORDERS, or `lab` for the original lab's loop, which takes the arg-max and
+    """decoder: one of DECODERS, or `lab` for the original lab's loop, which takes the arg-max and
     pastes as `lab` says, whatever `temperature` and `seamless`."""
     if decoder == "lab":
         return LabInpainter(tokenizer, transformer, lab, choice_temperature)
-    order = ORDERS[decoder](transformer.grid)
-    return Inpainter(tokenizer, transformer, order, temperature, choice_temperature, seamless)
+    chosen = DECODERS[decoder](transformer.grid)
+    return Inpainter(tokenizer, transformer, chosen, temperature, choice_temperature, seamless)

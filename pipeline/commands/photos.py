@@ -19,7 +19,7 @@ from maskgit.data.image_files import (
 )
 from maskgit.inpainting.any_size import fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import Gamma
 from pipeline.inputs.untrusted import EXTENSIONS, file_fault, is_hidden, read_file
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import write_whole
@@ -123,9 +123,9 @@ def read_picture(path: Path, source: Path) -> bytes:
     return read_file(path)
 
 
-def fill_all(jobs: list[Job], inpainter: Inpainter, decoding: Decoding) -> list[str]:
+def fill_all(jobs: list[Job], inpainter: Inpainter, gamma: Gamma, decoding: Decoding) -> list[str]:
     """Fills and saves, with a progress bar; returns a line for each picture that failed."""
-    gamma, failed = SCHEDULES[decoding.gamma], []
+    failed = []
     for job in tqdm(jobs, "inpaint", unit="picture"):
         try:
             picture, hole = load_job(job)

@@ -8,11 +8,19 @@ from pydantic import ValidationError
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.lab import LabChoices
+from maskgit.schedules import ENTROPIC, SCHEDULES, Gamma, entropic
 from maskgit.tokenizer.kinds import TOKENIZERS
 from maskgit.transformer.kinds import TRANSFORMERS
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import DECODING, MODEL, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.files import (
+    DECODING,
+    MODEL,
+    TOKENIZER,
+    TRANSFORMER,
+    UNCERTAINTY,
+    read_table,
+)
 from pipeline.plumbing.params import Decoding, Sampler, one_line
 
 
@@ -49,3 +57,10 @@ def load_inpainter(
         sampler.seamless,
         LabChoices(**sampler.lab.model_dump()),
     )
+
+
+def load_gamma(name: str, uncertainty: Path = TRANSFORMER / UNCERTAINTY) -> Gamma:
+    """A mask schedule; the entropic one as measured on the transformer. Raises UserError."""
+    if name != ENTROPIC:
+        return SCHEDULES[name]
+    return entropic(read_table(uncertainty)["nats"])

@@ -26,8 +26,11 @@ REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
 IMAGE_SCORES = Path("outputs/scores")
+STUDY = Path("outputs/study")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER: what gamma `entropic` is made of
+STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
 IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
@@ -129,6 +132,17 @@ def check_sum(path: Path) -> None:
     sums = path.with_name(SUMS)
     if sums.is_file() and f"{file_hash(path)}  {path.name}" not in sums.read_text().splitlines():
         raise UserError(f"{path} is damaged: its checksum differs; 'dvc repro' makes it again")
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """A table that a stage wrote. Raises UserError where it is missing or damaged."""
+    import pandas as pd
+
+    check_sum(path)
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); 'dvc repro' makes it again") from None
 
 
 def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:

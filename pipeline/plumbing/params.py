@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import NAMES, SCHEDULES
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.yaml_files import read_yaml
 
@@ -35,8 +35,8 @@ def one_of(allowed) -> AfterValidator:
 
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
 
-# As in inpainting.kinds, scoring.baselines and data.holes, which would load torch and more.
-DECODERS = ("confidence", "halton", "lab")
+# As in inpainting.decoders, scoring.baselines and data.holes, which would load torch and more.
+DECODERS = ("confidence", "halton", "moment", "entropy_bound", "remask", "lab")
 BASELINES = ("mean_colour", "telea", "biharmonic", "patchmatch")
 HOLES = (
     *("box", "strokes", "mixture", "thin", "medium", "thick"),
@@ -50,7 +50,8 @@ Blocks = Annotated[int, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ScheduleName = Annotated[str, one_of(SCHEDULES)]
+ScheduleName = Annotated[str, one_of(NAMES)]
+TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to measure yet
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Iterations = Annotated[int, Field(ge=1, le=1024)]
 
@@ -115,7 +116,7 @@ class Encode(Section):
 
 class Train(Section):
     checkpoint: Annotated[str, Field(min_length=1)] | None
-    gamma: ScheduleName
+    gamma: TrainingSchedule
     pixels: bool
     dim: Annotated[int, Field(ge=8, le=16384)]
     heads: Count

@@ -114,7 +114,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Which schedule, with how many iterations: the fewest that are not shown to be worse."""
+    """Which schedule, with how many iterations: the fewest steps not shown to be worse."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
@@ -122,18 +122,21 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     best = min(settings, key=value.get)
     to_best = {best: (0.0, 0.0, 0.0, 0.0)} | {name: _less(chosen, name, best) for name in settings}
     good = [name for name in settings if to_best[name][1] <= 0]
-    use = min(good, key=lambda name: (int(_parts(name)[1]), value[name]))
+    steps = {name: by_method[name]["steps"].mean() for name in settings}
+    use = min(good, key=lambda name: (steps[name], value[name]))
     difference, low, high, seen = to_best[use]
 
     schedule, iterations = _parts(use)
     times = f"{iterations} iteration{'s' if iterations != '1' else ''}"
+    if round(steps[use]) != int(iterations):
+        times += f" ({steps[use]:.1f} steps)"
     words = [f"Answer: gamma={schedule} with {times}, {score} {value[use]:.4f}."]
     if use == best:
         words.append(f"It is the lowest of {len(settings)} settings, and no fewer steps keep up.")
     else:
         words.append(
             f"Of {len(settings)} settings {len(good)} are not shown to be worse than the lowest, "
-            f"{best} ({value[best]:.4f}), and of these it has the fewest iterations; "
+            f"{best} ({value[best]:.4f}), and of these it takes the fewest steps; "
             f"it lies {with_interval(difference, low, high)} above."
         )
         needed = images_needed(difference, seen, n)

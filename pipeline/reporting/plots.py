@@ -8,6 +8,7 @@ import pandas as pd
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from maskgit.schedules import ENTROPIC, SCHEDULES, entropic
 from pipeline.reporting.comparisons import judged
 
 AXES = {
@@ -20,7 +21,7 @@ AXES = {
     "l1_hole": "mean absolute error in the hole",
 }
 
-APART = 0.15  # iterations between the points of two schedules
+APART = 0.15  # steps between the points of two schedules
 NEAR = 0.05  # share of an axis: names of lines that lie nearer would touch
 
 
@@ -36,8 +37,28 @@ def plot_losses(history: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
+def plot_gammas(names: list[str], uncertainty: pd.DataFrame, path: Path) -> None:
+    """What a hidden token costs the transformer, and the mask schedules, the one made of it, too.
+
+    uncertainty: hidden_share, nats.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+    left.plot(uncertainty["hidden_share"], uncertainty["nats"], marker="o", ms=4)
+    left.set(xlabel="share of the hole that is hidden", ylabel="nats a hidden token")
+    steps = [step / 100 for step in range(101)]
+    gammas = {name: SCHEDULES[name] for name in names if name != ENTROPIC}
+    for name, gamma in (gammas | {ENTROPIC: entropic(uncertainty["nats"])}).items():
+        style = "--" if name == ENTROPIC else "-"
+        right.plot(steps, [gamma(r) for r in steps], style, label=name)
+    right.set(xlabel="share of the steps that is done", ylabel="share of the tokens still hidden")
+    right.legend(frameon=False)
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    save(figure, path)
+
+
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
-    """Scores over iterations with their 95 % intervals, a colour for each schedule.
+    """Scores over steps with their 95 % intervals, a colour for each schedule.
 
     The distance that decides twice: beside the baselines, floor and ceiling (dashed), and close up.
     Schedules stand a little apart, so that intervals can be told from each other; they share their
@@ -49,15 +70,15 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
     for axis, (name, with_baselines) in zip(axes, panels, strict=True):
         schedules = list(table.dropna(subset="iterations").groupby("schedule", sort=False))
         for i, (schedule, rows) in enumerate(schedules):
-            iterations = rows["iterations"].astype(float) + APART * (i - (len(schedules) - 1) / 2)
+            steps = rows["steps"] + APART * (i - (len(schedules) - 1) / 2)
             ends = (rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name])
             axis.errorbar(
-                iterations, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule
+                steps, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule
             )
         if with_baselines:
             label_lines(axis, table[table["iterations"].isna()].dropna(subset=name), name)
-        counts = sorted(table["iterations"].dropna().astype(int).unique())
-        axis.set(xlabel="iterations", ylabel=AXES.get(name, name), xticks=counts)
+        counts = sorted(table["steps"].dropna().round().astype(int).unique())
+        axis.set(xlabel="steps", ylabel=AXES.get(name, name), xticks=counts)
         axis.grid(alpha=0.3)
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
     save(figure, path)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from maskgit.scoring.intervals import summarise
 
-KEYS = ["schedule", "iterations", "image", "hole_area"]  # the other columns are scores
+KEYS = ["schedule", "iterations", "image", "hole_area", "steps"]  # other columns are scores
 
 # Shares of the picture, the same for every data set, so that tables can be laid side by side.
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
@@ -16,20 +16,30 @@ BOUNDS = ("tokenizer", "true_images")  # no methods, but what they lie between
 
 
 def table_row(
-    schedule: str, iterations: int | None, n: int, scores: dict[str, float]
+    schedule: str,
+    iterations: int | None,
+    n: int,
+    scores: dict[str, float],
+    steps: float | None = None,
 ) -> dict[str, object]:
-    return {"schedule": schedule, "iterations": iterations, "n": n} | scores
+    """steps: how many an image took on average; a decoder may take it from `iterations` freely."""
+    return {"schedule": schedule, "iterations": iterations, "n": n} | scores | {"steps": steps}
 
 
 def image_table(
-    schedule: str, iterations: int | None, holes: np.ndarray, columns: dict[str, np.ndarray]
+    schedule: str,
+    iterations: int | None,
+    holes: np.ndarray,
+    columns: dict[str, np.ndarray],
+    steps: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """A row for each image. holes: bool (N, H, W); columns: scores, (N,) each."""
+    """A row for each image. holes: bool (N, H, W); columns: scores, (N,) each; steps: (N,)."""
     keys = {
         "schedule": schedule,
         "iterations": iterations,
         "image": range(len(holes)),
         "hole_area": holes.mean(axis=(1, 2)),
+        "steps": steps,
     }
     return pd.DataFrame(keys | columns)
 

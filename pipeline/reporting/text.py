@@ -34,7 +34,8 @@ def aligned(rows: list[list[str]], words: bool = False) -> str:
 
 def scores_text(table: pd.DataFrame) -> str:
     """Two tables from that of scores: of the sets, and inside the holes."""
-    scores = [name for name in table.columns[3:] if not name.endswith(("_low", "_high"))]
+    names = table.columns[3:].drop("steps", errors="ignore")
+    scores = [name for name in names if not name.endswith(("_low", "_high"))]
     inside = [name for name in scores if name.endswith("_hole")]
     of_sets = [name for name in scores if name not in inside]
     return f"{_scores_table(table, of_sets)}\n\n{_scores_table(table, inside)}"
@@ -42,15 +43,17 @@ def scores_text(table: pd.DataFrame) -> str:
 
 def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
     shown = table.dropna(subset=scores, how="all")
-    rows = [["schedule", "iterations", "n", *scores]]
+    rows = [["schedule", "iterations", "steps", "n", *scores]]
     for row in shown.to_dict("records"):
         iterations = "" if pd.isna(row["iterations"]) else str(int(row["iterations"]))
+        steps = row.get("steps", float("nan"))
+        taken = "" if pd.isna(steps) else f"{steps:.1f}"
         # a table without intervals, from an older version, is shown as it is
         cells = [
             with_interval(*(row.get(f"{name}{end}", float("nan")) for end in ("", "_low", "_high")))
             for name in scores
         ]
-        rows.append([str(row["schedule"]), iterations, str(row["n"]), *cells])
+        rows.append([str(row["schedule"]), iterations, taken, str(row["n"]), *cells])
     return aligned(rows)
 
 

@@ -29,6 +29,7 @@ from pipeline.plumbing.files import (
     PREPARED,
     TOKENIZER,
     TRANSFORMER,
+    UNCERTAINTY,
     content_hash,
     project_root,
 )
@@ -104,6 +105,7 @@ def log_model(run_id: str, params: Params) -> ModelInfo:
         "tokenizer": TOKENIZER / MODEL,
         "transformer": TRANSFORMER / MODEL,
         "decoding": DECODING,
+        "uncertainty": TRANSFORMER / UNCERTAINTY,
     }
     return Model.log(
         artifact_path=None,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from maskgit.data.holes import hole_of
 from maskgit.data.image_files import UnusableImage, decode_image
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import NAMES
 
 MAX_ITERATIONS = 1024  # more change nothing: there are fewer tokens
 
@@ -57,23 +57,24 @@ class Served(PythonModel):
 
     def load_context(self, context) -> None:
         from maskgit.inpainting.any_size import fill_photo
-        from pipeline.models.inpainter import load_inpainter, read_decoding
+        from pipeline.models.inpainter import load_gamma, load_inpainter, read_decoding
 
         files = {name: Path(path) for name, path in context.artifacts.items()}
         decoding = read_decoding(files["decoding"])
         self.inpainter = load_inpainter(decoding, files["tokenizer"], files["transformer"])
+        self.gammas = {name: load_gamma(name, files["uncertainty"]) for name in NAMES}
         self.fill = fill_photo
 
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
         """A row out for each row in. Raises MlflowException, answered as 400 with its message."""
         gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
         try:
-            if gamma not in SCHEDULES:
-                raise ValueError(f"gamma: should be one of {', '.join(SCHEDULES)}, not {gamma!r}")
+            if gamma not in NAMES:
+                raise ValueError(f"gamma: should be one of {', '.join(NAMES)}, not {gamma!r}")
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(self.inpainter, *task(*row), SCHEDULES[gamma], iterations, seed)
+                self.fill(self.inpainter, *task(*row), self.gammas[gamma], iterations, seed)
                 for row in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:

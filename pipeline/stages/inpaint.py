@@ -5,14 +5,21 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
-from maskgit.schedules import SCHEDULES, Gamma, linear
-from pipeline.models.inpainter import load_inpainter
+from maskgit.schedules import Gamma, linear
+from pipeline.models.inpainter import load_gamma, load_inpainter
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import INPAINTED, fresh_folder, load_task, results_folder
+from pipeline.plumbing.files import (
+    INPAINTED,
+    STEPS_CSV,
+    fresh_folder,
+    load_task,
+    results_folder,
+)
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
@@ -39,7 +46,7 @@ def save_iterations(
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     """The inpainter and the schedule it follows; in one pass, none matters."""
     if name != ONE_PASS:
-        return load_inpainter(inpaint), SCHEDULES[name]
+        return load_inpainter(inpaint), load_gamma(name)
     most_likely = inpaint.model_copy(update={"decoder": "confidence", "temperature": 0.0})
     return load_inpainter(most_likely), linear
 
@@ -53,18 +60,23 @@ def main(schedule: str) -> None:
     with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
         inpainter, gamma = load_method(schedule, inpaint)
         counts, fills = inpaint.plan(schedule)
+        steps = np.empty((len(counts), fills, len(images)), dtype=np.int64)
         total = len(images) * len(counts) * fills
         with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
             for start, fill in product(range(0, len(images), inpaint.batch_size), range(fills)):
                 indices = range(len(images))[start : start + inpaint.batch_size]
                 batch = images[start : indices.stop], holes[start : indices.stop]
                 filled = inpainter.each(*batch, gamma, counts, params.seed, indices, fill)
-                for count, result in filled:
+                for number, (count, result) in enumerate(filled):
                     where = folder / str(count)
                     save_results(where / results_folder(fill), result.images, start)
+                    steps[number, fill, start : indices.stop] = result.trajectory.steps().cpu()
                     if start == fill == 0:
                         save_iterations(where, inpainter, *batch, result)
                     bar.update(len(result.images))
+        for count, taken in zip(counts, steps, strict=True):
+            table = pd.DataFrame({"image": range(len(images)), "steps": taken.mean(axis=0)})
+            table.to_csv(folder / str(count) / STEPS_CSV, index=False)
         for picture in folder.rglob("test_*.png"):
             run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 

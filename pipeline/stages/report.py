@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.plumbing.errors import UserError, plain_errors
+from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     DECODING,
     HOLES_CSV,
@@ -21,9 +21,10 @@ from pipeline.plumbing.files import (
     TOKENIZER,
     TOKENS,
     TRANSFORMER,
-    check_sum,
+    UNCERTAINTY,
     fresh_folder,
     load_task,
+    read_table,
     results_folder,
     write_table,
     write_whole,
@@ -32,7 +33,7 @@ from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.reporting.comparisons import answer, compare, comparison_text, judged
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
-from pipeline.reporting.plots import plot_losses, plot_scores
+from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
 from pipeline.reporting.tables import BOUNDS, by_area, by_kind
 from pipeline.reporting.text import scores_text
 from pipeline.serving.registry import register
@@ -45,15 +46,6 @@ SUMMARY = REPORTS / "summary"
 def schedules(params: Params) -> list[str]:
     """Those that dvc.yaml runs, beside one pass: the three of the study and the headline."""
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A table that a stage wrote. Raises UserError if it is missing or damaged."""
-    check_sum(path)
-    try:
-        return pd.read_csv(path)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); 'dvc repro' makes it again") from None
 
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
@@ -158,6 +150,8 @@ def main() -> None:
         with fresh_folder(SUMMARY) as folder:
             plot_losses(read_table(TOKENIZER / "history.csv"), folder / "loss_tokenizer.png")
             plot_losses(read_table(TRANSFORMER / "history.csv"), folder / "loss_transformer.png")
+            uncertainty = read_table(TRANSFORMER / UNCERTAINTY)
+            plot_gammas(names, uncertainty, folder / "mask_schedules.png")
             plot_scores(table, folder / "scores.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))

@@ -19,9 +19,11 @@ from pipeline.plumbing.files import (
     INPAINTED,
     REFERENCE,
     SCORES,
+    STEPS_CSV,
     fresh_folder,
     load_array,
     load_task,
+    read_table,
     results_folder,
     write_table,
 )
@@ -54,8 +56,9 @@ def main(schedule: str) -> None:
                 filled = [load_fill(where / results_folder(k), len(truth)) for k in range(fills)]
                 columns = score_fills(filled, truth, holes, features, extractor, bar.update)
                 scores = summarise(columns)
-                rows.append(table_row(schedule, iterations, len(truth), scores))
-                images.append(image_table(schedule, iterations, holes, columns))
+                steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
+                rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))
+                images.append(image_table(schedule, iterations, holes, columns, steps))
                 run.log_metrics(scores, step=iterations)
         with fresh_folder(IMAGE_SCORES / schedule) as folder:
             pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)

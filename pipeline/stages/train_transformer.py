@@ -3,7 +3,9 @@ original lab's, imported."""
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -17,6 +19,7 @@ from maskgit.transformer.training import (
     TransformerTraining,
     evaluate_transformer,
 )
+from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import train
@@ -26,6 +29,7 @@ from pipeline.plumbing.files import (
     PREPARED,
     TOKENS,
     TRANSFORMER,
+    UNCERTAINTY,
     fresh_folder,
     load_array,
 )
@@ -33,22 +37,49 @@ from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
 
+VALIDATED = 512  # validation images that the loss is measured on, in each evaluation
+MEASURED = 128  # those on which the finished transformer's uncertainty is measured
 
-def save(folder: Path, config: dict, model: Transformer, history: list[dict], loss: float) -> None:
+
+class Validation(NamedTuple):
+    """Images, uint8 (n, H, W, 3), their tokens (n, N), and holes for them."""
+
+    images: np.ndarray
+    tokens: np.ndarray
+    holes: Holes
+
+    def measure(self, model: Transformer, seed: int) -> pd.DataFrame:
+        task = self.images[:MEASURED], self.tokens[:MEASURED], self.holes
+        nats = uncertainty_curve(model, *task, seed)
+        return pd.DataFrame({"hidden_share": SHARES, "nats": nats})
+
+
+def save(
+    folder: Path,
+    config: dict,
+    model: Transformer,
+    history: list[dict],
+    loss: float,
+    uncertainty: pd.DataFrame,
+) -> None:
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    uncertainty.to_csv(folder / UNCERTAINTY, index=False)
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def import_lab(params: Params, codes: int, tokens: int, validation: list[Example]) -> None:
+def import_lab(params: Params, codes: int, validation: Validation, examples: list[Example]) -> None:
     """In place of a training; its history is one evaluation."""
     values = {"train": params.train.model_dump(), "seed": params.seed}
     with stage_run("train_transformer", values, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
-            config, model = import_transformer(params.train.checkpoint, codes, tokens, folder)
-            metrics = evaluate_transformer(model, validation)
+            config, model = import_transformer(
+                params.train.checkpoint, codes, validation.tokens.shape[1], folder
+            )
+            metrics = evaluate_transformer(model, examples)
             loss = metrics["val_loss"]
-            save(folder, config, model, [{"step": 0} | metrics], loss)
+            uncertainty = validation.measure(model, params.seed)
+            save(folder, config, model, [{"step": 0} | metrics], loss, uncertainty)
         run.log_metrics({"best_val_loss": loss})
         run.log_artifacts(TRANSFORMER)
 
@@ -66,16 +97,14 @@ def main() -> None:
     codebook = load_array(TOKENS / "codebook.npy")
     gamma = SCHEDULES[settings.gamma]
     sees_pixels = settings.pixels and not settings.checkpoint
-    validation = fixed_batches(
-        load_array(PREPARED / "val.npy")[:512],
-        load_array(TOKENS / "val.npy")[0][:512],
+    validation = Validation(
+        load_array(PREPARED / "val.npy")[:VALIDATED],
+        load_array(TOKENS / "val.npy")[0][:VALIDATED],
         holes,
-        sees_pixels,
-        gamma,
-        params.seed,
     )
+    examples = fixed_batches(*validation, sees_pixels, gamma, params.seed)
     if settings.checkpoint:
-        return import_lab(params, len(codebook), tokens.shape[2], validation)
+        return import_lab(params, len(codebook), validation, examples)
     config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
         "codebook_size": len(codebook),
         "latent_dim": codebook.shape[1],
@@ -108,11 +137,12 @@ def main() -> None:
         torch.manual_seed(params.seed)
         model = build(MaskedTransformer, config)
         model.know_codebook(torch.from_numpy(codebook))
-        trainer = TransformerTrainer(model, images, tokens, holes, validation, how, gamma)
+        trainer = TransformerTrainer(model, images, tokens, holes, examples, how, gamma)
         history = train(trainer, snapshots, run, "train transformer")
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
-            save(folder, config, best.model, history, best.loss)
+            uncertainty = validation.measure(best.model, params.seed)
+            save(folder, config, best.model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
         run.log_artifacts(TRANSFORMER)
 

@@ -1,13 +1,17 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import SCHEDULES, entropic
 
 ratios = st.floats(0, 1)
 
 
-@pytest.mark.parametrize("gamma", SCHEDULES.values(), ids=SCHEDULES)
+EVERY = SCHEDULES | {"entropic": entropic([3.5, 4.0, 3.9, 5.2])}
+
+
+@pytest.mark.parametrize("gamma", EVERY.values(), ids=EVERY)
 class TestEverySchedule:
     def test_starts_with_everything_hidden_and_ends_with_nothing(self, gamma):
         assert gamma(0.0) == 1
@@ -27,3 +31,22 @@ def test_the_paper_s_values():
     assert SCHEDULES["square"](0.5) == 0.75
     assert SCHEDULES["cubic"](0.5) == 0.875
     assert SCHEDULES["sqrt"](0.25) == 0.5
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=20), st.integers(1, 12))
+def test_the_entropic_schedule_decides_an_equal_share_at_each_step(nats, steps):
+    gamma = entropic(nats)
+    shares = np.linspace(0, 1, len(nats) + 1)
+
+    def left(share):
+        """What is uncertain with this share hidden."""
+        up_to = np.append(shares[shares < share], share)
+        return np.trapezoid(np.interp(up_to, shares, [nats[0], *nats]), up_to)
+
+    each = [left(gamma(i / steps)) - left(gamma((i + 1) / steps)) for i in range(steps)]
+    assert each == pytest.approx([left(1) / steps] * steps, rel=1e-2, abs=2e-3 * max(nats))
+
+
+@given(st.floats(0.01, 100), ratios)
+def test_where_every_token_costs_the_same_entropic_is_linear(nats, r):
+    assert entropic([nats] * 8)(r) == pytest.approx(1 - r)

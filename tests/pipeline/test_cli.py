@@ -101,7 +101,9 @@ def test_the_models_fill_as_their_own_report_did_whatever_params_yaml_says_today
     kept = json.loads(DECODING.read_text())
     for change in (
         {"decoder": "halton"},
+        {"decoder": "entropy_bound"},
         {"gamma": "square"},
+        {"gamma": "entropic"},
         {"iterations": 1},
         {"seed": 9},
         {"temperature": 3.0},

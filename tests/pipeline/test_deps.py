@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import NAMES
 from pipeline.plumbing.params import ONE_PASS
 from tests.clone import ROOT
 from tests.import_graph import closure, graph
@@ -52,4 +52,4 @@ def test_what_is_no_dep_leads_to_nothing_that_changes_a_result():
 def test_every_schedule_of_the_matrix_exists():
     for stage in ("inpaint", "score"):
         named = [name for name in STAGES[stage]["matrix"]["schedule"] if name != "${gamma}"]
-        assert set(named) <= {*SCHEDULES, ONE_PASS}
+        assert set(named) <= {*NAMES, ONE_PASS}

@@ -32,7 +32,7 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     named = ["mean_colour", "telea", "biharmonic", "patchmatch", "tokenizer", "true_images"]
     assert list(baselines["schedule"]) == named
     assert (table["n"] == 32).all()
-    scores = [name for name in table.columns[3:] if not name.endswith(("_low", "_high"))]
+    scores = [name for name in table.columns[3:-1] if not name.endswith(("_low", "_high"))]
     assert len(scores) == 7 and scores.pop() == "diversity_hole"
     for name in scores:
         rows = table if "_hole" not in name else table[table["schedule"] != "true_images"]
@@ -45,7 +45,14 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     for kind in ("mask_scheduling", "imga"):
         names = [path.name for path in sorted((results / kind).iterdir())]
         assert names == ["test_0.png", "test_1.png", "test_2.png"]
-    for name in ("schedules", "iterations", "scores", "loss_tokenizer", "loss_transformer"):
+    for name in (
+        "schedules",
+        "iterations",
+        "mask_schedules",
+        "scores",
+        "loss_tokenizer",
+        "loss_transformer",
+    ):
         assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
     printed = clone.run(sys.executable, "-m", "pipeline", "scores")
     assert "cosine 3 less square 3" in printed and clone.metrics()["answer"] in printed
@@ -89,7 +96,7 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     curve = client.get_metric_history(training.info.run_id, "val_loss")
     assert len(curve) == 5
     artifacts = {file.path for file in client.list_artifacts(training.info.run_id)}
-    assert artifacts == {"model.safetensors", "history.csv", "SHA256SUMS"}
+    assert artifacts == {"model.safetensors", "history.csv", "uncertainty.csv", "SHA256SUMS"}
 
 
 def test_the_report_run_is_the_whole_experiment(clone):
@@ -163,6 +170,7 @@ def test_the_labs_decoder_trains_nothing_and_fills_by_sweet_spot(clone):
     assert clone.stages_run(output) == {"reference", "inpaint@square", "score@square"}
     table = pd.read_csv(clone.folder / "reports/scores/square.csv")
     images = len(list((clone.folder / "outputs/inpaint/square/3/test_results").iterdir()))
+    assert list(table["steps"]) == [2, 4]  # sweet spots count from 0
     assert list(table["iterations"]) == [1, 3] and (table["n"] == images).all() and images != 32
     assert len(list((clone.folder / "outputs/inpaint/square/3/imga").iterdir())) == 4
     clone.run("git", "checkout", "-q", "--force", "main")
@@ -171,11 +179,11 @@ def test_the_labs_decoder_trains_nothing_and_fills_by_sweet_spot(clone):
 
 def test_another_schedule_in_a_temporary_copy_adds_two_stages_to_the_same_store(clone):
     before = len(clone.reports()[1])
-    output = clone.run("dvc", "exp", "run", "--temp", "-S", "gamma=cubic")
-    assert clone.stages_run(output) == {"inpaint@cubic", "score@cubic", "report"}
+    output = clone.run("dvc", "exp", "run", "--temp", "-S", "gamma=entropic")
+    assert clone.stages_run(output) == {"inpaint@entropic", "score@entropic", "report"}
     client, (newest, *others) = clone.reports()
     assert len(others) == before
-    assert newest.data.params["gamma"] == "cubic"
+    assert newest.data.params["gamma"] == "entropic"
     note = newest.data.tags["mlflow.note.content"]
     assert "- train_vqgan: [" in note  # made by the first run, found by its content
     names = {file.path for file in client.list_artifacts(newest.info.run_id)}

@@ -1,10 +1,18 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskgit.inpainting.decoders import (
+    DECODERS,
+    EntropyBound,
+    Halton,
+    Moment,
+    Remask,
+    power,
+)
 from maskgit.inpainting.decoding import (
-    ORDERS,
-    by_halton,
+    MASKGIT,
     decode,
     hidden_counts,
     least_confident,
@@ -14,7 +22,7 @@ from maskgit.schedules import SCHEDULES
 
 CODES, GRID = 12, 4
 PLACES = GRID * GRID
-orders = st.sampled_from([order(GRID) for order in ORDERS.values()])
+decoders = st.sampled_from([make(GRID) for make in DECODERS.values()])
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 20)
 seeds = st.integers(0, 2**32)
@@ -27,7 +35,7 @@ def predict(tokens, hidden):
     return logits[hidden]
 
 
-def run(tokens, hidden, schedule, steps, order, first_seed=0):
+def run(tokens, hidden, schedule, steps, decoder, first_seed=0):
     generators = [torch.Generator().manual_seed(first_seed + i) for i in range(len(tokens))]
     return decode(
         predict,
@@ -37,7 +45,7 @@ def run(tokens, hidden, schedule, steps, order, first_seed=0):
         schedule,
         steps,
         generators,
-        order=order,
+        decoder=decoder,
     )
 
 
@@ -62,39 +70,47 @@ def test_counts_follow_the_schedule_of_each_image(counts, schedule, steps):
         before = now
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations, order=orders)
-def test_laws_of_decoding(batch, schedule, steps, order):
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_laws_of_decoding(batch, schedule, steps, decoder):
     tokens, hidden = batch
-    trajectory = run(tokens, hidden, schedule, steps, order)
+    trajectory = run(tokens, hidden, schedule, steps, decoder)
     counts = hidden_counts(hidden.sum(dim=1), schedule, steps)
+    if not decoder.open_ended:
+        assert len(trajectory.tokens) == steps
     before_tokens, before_hidden = tokens.masked_fill(hidden, CODES), hidden
-    for step in range(steps):
-        now, still = trajectory.tokens[step], trajectory.hidden[step]
-        assert torch.equal(still.sum(dim=1), counts[step])
-        assert not (still & ~before_hidden).any()  # nothing known is hidden again
-        assert torch.equal(now[~before_hidden], before_tokens[~before_hidden])
+    for step, (now, still) in enumerate(zip(*trajectory, strict=True)):
+        if decoder.open_ended:  # each step reveals something
+            left, before = still.sum(dim=1), before_hidden.sum(dim=1)
+            assert ((left < before) | (before == 0)).all()
+        else:
+            assert torch.equal(still.sum(dim=1), counts[step])
+        assert not (still & ~hidden).any()  # nothing known is hidden
+        if not isinstance(decoder, Remask):  # nor anything that was decided
+            assert not (still & ~before_hidden).any()
+        kept = ~before_hidden & ~still
+        assert torch.equal(now[kept], before_tokens[kept])
         assert torch.equal(now == CODES, still)
         before_tokens, before_hidden = now, still
     assert not before_hidden.any()
     assert torch.equal(before_tokens[~hidden], tokens[~hidden])
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations, order=orders)
-def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps, order):
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_an_image_does_not_depend_on_its_batch(batch, schedule, steps, decoder):
     tokens, hidden = batch
-    together = run(tokens, hidden, schedule, steps, order).tokens[-1]
+    together = run(tokens, hidden, schedule, steps, decoder).tokens[-1]
     for i in range(len(tokens)):
-        alone = run(tokens[i : i + 1], hidden[i : i + 1], schedule, steps, order, first_seed=i)
+        alone = run(tokens[i : i + 1], hidden[i : i + 1], schedule, steps, decoder, first_seed=i)
         assert torch.equal(alone.tokens[-1][0], together[i])
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations, order=orders, seed=seeds)
-def test_what_is_hidden_cannot_leak(batch, schedule, steps, order, seed):
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders, seed=seeds)
+def test_what_is_hidden_cannot_leak(batch, schedule, steps, decoder, seed):
     tokens, hidden = batch
     noise = torch.randint(CODES, tokens.shape, generator=torch.Generator().manual_seed(seed))
     others = torch.where(hidden, noise, tokens)
-    first = run(tokens, hidden, schedule, steps, order)
-    second = run(others, hidden, schedule, steps, order)
+    first = run(tokens, hidden, schedule, steps, decoder)
+    second = run(others, hidden, schedule, steps, decoder)
     assert torch.equal(first.tokens, second.tokens)
 
 
@@ -133,32 +149,31 @@ def test_least_confident_are_exactly_as_many_as_asked_for(values, count):
         assert confidence[chosen].max() <= confidence[~chosen].min()
 
 
-def test_samples_follow_the_distribution():
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.2])).expand(30000, 3)
+@pytest.mark.parametrize("sharpness", [1.0, 2.0])
+def test_samples_follow_the_distribution(sharpness):
+    probability = torch.tensor([0.5, 0.3, 0.2], dtype=torch.double)
     uniform = torch.rand(30000, generator=torch.Generator().manual_seed(0))
-    tokens, log_probability = sample(logits, uniform, 1.0)
-    share = torch.bincount(tokens, minlength=3) / 30000
-    torch.testing.assert_close(share, torch.tensor([0.5, 0.3, 0.2]), atol=0.01, rtol=0)
-    expected = logits.double().gather(1, tokens[:, None])[:, 0]
-    torch.testing.assert_close(log_probability, expected)
+    tokens = sample(probability.log().expand(30000, 3), uniform, sharpness)
+    share = torch.bincount(tokens, minlength=3).double() / 30000
+    expected = probability**sharpness / (probability**sharpness).sum()
+    torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
 
 
-def test_a_low_temperature_takes_the_likeliest():
-    logits = torch.randn(200, 9, generator=torch.Generator().manual_seed(0))
-    tokens, _ = sample(logits, torch.rand(200), 1e-4)
-    assert torch.equal(tokens, logits.argmax(dim=1))
+@pytest.mark.parametrize("sharpness", [1e4, torch.inf])
+def test_the_sharpest_draw_is_the_likeliest(sharpness):
+    log_probabilities = torch.randn(200, 9, generator=torch.Generator().manual_seed(0)).double()
+    tokens = sample(log_probabilities.log_softmax(dim=1), torch.rand(200), sharpness)
+    assert torch.equal(tokens, log_probabilities.argmax(dim=1))
 
 
 @given(st.floats(0, 1, exclude_max=True, width=32))
 def test_impossible_tokens_are_never_drawn(u):
-    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
-    tokens, _ = sample(logits, torch.tensor([u]), 1.0)
-    assert tokens.item() in (1, 3)
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).double()
+    assert sample(logits.log_softmax(dim=1), torch.tensor([u])).item() in (1, 3)
 
 
 def test_halton_reveals_evenly_over_the_picture():
-    order = by_halton(16)
-    rank = -order(torch.zeros(256), torch.zeros(256), torch.arange(256))
+    rank = Halton(16).rank
     assert sorted(rank.tolist()) == list(range(256))
     for first in (16, 64, 128):
         quarters = (rank < first).view(2, 8, 2, 8).sum(dim=(1, 3))
@@ -167,13 +182,97 @@ def test_halton_reveals_evenly_over_the_picture():
 
 def test_halton_order_is_the_sequence_itself():
     """The first points in bases 2 and 3: (1/2, 1/3), (1/4, 2/3), (3/4, 1/9), after (0, 0)."""
-    rank = -by_halton(16)(torch.zeros(256), torch.zeros(256), torch.arange(256))
     cells = [0, 8 * 16 + 5, 4 * 16 + 10, 12 * 16 + 1]
-    assert rank[cells].tolist() == [0, 1, 2, 3]
+    assert Halton(16).rank[cells].tolist() == [0, 1, 2, 3]
 
 
 def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
-    logits = torch.randn(50, CODES, generator=torch.Generator().manual_seed(0))
-    tokens, log_probability = sample(logits, torch.rand(50), 0.0)
-    assert torch.equal(tokens, logits.argmax(dim=1))
-    assert torch.equal(log_probability, logits.double().log_softmax(dim=1).max(dim=1).values)
+    tokens = torch.zeros(3, PLACES, dtype=torch.int64)
+    hidden = torch.ones(3, PLACES, dtype=torch.bool)
+    generators = [torch.Generator().manual_seed(i) for i in range(3)]
+    task = predict, tokens, hidden, CODES, SCHEDULES["linear"], 1, generators
+    found = decode(*task, temperature=0.0).tokens[-1]
+    likeliest = predict(tokens.masked_fill(hidden, CODES), hidden).argmax(dim=1)
+    assert torch.equal(found, likeliest.view_as(found))
+
+
+def kept_tokens(decoder, heat, images=4000):
+    """Of 64 places alike, which tokens a step at this heat keeps where it keeps one: shares (3,).
+
+    Two steps of which the first keeps one; heat is what the choice temperature comes to there.
+    """
+    places = 64
+    logits = torch.log(torch.tensor([0.6, 0.3, 0.1]))
+    found = decode(
+        lambda tokens, hidden: logits.expand(int(hidden.sum()), 3),
+        torch.zeros(images, places, dtype=torch.int64),
+        torch.ones(images, places, dtype=torch.bool),
+        3,
+        lambda r: 1 - 1 / places if r < 1 else 0.0,
+        2,
+        [torch.Generator().manual_seed(i) for i in range(images)],
+        choice_temperature=2 * heat,
+        decoder=decoder,
+    )
+    first = found.tokens[0][~found.hidden[0]]
+    assert len(first) == images
+    return torch.bincount(first, minlength=3).double() / images
+
+
+@pytest.mark.parametrize("heat", [0.5, 2.0])
+@pytest.mark.parametrize("decoder", [MASKGIT, Moment()], ids=["maskgit", "moment"])
+def test_what_is_kept_of_many_is_as_if_drawn_cooler(decoder, heat):
+    """Hayakawa et al., arXiv 2510.04525: MaskGIT's implicit temperature, which `Moment` states."""
+    sharper = torch.tensor([0.6, 0.3, 0.1], dtype=torch.double) ** power(heat)
+    shares = kept_tokens(decoder, heat)
+    torch.testing.assert_close(shares, sharper / sharper.sum(), atol=0.03, rtol=0)
+
+
+def predict_by_place(tokens, hidden):
+    """Place i chooses evenly among i + 1 codes: its entropy is log(i + 1)."""
+    possible = torch.arange(PLACES) <= torch.arange(PLACES)[:, None]
+    logits = torch.zeros(PLACES, PLACES).masked_fill(~possible, -torch.inf)
+    return logits.expand(len(tokens), PLACES, PLACES)[hidden]
+
+
+@pytest.mark.parametrize("bound", [0, 2, 5])
+def test_the_entropy_bound_holds_and_is_used(bound):
+    tokens = torch.zeros(1, PLACES, dtype=torch.int64)
+    hidden = torch.ones(1, PLACES, dtype=torch.bool)
+    generators = [torch.Generator().manual_seed(0)]
+    task = predict_by_place, tokens, hidden, PLACES, SCHEDULES["linear"], bound, generators
+    trajectory = decode(*task, decoder=EntropyBound())
+    entropies = torch.arange(1, PLACES + 1).double().log()
+    before = 0
+    for still in trajectory.hidden:
+        now = PLACES - int(still.sum())
+        assert not still[0, :now].any()  # by rising entropy
+        assert entropies[before : now - 1].sum() <= bound  # all but the largest
+        if now < PLACES:
+            assert entropies[before:now].sum() > bound  # one more would not do
+        before = now
+    assert before == PLACES
+    assert trajectory.steps().tolist() == [len(trajectory.hidden)]
+
+
+def test_an_image_takes_no_more_steps_than_it_needs():
+    tokens = torch.zeros(2, PLACES, dtype=torch.int64)
+    hidden = torch.arange(PLACES) < torch.tensor([[2], [PLACES]])
+    trajectory = run(tokens, hidden, SCHEDULES["linear"], 0, EntropyBound())
+    few, many = trajectory.steps().tolist()
+    assert few <= 2 < many == len(trajectory.hidden)
+
+
+def test_remasking_reconsiders_the_least_likely_first():
+    """Place i chooses evenly among i + 1 codes: the last of those decided are in most doubt."""
+    tokens = torch.zeros(1, PLACES, dtype=torch.int64)
+    hidden = torch.ones(1, PLACES, dtype=torch.bool)
+    generators = [torch.Generator().manual_seed(0)]
+    task = predict_by_place, tokens, hidden, PLACES, SCHEDULES["linear"], 4, generators
+    trajectory = decode(*task, choice_temperature=0.0, decoder=Remask())
+    first, second, third, last = trajectory.hidden[:, 0]
+    assert first.tolist() == [False] * 4 + [True] * 12
+    assert second.tolist() == [False] * 3 + [True] + [False] * 5 + [True] * 7
+    assert third.sum() == 4 and not last.any()
+    changed = trajectory.tokens[-1][0] != trajectory.tokens[0][0]
+    assert changed[4:].any()

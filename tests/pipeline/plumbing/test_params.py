@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from maskgit.data.holes import HOLES
-from maskgit.inpainting.decoding import ORDERS
+from maskgit.inpainting.decoders import DECODERS
 from maskgit.scoring.baselines import BASELINES
 from pipeline.plumbing import params
 from pipeline.plumbing.errors import UserError
@@ -39,7 +39,7 @@ def test_every_preset_is_whole(project, preset):
 
 
 def test_the_names_are_those_of_the_library():
-    assert set(params.DECODERS) == {*ORDERS, "lab"} and set(params.BASELINES) == set(BASELINES)
+    assert set(params.DECODERS) == {*DECODERS, "lab"} and set(params.BASELINES) == set(BASELINES)
     assert set(params.HOLES) == set(HOLES)
 
 
@@ -87,7 +87,7 @@ BAD = {
     "data.hole_area": ([0.5, 0.2], r"data: hole_area should be two shares .* the smaller first"),
     "vqgan.codebook_size": (70000, r"vqgan.codebook_size: .* 65535, but it is 70000"),
     "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
-    "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, lab"),
+    "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, moment"),
     "inpaint.lab.total": (1, r"inpaint.lab.total: .* greater than or equal to 2, but it is 1"),
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),

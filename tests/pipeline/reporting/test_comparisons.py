@@ -24,7 +24,8 @@ def method(name, iterations, kd, seed, noise=0.1):
         "psnr_hole": 20 - kd / 10 + common + 0.1 * rng.normal(size=N),
         "diversity_hole": np.full(N, np.nan if iterations is None else 1.0),
     }
-    return image_table(name, iterations, HOLES, columns)
+    steps = None if iterations is None else np.full(N, iterations)
+    return image_table(name, iterations, HOLES, columns, steps)
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def test_the_text_shows_every_score_and_the_comparison(images):
         keys = {"schedule": name, "iterations": iterations, "n": N}
         rows.append(keys | summarise(columns))
     of_sets, inside = scores_text(pd.DataFrame(rows)).split("\n\n")
-    assert of_sets.splitlines()[0].split() == ["schedule", "iterations", "n", "fd_x"]
+    assert of_sets.splitlines()[0].split() == ["schedule", "iterations", "steps", "n", "fd_x"]
     assert [line.split()[0] for line in of_sets.splitlines()[1:]] == list(
         images["schedule"].unique()
     )

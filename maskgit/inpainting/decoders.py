@@ -1,0 +1,119 @@
+"""Decoders to choose from beside MaskGIT's own: each answers one question of the loop differently.
+
+All of them use the transformer as it was trained. To add one, write the class and give it a line in
+DECODERS; see docs/develop.md.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from maskgit.inpainting.decoding import MASKGIT, Choice, Decoder, Drawn, least_confident
+from maskgit.schedules import Gamma
+
+
+class Halton(Decoder):
+    """Spread evenly over a grid x grid picture, whatever the transformer thinks.
+
+    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
+    neighbours in the picture are revealed in different steps, and so know of each other.
+    """
+
+    def __init__(self, grid: int):
+        from scipy.stats import qmc  # here, since it takes half a second to load
+
+        points, cells = 4 * grid * grid, []
+        while len(cells) < grid * grid:  # in the sequence's order, each cell once
+            sequence = qmc.Halton(2, scramble=False).random(points)
+            rows, columns = (sequence * grid).astype(int).T
+            cells = list(dict.fromkeys((rows * grid + columns).tolist()))
+            points *= 2
+        self.rank = torch.empty(grid * grid, dtype=torch.double)
+        self.rank[torch.tensor(cells)] = torch.arange(grid * grid, dtype=torch.double)
+
+    def score(self, drawn: Drawn) -> Tensor:
+        return -self.rank.to(drawn.place.device)[drawn.place]
+
+
+class Moment(Decoder):
+    """First which places are revealed, then their tokens.
+
+    Hayakawa et al., "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525. MaskGIT keeps a
+    token drawn with probability p in proportion to p^(1/heat), so where it keeps few of many, those
+    kept are as if drawn in proportion to p^b, b = 1 + 1/heat: at a lower temperature than asked
+    for. Here that is said aloud: a place is chosen in proportion to the sum of its p^b (by
+    Gumbel-top-k), and its token drawn from p^b. In the last step nothing is chosen and, as with
+    MaskGIT, nothing sharpened.
+    """
+
+    def sharpness(self, heat: float, last: bool) -> float:
+        return 1.0 if last else power(heat)
+
+    def score(self, drawn: Drawn) -> Tensor:
+        if drawn.heat == 0:
+            return drawn.log_probabilities.max(dim=1).values
+        b = power(drawn.heat)
+        moment = (b * drawn.log_probabilities).logsumexp(dim=1)
+        return moment + drawn.luck / drawn.heat
+
+
+def power(heat: float) -> float:
+    """b of `Moment`: MaskGIT's implicit temperature is 1 / b of the one that tokens have."""
+    return 1 + 1 / heat if heat > 0 else math.inf
+
+
+class EntropyBound(Decoder):
+    """At each step as many tokens as a bound on what they may owe each other allows.
+
+    Ben-Hamu et al., "Accelerated Sampling from Masked Diffusion Models via Entropy Bounded
+    Unmasking", arXiv 2505.24857: tokens are revealed by rising entropy for as long as the sum of
+    their entropies less the largest, which bounds what they know of each other, is at most the
+    bound. That is `iterations`, in nats at the temperature of sampling; a schedule does not matter,
+    nor does the choice temperature. An image takes as many steps as it needs.
+    """
+
+    open_ended = True
+
+    def budgets(self, initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
+        """The bound; each step decides at least one token."""
+        return initial.new_full((max(1, int(initial.max())), len(initial)), iterations)
+
+    def score(self, drawn: Drawn) -> Tensor:
+        return -torch.special.entr(drawn.log_probabilities.exp()).sum(dim=1)
+
+    def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
+        order = choice.score.argsort(dim=1, descending=True, stable=True)
+        entropy = -choice.score.masked_fill(~choice.hidden, 0).gather(1, order)
+        others = entropy.cumsum(dim=1) - entropy  # the last one is the largest
+        revealed = torch.empty_like(choice.hidden).scatter(1, order, others <= budget[:, None])
+        return choice.hidden & ~revealed
+
+
+class Remask(Decoder):
+    """Tokens that were decided may be reconsidered, within the same number of steps.
+
+    Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling" (ReMDM), arXiv
+    2503.00307, capped and by confidence: at each step but the last a share of what was decided
+    before is hidden again, those tokens first that were least likely when they were drawn, and as
+    many more are revealed, so that the schedule holds.
+    """
+
+    SHARE = 0.1  # of the decided tokens, at each step
+
+    def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
+        decided = ~choice.hidden & choice.confidence.isfinite()
+        again = torch.minimum((self.SHARE * decided.sum(dim=1)).ceil().long(), budget)
+        doubt = (choice.confidence + choice.luck).masked_fill(~decided, torch.inf)
+        return least_confident(choice.score, budget - again) | least_confident(doubt, again)
+
+
+DECODERS: dict[str, Callable[[int], Decoder]] = {
+    "confidence": lambda grid: MASKGIT,
+    "halton": Halton,
+    "moment": lambda grid: Moment(),
+    "entropy_bound": lambda grid: EntropyBound(),
+    "remask": lambda grid: Remask(),
+}
+"""Decoders by name, each for a grid x grid picture."""

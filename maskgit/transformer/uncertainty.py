@@ -1,0 +1,49 @@
+"""How uncertain a trained transformer is of a hidden token, by how much of the hole is hidden."""
+
+import numpy as np
+import torch
+
+from maskgit.device import autocast
+from maskgit.transformer.kinds import Transformer
+from maskgit.transformer.masking import Holes, hide
+from maskgit.transformer.model import hidden_token_losses
+
+SHARES = np.arange(1, 9) / 8  # of a hole's tokens that are hidden
+BATCH = 64
+
+
+@torch.inference_mode()
+def uncertainty_curve(
+    model: Transformer, images: np.ndarray, tokens: np.ndarray, holes: Holes, seed: int
+) -> np.ndarray:
+    """Mean cross-entropy in nats of a hidden token at each of SHARES, float64 (8,).
+
+    It is at least the entropy, and as much as the transformer knows of it. Which tokens of a hole
+    are hidden is drawn, and what is hidden at a share is hidden at every larger one, so that the
+    shares compare.
+
+    images: uint8 (n, H, W, 3), not those of the training; tokens: (n, N), theirs; holes: image i
+    has hole i, and the first again after the last.
+    """
+    device = next(model.parameters()).device
+    means = []
+    for share in SHARES:
+        generator = torch.Generator().manual_seed(seed)
+        losses = []
+        for start in range(0, len(images), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(images)))
+            all_of_them = np.ones(len(rows), dtype=bool)
+            example = hide(
+                images[rows],
+                tokens[rows],
+                holes.pick(rows % len(holes.pixels)),
+                all_of_them,
+                all_of_them,
+                model.sees_pixels,
+                lambda r, share=share: float(share),
+                generator,
+            )
+            with autocast(device):
+                losses.append(hidden_token_losses(model, example.to(device)).double().cpu())
+        means.append(torch.cat(losses).mean().item())
+    return np.array(means)

@@ -1,0 +1,144 @@
+"""The study: decoders, schedules and steps held against the default, on small and large holes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from maskgit.scoring.verdicts import simultaneous_intervals
+from pipeline.reporting.comparisons import judged
+from pipeline.reporting.plots import AXES, save
+from pipeline.reporting.text import with_interval
+
+HOLE_KINDS = ("thin", "thick", "half")
+STEPS = (1, 2, 3, 5, 8, 16)
+BOUNDS = (1, 3, 8, 20, 50)  # nats, in place of steps
+GAMMAS = ("cosine", "linear", "square", "entropic")
+TEMPERATURES = (0.2, 0.4, 0.7, 1.0)
+CHOICE_TEMPERATURES = (1.0, 4.5)
+
+SETTING = ["decoder", "schedule", "iterations"]
+DEFAULT = ("confidence", "cosine", 8)  # what everything is held against: MaskGIT's own
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried of one decoder."""
+
+    gammas: tuple[str, ...] = GAMMAS
+    iterations: tuple[int, ...] = STEPS
+    tuned_at: int = 8  # iterations
+    temperatures: tuple[float, ...] = TEMPERATURES
+    choice_temperatures: tuple[float, ...] = CHOICE_TEMPERATURES
+
+    def settings(self) -> list[tuple[str, int]]:
+        """Schedules and iterations; in one step all schedules are the same."""
+        several = [(gamma, count) for gamma in self.gammas for count in self.iterations]
+        return [pair for pair in several if pair[1] > 1 or pair[0] == self.gammas[0]]
+
+
+DECODERS = {
+    "confidence": Plan(),
+    "halton": Plan(choice_temperatures=(0.0,)),  # it leaves nothing to luck
+    "moment": Plan(),
+    "entropy_bound": Plan(gammas=("cosine",), iterations=BOUNDS, choice_temperatures=(0.0,)),
+    "remask": Plan(),
+}
+
+
+def plan_of(decoder: str) -> Plan:
+    return DECODERS[decoder]
+
+
+def settings_table(images: pd.DataFrame) -> pd.DataFrame:
+    """A row for each setting and kind of hole: mean steps and scores over the images."""
+    groups = images.groupby(["hole_kind", *SETTING], sort=False)
+    return groups.mean(numeric_only=True).drop(columns="image").reset_index()
+
+
+def findings(images: pd.DataFrame) -> pd.DataFrame:
+    """Every setting less the default, in the score that decides, kind by kind of hole.
+
+    All intervals hold at once with 95 %: one error rate for the whole study.
+    """
+    score = judged(list(images.columns))
+    keys = ["hole_kind", *SETTING]
+    by_image = images.pivot_table(index="image", columns=keys, values=score)
+    default = by_image.xs(DEFAULT, axis=1, level=SETTING)
+    less = by_image.sub(default, level="hole_kind")
+    less = less.loc[:, [column[1:] != DEFAULT for column in less.columns]]
+    found = simultaneous_intervals(less.to_numpy())
+    table = less.columns.to_frame(index=False)
+    table = table.assign(difference=found.mean, low=found.low, high=found.high, seen=found.seen)
+    table["verdict"] = np.select([found.high < 0, found.low > 0], ["better", "worse"], "")
+    steps = settings_table(images)[[*keys, "steps"]]
+    return table.merge(steps, on=keys)
+
+
+def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
+    """In Markdown: by kind of hole, the default, the lowest, and the fewest steps that keep up."""
+    score = judged(list(settings.columns))
+    lines = [
+        f"| hole | default | `{score}` | lowest | `{score}` | less the default | "
+        "fewest steps that keep up with the default | less the default |",
+        "|---|---|---:|---|---:|---:|---|---:|",
+    ]
+    for kind, rows in settings.groupby("hole_kind", sort=False):
+        values = rows.set_index(SETTING)[score]
+        others = found[found["hole_kind"] == kind].set_index(SETTING)
+        best = values.idxmin()
+        kept = others[others["verdict"] != "worse"]
+        cheap = kept.sort_values(["steps", "difference"]).index[0]
+        cells = [kind, words(DEFAULT), f"{values[DEFAULT]:.5f}", words(best), f"{values[best]:.5f}"]
+        cells += [difference(others, best), words(cheap), difference(others, cheap)]
+        lines.append(f"| {' | '.join(cells)} |")
+    decoders = list(dict.fromkeys(settings["decoder"]))
+    lines += ["", "| decoder | " + " | ".join(f"{v} than the default" for v in VERDICTS) + " |"]
+    lines.append("|---|---:|---:|---:|")
+    for decoder in decoders:
+        rows = found[found["decoder"] == decoder]
+        counts = [sum(rows["verdict"] == verdict) for verdict in VERDICTS.values()]
+        lines.append(f"| {decoder} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)
+
+
+VERDICTS = {"shown better": "better", "not told apart": "", "shown worse": "worse"}
+
+
+def words(setting: tuple[str, str, int]) -> str:
+    decoder, gamma, iterations = setting
+    if decoder == "entropy_bound":
+        return f"{decoder}, {iterations} nats"
+    return f"{decoder}, {gamma}, {iterations}"
+
+
+def difference(others: pd.DataFrame, setting: tuple[str, str, int]) -> str:
+    if setting == DEFAULT:
+        return ""
+    row = others.loc[setting]
+    return with_interval(row["difference"], row["low"], row["high"])
+
+
+def plot_study(settings: pd.DataFrame, path: Path) -> None:
+    """Above, MaskGIT's decoder under each schedule; below, each decoder under cosine."""
+    score = judged(list(settings.columns))
+    kinds = list(dict.fromkeys(settings["hole_kind"]))
+    figure, axes = plt.subplots(2, len(kinds), figsize=(4 * len(kinds), 7), sharex=True)
+    cuts = (("schedule", "decoder", "confidence"), ("decoder", "schedule", "cosine"))
+    for row, (lines, fixed, value) in zip(axes, cuts, strict=True):
+        for axis, kind in zip(row, kinds, strict=True):
+            shown = settings[(settings["hole_kind"] == kind) & (settings[fixed] == value)]
+            for name, points in shown.groupby(lines, sort=False):
+                points = points.sort_values("steps")
+                axis.plot(points["steps"], points[score], marker="o", ms=4, label=name)
+            axis.set(title=f"{kind} holes, {fixed} {value}", xscale="log")
+            axis.set_xticks(STEPS, [str(step) for step in STEPS])
+            axis.minorticks_off()
+            axis.grid(alpha=0.3)
+        row[0].set_ylabel(AXES.get(score, score))
+        row[-1].legend(title=lines, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    for axis in axes[-1]:
+        axis.set_xlabel("steps")
+    save(figure, path)

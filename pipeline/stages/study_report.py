@@ -1,0 +1,29 @@
+"""Stage study_report (study/dvc.yaml): all decoders' scores -> one picture, one table, words."""
+
+import pandas as pd
+
+from pipeline.plumbing.errors import plain_errors
+from pipeline.plumbing.files import REPORTS, STUDY, fresh_folder, read_table
+from pipeline.reporting.study import DECODERS, findings, findings_text, plot_study, settings_table
+from pipeline.tracking.stage import stage_run
+
+OUTPUT = REPORTS / "study"
+
+
+def main() -> None:
+    with stage_run("study_report", {}, OUTPUT) as run, fresh_folder(OUTPUT) as folder:
+        images = pd.concat([read_table(STUDY / name / "images.csv") for name in DECODERS])
+        settings = settings_table(images)
+        found = findings(images)
+        settings.to_csv(folder / "settings.csv", index=False)
+        found.to_csv(folder / "findings.csv", index=False)
+        plot_study(settings, folder / "study.png")
+        words = findings_text(settings, found)
+        (folder / "findings.md").write_text(words + "\n")
+        run.log_artifacts(folder)
+    print(words)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

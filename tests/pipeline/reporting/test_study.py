@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskgit.inpainting.decoders import DECODERS as EXISTING
+from maskgit.schedules import NAMES
+from maskgit.scoring.tuning import best_setting
+from pipeline.plumbing.params import Decoding, load_params
+from pipeline.reporting.study import (
+    DECODERS,
+    DEFAULT,
+    findings,
+    findings_text,
+    plot_study,
+    settings_table,
+)
+from tests.clone import ROOT
+
+N = 60
+
+
+def setting(decoder, schedule, iterations, kind, kd, seed, steps=None):
+    rng = np.random.default_rng(seed)
+    common = np.random.default_rng(99).normal(size=N)  # what the images have in common
+    columns = {"decoder": decoder, "schedule": schedule, "iterations": iterations}
+    columns |= {"image": range(N), "hole_area": 0.2, "steps": steps or iterations}
+    columns |= {"kd_x": kd + common + 0.1 * rng.normal(size=N), "perceptual_hole": kd}
+    return pd.DataFrame(columns).assign(hole_kind=kind)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """In thin holes all are alike; in large ones few steps are worse and halton is better."""
+    tables = []
+    for number, kind in enumerate(["thin", "half"]):
+        large = number
+        for i, (decoder, schedule, iterations, kd) in enumerate(
+            [
+                (*DEFAULT, 2.0),
+                ("confidence", "cosine", 2, 2.0 + 0.5 * large),
+                ("confidence", "linear", 8, 2.0),
+                ("halton", "cosine", 8, 2.0 - 0.5 * large),
+            ]
+        ):
+            tables.append(setting(decoder, schedule, iterations, kind, kd, 10 * number + i))
+        tables.append(setting("entropy_bound", "cosine", 50, kind, 2.0, 10 * number + 9, steps=3.0))
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_each_setting_is_held_against_the_default(images):
+    found = findings(images).set_index(["hole_kind", "decoder", "schedule", "iterations"])
+    assert len(found) == 2 * 4 and DEFAULT not in {index[1:] for index in found.index}
+    verdicts = found["verdict"]
+    assert verdicts["half", "halton", "cosine", 8] == "better"
+    assert verdicts["half", "confidence", "cosine", 2] == "worse"
+    assert set(
+        verdicts.drop([("half", "halton", "cosine", 8), ("half", "confidence", "cosine", 2)])
+    ) == {""}
+    assert found["steps"]["half", "entropy_bound", "cosine", 50] == 3.0
+
+
+def test_the_words_name_the_best_and_the_cheapest(images):
+    thin, half = findings_text(settings_table(images), findings(images)).splitlines()[2:4]
+    assert "halton, cosine, 8" in half and "entropy_bound, 50 nats" in half
+    assert "confidence, cosine, 2" in thin  # fewer steps keep up where the hole is small
+    counts = findings_text(settings_table(images), findings(images)).splitlines()[-4:]
+    assert "| halton | 1 | 1 | 0 |" in counts
+
+
+def test_the_picture_is_drawn(images, tmp_path):
+    plot_study(settings_table(images), tmp_path / "study.png")
+    assert (tmp_path / "study.png").stat().st_size > 1000
+
+
+def test_the_plans_are_of_decoders_and_schedules_that_exist():
+    assert set(DECODERS) == set(EXISTING)
+    for plan in DECODERS.values():
+        assert set(plan.gammas) <= set(NAMES)
+        assert len(set(plan.settings())) == len(plan.settings())
+        assert plan.tuned_at in plan.iterations
+
+
+def test_the_default_of_the_study_is_maskgit_s_own():
+    decoding = load_params(ROOT).decoding
+    assert isinstance(decoding, Decoding)
+    assert (decoding.decoder, decoding.gamma, decoding.iterations) == DEFAULT
+
+
+def test_a_setting_has_to_be_good_in_both():
+    assert best_setting([1.0, 2.0, 1.1], [3.0, 1.0, 1.1]) == 2
+    assert best_setting([-0.5, 1e-3], [1.0, 1.0]) == 0  # by chance below zero

@@ -2,3 +2,18 @@
 
 Chang et al., "MaskGIT: Masked Generative Image Transformer", CVPR 2022, arXiv 2202.04200.
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maskgit.filling import Fill
+
+__all__ = ["load"]
+
+
+def load(folder: "str | Path") -> "Fill":
+    """A trained model, ready to fill holes; see `maskgit.filling`. Loads torch only now."""
+    from maskgit.filling import load as load_model
+
+    return load_model(folder)

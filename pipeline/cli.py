@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import REPORTS
+from pipeline.plumbing.files import MODEL_FOLDER, REPORTS
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
 
@@ -153,34 +153,59 @@ def inpaint(
     seed: Annotated[
         int | None, typer.Option(min=0, max=MAX_SEED, help="another seed, another fill")
     ] = None,
+    variants: Annotated[int, typer.Option(min=1, max=64, help="fills of each picture")] = 1,
+    grow: Annotated[int, typer.Option(min=0, max=1000, help="widen holes by so many pixels")] = 0,
+    invert_mask: Annotated[bool, typer.Option(help="black is the hole, not white")] = False,
+    model: Annotated[
+        Path, typer.Option(help="a model folder, as 'dvc repro' and 'maskgit export' make it")
+    ] = MODEL_FOLDER,
     skip_existing: Annotated[bool, typer.Option(help="leave results alone that exist")] = False,
 ) -> None:
-    """Fill the holes of your own pictures, of any size, with the models that were trained here.
+    """Fill the holes of your own pictures, of any size, with a trained model.
 
-    Known pixels come back bit for bit, with the depth (8 or 16 bits), the grey or colour and the
-    alpha of their file, turned upright; CMYK becomes RGB. A mask is white (128 of 255 or more, or
-    transparent) where the hole is, and as large as its picture; one mask for a whole folder is
-    stretched to each. What fails is listed with the reason, and the exit code is 1.
+    Known pixels come back bit for bit, with the depth (8 or 16 bits), the grey or colour, the alpha
+    and the colour profile of their file, turned upright; CMYK becomes RGB. A mask is white (128 of
+    255 or more, or transparent) where the hole is, and as large as its picture; one mask for a
+    whole folder is stretched to each. What fails is listed with the reason, and the exit code is 1.
 
-    Schedule, iterations, seed and temperatures are those of the report that scored the models
-    (outputs/decoding.json), unless given here.
+    Schedule, iterations, seed and temperatures are those that the model was scored with (its
+    config.json), unless given here.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
     with plain_errors():
+        from pipeline.commands.model import load_fill, wanted_decoding
         from pipeline.commands.photos import fill_all, plan
-        from pipeline.models.inpainter import load_gamma, load_inpainter, read_decoding
 
-        decoding = read_decoding(gamma=gamma, iterations=iterations, seed=seed)
-        planned = plan(source, mask, out)
-        jobs = [job for job in planned if not (skip_existing and job.result.exists())]
-        failed = fill_all(jobs, load_inpainter(decoding), load_gamma(decoding.gamma), decoding)
+        fill = load_fill(model)
+        decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
+        planned = plan(source, mask, out, variants)
+        jobs = [job for job in planned if not (skip_existing and job.is_done())]
+        failed = fill_all(jobs, fill, decoding, invert_mask, grow)
         done = f"{len(jobs) - len(failed)} of {len(jobs)} filled"
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:
             print(f"not filled: {printable(line)}", file=sys.stderr)
         if failed:
             raise UserError(f"not filled: {failed[-1]}")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="a new folder, or an empty one")],
+    model: Annotated[Path, typer.Option(help="the model folder to copy")] = MODEL_FOLDER,
+) -> None:
+    """Copy the trained model into a folder of its own: config, weights, model card.
+
+    'maskgit inpaint --model OUT' and 'maskgit.load("OUT")' in Python fill holes with it.
+
+    Example: maskgit export ../cats-model
+    """
+    with plain_errors():
+        from pipeline.commands.model import export as copy_model
+
+        copy_model(model, out)
+        print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 
 @app.command()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
+from maskgit.checkpoints import read_checkpoint
+from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.model import MaskedTransformer
 from pipeline.models.checkpoints import save_model
-from pipeline.plumbing.files import DECODING, MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY
+from pipeline.plumbing.files import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
 
@@ -31,7 +33,17 @@ def save_small_models(folder: Path, **choices: str) -> None:
         save_model(folder / path / MODEL, config, model)
     (folder / TRANSFORMER / UNCERTAINTY).write_text("hidden_share,nats\n0.5,3.0\n1.0,4.0\n")
     write_params(folder, **choices)
-    (folder / DECODING).write_text(load_params(folder).decoding.model_dump_json())
+    config = Config(
+        decoding=load_params(folder).decoding,
+        uncertainty=[3.0, 4.0],
+        trained_on=TrainedOn(
+            source="nothing", sha256="", images=0, size=64, holes=["box"], hole_area=(0.1, 0.2)
+        ),
+    )
+    pair = [read_checkpoint(folder / path / MODEL) for path in (TOKENIZER, TRANSFORMER)]
+    (folder / MODEL_FOLDER).mkdir()
+    for name, content in folder_files(config, *pair, "a card").items():
+        (folder / MODEL_FOLDER / name).write_bytes(content)
 
 
 def write_params(folder: Path, **choices: str) -> None:

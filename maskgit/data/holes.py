@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 HOLE_FROM = 128  # grey level of a mask from which a pixel is hole
 
@@ -25,6 +26,13 @@ def hole_of(mask: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarra
     if shape is not None:
         grey = grey.resize(shape[::-1], Image.Resampling.NEAREST)
     return np.asarray(grey) >= HOLE_FROM
+
+
+def grown(hole: np.ndarray, by: int) -> np.ndarray:
+    """A hole, bool (H, W), with all that lies within `by` pixels of it."""
+    if by == 0 or not hole.any():
+        return hole
+    return ndimage.distance_transform_edt(~hole) <= by
 
 
 def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:

@@ -58,6 +58,7 @@ class Picture(NamedTuple):
 
     rgb: np.ndarray  # uint8 (H, W, 3), what is transparent laid over white
     own: np.ndarray  # uint8 or uint16 (H, W, C): grey, grey and alpha, RGB, or RGB and alpha
+    profile: bytes | None = None  # the ICC colour profile that `own` is meant in
 
 
 def decode_image(data: bytes) -> np.ndarray:
@@ -93,7 +94,28 @@ def decode_picture(data: bytes) -> Picture:
             own = _own_values(_upright(image))
         if own.shape[:2] != rgb.shape[:2]:
             raise UnusableImage("damaged image")
-        return Picture(rgb, own)
+        return Picture(rgb, own, _profile(image))
+
+
+def picture_of(image: Image.Image | np.ndarray) -> Picture:
+    """A picture in memory as `decode_picture` gives a file, but not turned.
+
+    image: of PIL, or uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`. Raises
+    UnusableImage for other kinds.
+    """
+    if isinstance(image, Image.Image):
+        return Picture(np.array(_to_rgb(image)), _own_values(image), _profile(image))
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or 0 in image.shape:
+        raise UnusableImage(
+            "an array should be uint8 or uint16 and (H, W) or (H, W, C), "
+            f"not {image.dtype} {image.shape}"
+        )
+    own = np.atleast_3d(image)
+    if own.shape[2] > 4:
+        raise UnusableImage(f"an array has 1 to 4 channels, not {own.shape[2]}")
+    eight_bits = own if own.dtype == np.uint8 else np.rint(own / _SIXTEEN_BITS).astype(np.uint8)
+    pillow = Image.fromarray(eight_bits[..., 0] if own.shape[2] == 1 else eight_bits)
+    return Picture(np.array(_to_rgb(pillow)), own)
 
 
 @contextmanager
@@ -123,14 +145,29 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             raise UnusableImage("truncated file" if truncated else "damaged image") from None
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
     """A PNG file of uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`."""
     pixels = np.atleast_3d(pixels)
     if pixels.dtype == np.uint16:  # Pillow has no 16-bit colours
-        return cv2.imencode(".png", pixels[..., _OPENCV_ORDER[pixels.shape[2]]])[1].tobytes()
+        deep = cv2.imencode(".png", pixels[..., _OPENCV_ORDER[pixels.shape[2]]])[1].tobytes()
+        return deep if profile is None else _with_profile(deep, profile)
     file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(file, "PNG", icc_profile=profile)
     return file.getvalue()
+
+
+def _with_profile(png: bytes, profile: bytes) -> bytes:
+    """The file with an iCCP chunk (PNG specification, 11.3.2.3) behind its header."""
+    content = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    header = 8 + 25  # signature and IHDR
+    return png[:header] + chunk + png[header:]
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """Of colours that are kept; one of CMYK says nothing of the RGB that is made of it."""
+    return image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
 
 
 def to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:

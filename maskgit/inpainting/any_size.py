@@ -1,14 +1,16 @@
-"""Fills holes in pictures of any size, on a scaled copy of a window around each hole."""
+"""Fills holes in pictures of any size, in windows that are as small as the hole allows."""
+
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.seam import blend
+from maskgit.inpainting.windows import Window, plan_windows, waves
 from maskgit.schedules import Gamma
 
-CONTEXT = 3  # a window's side, in sides of the hole that it is for
+BATCH = 16  # windows that are filled together
 
 
 def fill_photo(
@@ -18,36 +20,44 @@ def fill_photo(
     gamma: Gamma,
     iterations: int,
     seed: int,
+    fill: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> np.ndarray:
-    """Fills the hole of one picture.
+    """Fills the hole of one picture, window by window (`maskgit.inpainting.windows`).
 
-    Holes near each other share a window, a square of CONTEXT times their extent; it is scaled to
-    the size that the models know, filled, scaled back and blended in. A window much larger than
-    that size gets a soft fill: the models draw no more detail than they were trained on.
+    A window larger than the size that the models know is scaled to it, filled, and scaled back: it
+    gets a soft fill, for the models draw no more detail than they were trained on.
 
-    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. Returns uint8 (H, W, 3), known pixels
+    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. fill: another number, another fill.
+    progress: called with the share that is done, up to 1. Returns uint8 (H, W, 3), known pixels
     bit for bit. Raises ValueError where the shapes do not fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
     size = inpainter.transformer.grid * inpainter.tokenizer.cell
     filled, left = image.copy(), hole.copy()
-    reach = 1 + min(hole.shape) // 8
-    groups, _ = ndimage.label(ndimage.maximum_filter(hole, reach))
-    for number, box in enumerate(ndimage.find_objects(groups), start=1):
-        rows, columns = np.nonzero(left[box] & (groups[box] == number))
-        if len(rows) == 0:  # an earlier window filled it
-            continue
-        rows, columns = rows + box[0].start, columns + box[1].start
-        top, side = window(rows, columns, hole.shape, size)
-        crop, unknown = cut(filled, left, top, side)
-        small, small_hole = shrink(crop, unknown, size)
-        generators = image_generators(seed, [number])
-        result = inpainter(small[None], small_hole[None], gamma, iterations, generators)
-        large = Image.fromarray(result.images[0]).resize((side, side), Image.Resampling.BICUBIC)
-        patch = blend(np.asarray(large)[None], crop[None], unknown[None])[0]
-        paste(filled, left, patch, top)
+    windows, done = plan_windows(hole, size), 0
+    for wave in waves(windows):
+        for start in range(0, len(wave), BATCH):
+            numbers = wave[start : start + BATCH]
+            batch = [windows[number] for number in numbers]
+            views = [cut(filled, left, window.corner, window.side) for window in batch]
+            small, holes = zip(*[shrink(*view, size) for view in views], strict=True)
+            generators = image_generators(seed, numbers, fill)
+            task = np.stack(small), np.stack(holes), gamma, iterations, generators
+            drawn = inpainter(*task).images
+            for window, view, picture in zip(batch, views, drawn, strict=True):
+                paste(filled, left, enlarge(picture, *view), window)
+            done += len(batch)
+            if progress is not None:
+                progress(done / len(windows))
     return filled
+
+
+def enlarge(picture: np.ndarray, crop: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """A filled copy scaled to the window's size and blended into it, uint8 (side, side, 3)."""
+    large = Image.fromarray(picture).resize(crop.shape[:2], Image.Resampling.BICUBIC)
+    return blend(np.asarray(large)[None], crop[None], unknown[None])[0]
 
 
 def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -65,24 +75,6 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
     return np.where(hole[..., None], values.astype(own.dtype) * scale, own).astype(own.dtype)
 
 
-def window(
-    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], size: int
-) -> tuple[tuple[int, int], int]:
-    """Corner (row, column) and side of the square around the given pixels.
-
-    Inside the picture where it fits; never smaller than the hole, nor than `size` if the picture
-    has that much.
-    """
-    extent = max(np.ptp(rows), np.ptp(columns)) + 1
-    side = int(max(extent, min(max(size, CONTEXT * extent), min(shape))))
-    corner = []
-    for places, length in zip((rows, columns), shape, strict=True):
-        start = (int(places.min()) + int(places.max()) + 1 - side) // 2
-        low, high = sorted((0, length - side))  # a picture narrower than the window: go outside
-        corner.append(min(max(start, low), high))
-    return (corner[0], corner[1]), side
-
-
 def cut(
     image: np.ndarray, hole: np.ndarray, corner: tuple[int, int], side: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -94,11 +86,13 @@ def cut(
     return crop, unknown
 
 
-def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, corner: tuple[int, int]) -> None:
-    """Puts the patch into the holes of its window, in place; they are known from then on."""
-    source, target = overlap(hole.shape, corner, len(patch))
-    image[source] = np.where(hole[source][..., None], patch[target], image[source])
-    hole[source] = False
+def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
+    """Puts what the window fills into the picture, in place; it is known from then on."""
+    top, left = window.corner
+    rows, columns = window.inner
+    part = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
+    hole[window.inner] &= ~window.fills
 
 
 def overlap(

@@ -11,7 +11,7 @@ from torch import Tensor
 from maskgit.data.known_pixels import known_pixels
 from maskgit.device import autocast
 from maskgit.inpainting.decoding import MASKGIT, Decoder, Trajectory, decode
-from maskgit.inpainting.seam import blend, composite
+from maskgit.inpainting.seam import blend, composite, ring_errors
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
@@ -25,6 +25,19 @@ class Inpainted(NamedTuple):
     images: np.ndarray  # uint8 (N, H, W, 3), known pixels as they came
     trajectory: Trajectory
 
+    def alone(self, i: int) -> "Inpainted":
+        """Image i of the batch."""
+        steps = [tensor[:, i : i + 1] for tensor in self.trajectory]
+        return Inpainted(self.images[i : i + 1], Trajectory(*steps))
+
+    def padded(self, steps: int) -> "Inpainted":
+        """The last step again and again, until there are so many."""
+        more = steps - len(self.trajectory.tokens)
+        longer = [
+            torch.cat([tensor, tensor[-1:].expand(more, -1, -1)]) for tensor in self.trajectory
+        ]
+        return Inpainted(self.images, Trajectory(*longer))
+
 
 def image_generators(seed: int, indices: Sequence[int], fill: int = 0) -> list[torch.Generator]:
     """A random generator for each image: from the seed, the image's own index, and which fill."""
@@ -33,8 +46,17 @@ def image_generators(seed: int, indices: Sequence[int], fill: int = 0) -> list[t
     return [torch.Generator().manual_seed(s) for s in seeds]
 
 
-def first_of(pair: Inpainted) -> Inpainted:
-    return Inpainted(pair.images[:1], Trajectory(*[steps[:, :1] for steps in pair.trajectory]))
+def closest_on_ring(tries: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray) -> Inpainted:
+    """Of several drawings of each image, before pasting, the one nearest to what is known around
+    the hole: a fill that fits goes on where the known picture ends."""
+    if len(tries) == 1:
+        return tries[0]
+    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in tries], axis=0)
+    longest = max(len(trajectory.tokens) for _, trajectory in tries)
+    chosen = [tries[number].alone(i).padded(longest) for i, number in enumerate(best)]
+    steps = zip(*[part.trajectory for part in chosen], strict=True)
+    trajectory = Trajectory(*[torch.cat(tensors, dim=1) for tensors in steps])
+    return Inpainted(np.concatenate([part.images for part in chosen]), trajectory)
 
 
 class Inpainter:
@@ -48,14 +70,17 @@ class Inpainter:
         temperature: float = 1.0,
         choice_temperature: float = 4.5,
         seamless: bool = True,
+        best_of: int = 1,
     ):
-        """decoder and temperatures: see `decode`. seamless: blend, not just paste."""
+        """decoder and temperatures: see `decode`. seamless: blend, not just paste. best_of: fills
+        drawn for each image, of which `closest_on_ring` takes one."""
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.decoder = decoder
         self.temperature = temperature
         self.choice_temperature = choice_temperature
         self.paste = blend if seamless else composite
+        self.best_of = best_of
         self.device = next(transformer.parameters()).device
 
     @torch.inference_mode()
@@ -71,10 +96,13 @@ class Inpainter:
         if len(images) == 1:  # one alone takes another path through BLAS than one of several
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
-            return first_of(self(*twice, gamma, iterations, pair))
-        trajectory = self.trace(images, hole, gamma, iterations, generators)
-        filled = self.draw(trajectory.tokens[-1], images, hole)
-        return Inpainted(self.paste(filled, images, hole), trajectory)
+            return self(*twice, gamma, iterations, pair).alone(0)
+        tries = []
+        for _ in range(self.best_of):
+            trajectory = self.trace(images, hole, gamma, iterations, generators)
+            tries.append(Inpainted(self.draw(trajectory.tokens[-1], images, hole), trajectory))
+        drawn, trajectory = closest_on_ring(tries, images, hole)
+        return Inpainted(self.paste(drawn, images, hole), trajectory)
 
     def trace(
         self,

@@ -2,23 +2,26 @@
 
 from maskgit.inpainting.decoders import DECODERS
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.lab import LabChoices, LabInpainter
+from maskgit.inpainting.lab import LabInpainter
+from maskgit.inpainting.settings import Sampler
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 
 
-def make_inpainter(
-    decoder: str,
-    tokenizer: Tokenizer,
-    transformer: Transformer,
-    temperature: float,
-    choice_temperature: float,
-    seamless: bool,
-    lab: LabChoices,
-) -> Inpainter:
-    """decoder: one of DECODERS, or `lab` for the original lab's loop, which takes the arg-max and
-    pastes as `lab` says, whatever `temperature` and `seamless`."""
-    if decoder == "lab":
-        return LabInpainter(tokenizer, transformer, lab, choice_temperature)
-    chosen = DECODERS[decoder](transformer.grid)
-    return Inpainter(tokenizer, transformer, chosen, temperature, choice_temperature, seamless)
+def make_inpainter(sampler: Sampler, tokenizer: Tokenizer, transformer: Transformer) -> Inpainter:
+    """A tokenizer and a transformer that belong together, ready to fill holes as `sampler` says.
+
+    The original lab's loop takes the arg-max and pastes as `sampler.lab` says: of the rest only the
+    choice temperature matters to it.
+    """
+    if sampler.decoder == "lab":
+        return LabInpainter(tokenizer, transformer, sampler.lab, sampler.choice_temperature)
+    return Inpainter(
+        tokenizer,
+        transformer,
+        DECODERS[sampler.decoder](transformer.grid),
+        sampler.temperature,
+        sampler.choice_temperature,
+        sampler.seamless,
+        sampler.best_of,
+    )

@@ -12,7 +12,6 @@ It stops at a "sweet spot", a step of a longer run. `LabChoices` puts single poi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,21 +20,10 @@ from torch import Tensor
 from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
+from maskgit.inpainting.settings import LabChoices
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
 from maskgit.transformer.kinds import Transformer
-
-
-@dataclass(frozen=True)
-class LabChoices:
-    """The run's length, and which of the lab's choices are put right. All False: the original."""
-
-    total: int = 12  # iterations of the run of which the sweet spot is one
-    keep_tokens: bool = False  # tokens stay tokens; the lab encodes its own output again
-    cooling: bool = False  # temperature falls to 0; the lab's rises from 0
-    count_from_start: bool = False  # a share of what was hidden first; the lab's compounds
-    paste: bool = False  # known pixels come back; the lab keeps none
-
 
 ORIGINAL = LabChoices()
 

@@ -57,6 +57,11 @@ class Extractor:
         """What a kernel distance on these features is called: `kid`, or `kd_...`."""
         return "k" + self.name.removeprefix("f")  # fid: kid, fd_...: kd_...
 
+    @property
+    def suffix(self) -> str:
+        """What tells other scores on these features from those on Inception's: '' or `_...`."""
+        return self.name.removeprefix("fd") if self.name != "fid" else ""
+
     def __call__(
         self,
         images: np.ndarray,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maskgit.device import to_float
 from maskgit.perception import PerceptualLoss
+from maskgit.scoring.discrimination import discrimination
 from maskgit.scoring.distances import frechet, kernel_distance
 from maskgit.scoring.features import Extractor
 
@@ -142,7 +143,8 @@ def score_images(
 
     Returns:
         float64 (N,) each: Fréchet and kernel distance under the extractor's names (pseudo-values:
-        only their mean has a meaning), those of `hole_errors`, and `perceptual_hole`.
+        only their mean has a meaning), P-IDS and U-IDS, those of `hole_errors`, and
+        `perceptual_hole`.
     """
     features = extractor(output, progress=progress)
     return {
@@ -179,7 +181,7 @@ def score_fills(
 def distance_columns(
     features: np.ndarray, truth_features: np.ndarray, extractor: Extractor, paired: bool
 ) -> dict[str, np.ndarray]:
-    """Fréchet and kernel distance of (N, D) features, each as N pseudo-values.
+    """Fréchet and kernel distance of (N, D) features, each as N pseudo-values, P-IDS and U-IDS.
 
     Where the sets are no pairs, image i still goes with image i: any matching of two independent
     sets resamples them rightly.
@@ -187,4 +189,8 @@ def distance_columns(
     return {
         extractor.name: frechet(features, truth_features).by_pair(),
         extractor.kernel_name: kernel_distance(features, truth_features, paired).by_pair(),
+        **{
+            f"{name}{extractor.suffix}": column
+            for name, column in discrimination(features, truth_features).items()
+        },
     }

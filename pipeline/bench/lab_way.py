@@ -16,7 +16,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskgit.device import autocast, to_float
-from maskgit.inpainting.lab import LabChoices, LabInpainter
+from maskgit.inpainting.lab import LabInpainter
+from maskgit.inpainting.settings import LabChoices
 from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import reconstruction_loss

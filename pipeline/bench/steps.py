@@ -16,7 +16,7 @@ from torch import nn
 from maskgit.data.holes import draw_holes
 from maskgit.device import best_device, bf16_pays, to_float
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.lab import LabChoices
+from maskgit.inpainting.settings import LabChoices
 from maskgit.schedules import SCHEDULES
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.lab import LabVQGAN
@@ -178,7 +178,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         keep_tokens: bool = False,
         bf16: bool = False,
     ) -> Way:
-        choices = LabChoices(ITERATIONS, keep_tokens=keep_tokens)
+        choices = LabChoices(total=ITERATIONS, keep_tokens=keep_tokens)
         decoding = LabDecoding(encoder, model, choices, bf16=bf16)
         # its result is named by the last step's index, from 0
         return Way(name, partial(fill, decoding, ITERATIONS - 1, batch_size), count)

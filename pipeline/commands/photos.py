@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from maskgit.data.holes import HOLES, draw_holes, hole_of
+from maskgit.data.holes import HOLES, draw_holes, grown, hole_of
 from maskgit.data.image_files import (
     Picture,
     UnusableImage,
@@ -17,14 +18,13 @@ from maskgit.data.image_files import (
     decode_picture,
     encode_png,
 )
-from maskgit.inpainting.any_size import fill_photo, put_back
-from maskgit.inpainting.inpainter import Inpainter
-from maskgit.schedules import Gamma
+from maskgit.filling import Fill
+from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, file_fault, is_hidden, read_file
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import write_whole
-from pipeline.plumbing.params import Decoding
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
 MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
 
 
@@ -32,9 +32,12 @@ MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
 class Job:
     picture: Path
     mask: Path
-    result: Path
+    results: tuple[Path, ...]  # one for each variant
     pictures: Path  # the folder, or the picture itself
     masks: Path  # likewise
+
+    def is_done(self) -> bool:
+        return all(result.exists() for result in self.results)
 
     @property
     def shared_mask(self) -> bool:
@@ -64,10 +67,11 @@ def by_stem(pictures: list[Path], source: Path) -> dict[str, Path]:
     return {picture.stem: picture for picture in pictures}
 
 
-def plan(source: Path, mask: Path, out: Path) -> list[Job]:
+def plan(source: Path, mask: Path, out: Path, variants: int = 1) -> list[Job]:
     """A job for each picture: masks by stem from a folder, or one mask for all of them.
 
-    For a single picture `out` may name a file; results are PNG. Raises UserError.
+    For a single picture `out` may name a file; results are PNG, and several variants have numbers
+    in their names. Raises UserError.
     """
     pictures = by_stem(pictures_in(source), source)
     if not mask.exists():
@@ -82,9 +86,17 @@ def plan(source: Path, mask: Path, out: Path) -> list[Job]:
             raise UserError(f"{mask}: no mask for {picture.name}")
         own = masks[stem] if mask.is_dir() else mask
         result = out if to_file else out / f"{stem}.png"
-        jobs.append(Job(picture, own, result, source, mask))
-    keep_originals([job.result for job in jobs], [*pictures.values(), *masks.values()])
+        jobs.append(Job(picture, own, numbered(result, variants), source, mask))
+    results = [result for job in jobs for result in job.results]
+    keep_originals(results, [*pictures.values(), *masks.values()])
     return jobs
+
+
+def numbered(result: Path, variants: int) -> tuple[Path, ...]:
+    """result.png; of several result-1.png, result-2.png, ..."""
+    if variants == 1:
+        return (result,)
+    return tuple(result.with_stem(f"{result.stem}-{k}") for k in range(1, variants + 1))
 
 
 def keep_originals(results: list[Path], originals: list[Path]) -> None:
@@ -95,7 +107,7 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
             raise UserError(f"{result} would be overwritten; name another --out")
 
 
-def load_job(job: Job) -> tuple[Picture, np.ndarray]:
+def load_job(job: Job, invert: bool = False, grow: int = 0) -> tuple[Picture, np.ndarray]:
     """The picture and its hole, bool (H, W). Raises UnusableImage."""
     picture = decode_picture(read_picture(job.picture, job.pictures))
     try:
@@ -108,9 +120,11 @@ def load_job(job: Job) -> tuple[Picture, np.ndarray]:
             f"the mask {job.mask.name} is {mask.shape[1]} x {mask.shape[0]}, "
             f"the picture {shape[1]} x {shape[0]}"
         )
-    hole = hole_of(mask, shape)
+    hole = hole_of(mask, shape) ^ invert
+    hole = grown(hole, grow)
     if hole.all():
-        raise UnusableImage(f"the mask {job.mask.name} is all hole; white is filled, black kept")
+        kept, drawn = ("white", "black") if invert else ("black", "white")
+        raise UnusableImage(f"the mask {job.mask.name} is all hole; {drawn} is filled, {kept} kept")
     return picture, hole
 
 
@@ -123,23 +137,37 @@ def read_picture(path: Path, source: Path) -> bytes:
     return read_file(path)
 
 
-def fill_all(jobs: list[Job], inpainter: Inpainter, gamma: Gamma, decoding: Decoding) -> list[str]:
-    """Fills and saves, with a progress bar; returns a line for each picture that failed."""
+def fill_all(
+    jobs: list[Job], fill: Fill, decoding: Decoding, invert: bool = False, grow: int = 0
+) -> list[str]:
+    """Fills and saves, with a progress bar; returns a line for each picture that failed.
+
+    invert: black is the hole, not white. grow: pixels by which each hole is widened.
+    """
     failed = []
-    for job in tqdm(jobs, "inpaint", unit="picture"):
-        try:
-            picture, hole = load_job(job)
-            filled = fill_photo(
-                inpainter, picture.rgb, hole, gamma, decoding.iterations, decoding.seed
-            )
-            save_png(put_back(filled, picture.own, hole), job.result)
-        except (UnusableImage, OSError) as error:
-            failed.append(f"{job.picture}: {error}")
+    with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
+        for number, job in enumerate(jobs):
+            try:
+                picture, hole = load_job(job, invert, grow)
+                for k, result in enumerate(job.results):
+                    first = number + k / len(job.results)
+                    step = partial(show, bar, first, 1 / len(job.results))
+                    pixels = fill.pixels(picture, hole, decoding, k, step)
+                    save_png(pixels, result, picture.profile)
+            except (UnusableImage, OSError) as error:
+                failed.append(f"{job.picture}: {error}")
+            show(bar, number, 1, 1)
     return failed
 
 
-def save_png(pixels: np.ndarray, path: Path) -> None:
-    write_whole(path, encode_png(pixels))
+def show(bar: tqdm, first: float, length: float, share: float) -> None:
+    """How far it is, in pictures: large ones move the bar, too."""
+    bar.n = first + length * share
+    bar.refresh()
+
+
+def save_png(pixels: np.ndarray, path: Path, profile: bytes | None = None) -> None:
+    write_whole(path, encode_png(pixels, profile))
 
 
 def draw_masks(

@@ -1,41 +1,32 @@
-"""Models on disk: ours, and weights from elsewhere.
+"""Models on disk: ours (`maskgit.checkpoints`), and weights from elsewhere.
 
-Ours are safetensors, with the constructor's arguments in the file's metadata. Whatever does not fit
-is a UserError of one line that says what was expected.
+Whatever does not fit is a UserError of one line that says what was expected.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from maskgit.device import best_device
+from maskgit.checkpoints import (
+    BadCheckpoint,
+    Model,
+    build,
+    checkpoint_of,
+    misfit,
+    read_checkpoint,
+    restore,
+)
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import check_sum, file_hash, write_whole
-
-Model = TypeVar("Model", bound=nn.Module)
-
-# No checkpoint describes more: reading its sizes must not cost time or memory.
-MAX_SIZE, MAX_BLOCKS = 2**16, 1000
-NAMED = 3  # faults, of all that a file has
-
-
-def build(kind: type[Model], config: dict) -> Model:
-    """A fresh model on the best device; convolutions keep channels last, faster on processors."""
-    return kind(**config).to(best_device(), memory_format=torch.channels_last)
 
 
 def save_model(path: Path, config: dict, model: nn.Module) -> None:
     """Writes a model; `config` holds its constructor's arguments."""
-    state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    described = {"kind": type(model).__name__, "config": config}
-    # one entry: safetensors writes several in any order, and the same model has the same bytes
-    write_whole(path, save(state, metadata={"model": json.dumps(described)}))
+    write_whole(path, checkpoint_of(config, model).to_bytes())
 
 
 def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
@@ -45,81 +36,9 @@ def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
     """
     check_sum(path)
     try:
-        with safe_open(path, "pt") as file:
-            described = json.loads((file.metadata() or {}).get("model", "{}"))
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({error}); 'dvc repro' makes it again") from None
-    named = described.get("kind") if isinstance(described, dict) else None
-    kind = next((kind for kind in kinds if kind.__name__ == named), None)
-    if kind is None:
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise UserError(f"{path} is not a {names} checkpoint of this project")
-    config = described.get("config")
-    try:
-        fault = misfit(skeleton(kind, config), state)
-    except ValueError as error:
-        fault = str(error)
-    if fault:
-        raise UserError(f"{path} {fault}; 'dvc repro' makes it again")
-    model = build(kind, config)
-    model.load_state_dict(state)
-    return model.eval()
-
-
-def skeleton(kind: type[Model], config: object) -> Model:
-    """The model that `config` describes, without memory for its weights ("meta").
-
-    Raises ValueError where it describes none, so that absurd sizes cost nothing.
-    """
-    if not isinstance(config, dict) or any(
-        largest(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
-        for name, value in config.items()
-    ):
-        raise ValueError("has sizes beyond any model of this project")
-    try:
-        with torch.device("meta"):
-            return kind(**config)
-    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError):
-        raise ValueError(f"has sizes that make no {kind.__name__}") from None
-
-
-def misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """Which of these weights are not those of `model` (which may be a skeleton), or ''.
-
-    Names the first few that are missing, of another shape or kind, not expected, or not finite.
-    """
-    expected = {key: described_tensor(value) for key, value in model.state_dict().items()}
-    found = {key: described_tensor(value) for key, value in state.items()}
-    missing = [
-        f"{key}, {wanted}, is missing" for key, wanted in expected.items() if key not in found
-    ]
-    wrong = [
-        f"{key} should be {wanted}, but is {found[key]}"
-        for key, wanted in expected.items()
-        if found.get(key, wanted) != wanted
-    ]
-    kind = type(model).__name__
-    extra = [f"{key!r:.80} is not part of a {kind}" for key in found if key not in expected]
-    broken = [
-        f"{key} holds values that are not finite numbers"
-        for key, value in state.items()
-        if key in expected and not value.isfinite().all()
-    ]
-    faults = missing + wrong + extra + broken
-    more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-    return f"does not fit: {'; '.join(faults[:NAMED])}{more}" if faults else ""
-
-
-def largest(value: object) -> float:
-    """The largest number in a value of a config, whose lists may be nested."""
-    if isinstance(value, list):
-        return max(map(largest, value), default=0)
-    return abs(value) if isinstance(value, int | float) else 0
-
-
-def described_tensor(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+        return restore(read_checkpoint(path), kinds)
+    except BadCheckpoint as error:
+        raise UserError(f"{path} {error}; 'dvc repro' makes it again") from None
 
 
 # Weights from elsewhere: anybody's bytes, read without running code

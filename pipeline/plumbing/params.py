@@ -8,35 +8,27 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from maskgit.schedules import NAMES, SCHEDULES
+from maskgit.inpainting.settings import (
+    Decoding,
+    Iterations,
+    NotNegative,
+    Positive,
+    Sampler,
+    ScheduleName,
+    Section,
+    Seed,
+    fault_of,
+    one_of,
+)
+from maskgit.schedules import SCHEDULES
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.yaml_files import read_yaml
 
-
-def one_of(allowed) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"should be one of {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
 
-# As in inpainting.decoders, scoring.baselines and data.holes, which would load torch and more.
-DECODERS = ("confidence", "halton", "moment", "entropy_bound", "remask", "lab")
+# As in scoring.baselines and data.holes, which would load much.
 BASELINES = ("mean_colour", "telea", "biharmonic", "patchmatch")
 HOLES = (
     *("box", "strokes", "mixture", "thin", "medium", "thick"),
@@ -47,25 +39,8 @@ HOLES = (
 Count = Annotated[int, Field(ge=1, le=10**9)]
 BatchSize = Annotated[int, Field(ge=1, le=2**16)]
 Blocks = Annotated[int, Field(ge=0, le=100)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ScheduleName = Annotated[str, one_of(NAMES)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to measure yet
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Iterations = Annotated[int, Field(ge=1, le=1024)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def check_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python would take true for the number 1."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
-            raise ValueError("should be neither true nor false")
-        return value
 
 
 class Data(Section):
@@ -140,32 +115,7 @@ class Train(Section):
         return self
 
 
-class Lab(Section):
-    total: Annotated[int, Field(ge=2, le=1024)]
-    keep_tokens: bool
-    cooling: bool
-    count_from_start: bool
-    paste: bool
-
-
 ONE_PASS = "one_pass"  # beside the schedules: the most likely codes, all in one step
-
-
-class Sampler(Section):
-    """How tokens are drawn and pixels put back."""
-
-    decoder: Annotated[str, one_of(DECODERS)]
-    temperature: Positive
-    choice_temperature: NotNegative
-    seamless: bool
-    lab: Lab
-
-    def check_sweet_spot(self, iterations: int) -> None:
-        if self.decoder == "lab" and iterations >= self.lab.total:
-            raise ValueError(
-                f"iterations ({iterations}) are sweet spots of decoder lab and should be "
-                f"less than lab.total ({self.lab.total})"
-            )
 
 
 class Inpaint(Sampler):
@@ -181,19 +131,6 @@ class Inpaint(Sampler):
     @model_validator(mode="after")
     def check_sweet_spots(self) -> "Inpaint":
         self.check_sweet_spot(max(self.iterations))
-        return self
-
-
-class Decoding(Sampler):
-    """How a model fills holes unless it is told otherwise; kept beside it."""
-
-    gamma: ScheduleName
-    iterations: Iterations
-    seed: Seed
-
-    @model_validator(mode="after")
-    def check_iterations(self) -> "Decoding":
-        self.check_sweet_spot(self.iterations)
         return self
 
 
@@ -281,18 +218,10 @@ def sections(value: object, where: str) -> dict:
 
 
 def one_line(error: ValidationError) -> str:
-    """The first fault of a ValidationError: the key, what is allowed, and what stood there."""
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int))
-    if fault["type"] == "extra_forbidden":
-        return f"'{key}' is not a parameter; params.yaml in the repository lists them all"
-    if fault["type"] == "missing":
-        return f"'{key}' is missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if isinstance(fault["input"], dict):
-        return f"{key + ': ' if key else ''}{message}"
-    return f"{key}: {message}, but it is {reprlib.repr(fault['input'])}"
+    """`fault_of` params.yaml."""
+    line = fault_of(error)
+    unknown = line.endswith("is not a parameter")
+    return line + ("; params.yaml in the repository lists them all" if unknown else "")
 
 
 def load_params(folder: Path = Path(), preset: str | None = None) -> Params:

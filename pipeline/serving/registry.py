@@ -22,18 +22,10 @@ from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from maskgit.inpainting.settings import Decoding
 from maskgit.scoring.intervals import mean_interval
-from pipeline.plumbing.files import (
-    DECODING,
-    MODEL,
-    PREPARED,
-    TOKENIZER,
-    TRANSFORMER,
-    UNCERTAINTY,
-    content_hash,
-    project_root,
-)
-from pipeline.plumbing.params import Decoding, Params
+from pipeline.plumbing.files import MODEL_FOLDER, PREPARED, content_hash, project_root
+from pipeline.plumbing.params import Params
 
 NAME = "maskgit-inpainting"
 IMAGE_SCORES = "headline_images.json"  # of the report's run: what a later model is held against
@@ -50,7 +42,6 @@ REQUIREMENTS = (
     "pandas",
     "pillow",
     "pydantic",
-    "pyyaml",
     "safetensors",
     "scipy",
     "torch",
@@ -100,13 +91,7 @@ def signature(decoding: Decoding) -> ModelSignature:
 
 
 def log_model(run_id: str, params: Params) -> ModelInfo:
-    """The inpainter as an MLflow model of the run: code, two checkpoints, how to decode."""
-    files = {
-        "tokenizer": TOKENIZER / MODEL,
-        "transformer": TRANSFORMER / MODEL,
-        "decoding": DECODING,
-        "uncertainty": TRANSFORMER / UNCERTAINTY,
-    }
+    """The inpainter as an MLflow model of the run: the library's code and the model folder."""
     return Model.log(
         artifact_path=None,
         name="inpainter",
@@ -114,8 +99,8 @@ def log_model(run_id: str, params: Params) -> ModelInfo:
         flavor_name="pyfunc",
         run_id=run_id,
         python_model=str(SERVED),
-        code_paths=[str(SERVED.parents[2] / package) for package in ("maskgit", "pipeline")],
-        artifacts={name: str(path) for name, path in files.items()},
+        code_paths=[str(SERVED.parents[2] / "maskgit")],
+        artifacts={"model": str(MODEL_FOLDER)},
         signature=signature(params.decoding),
         pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS],
     )

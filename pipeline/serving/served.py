@@ -1,12 +1,11 @@
 """The inpainter as MLflow serves it: pictures and masks as base64 text, holes filled.
 
-MLflow keeps this file as the model's code (models-from-code) beside the two checkpoints, so that
+MLflow keeps this file as the model's code (models-from-code) beside the model folder, so that
 nothing is ever pickled. The heavy imports wait until the model is loaded: logging it needs none.
 """
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from PIL import Image
 
+from maskgit import load
 from maskgit.data.holes import hole_of
 from maskgit.data.image_files import UnusableImage, decode_image
 from maskgit.schedules import NAMES
@@ -56,14 +56,7 @@ class Served(PythonModel):
     """Columns in: `image` and `mask` (white = hole), of one size. Column out: `image`."""
 
     def load_context(self, context) -> None:
-        from maskgit.inpainting.any_size import fill_photo
-        from pipeline.models.inpainter import load_gamma, load_inpainter, read_decoding
-
-        files = {name: Path(path) for name, path in context.artifacts.items()}
-        decoding = read_decoding(files["decoding"])
-        self.inpainter = load_inpainter(decoding, files["tokenizer"], files["transformer"])
-        self.gammas = {name: load_gamma(name, files["uncertainty"]) for name in NAMES}
-        self.fill = fill_photo
+        self.fill = load(context.artifacts["model"])
 
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
         """A row out for each row in. Raises MlflowException, answered as 400 with its message."""
@@ -74,7 +67,7 @@ class Served(PythonModel):
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(self.inpainter, *task(*row), self.gammas[gamma], iterations, seed)
+                self.fill(*task(*row), seed, gamma, iterations)
                 for row in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:

@@ -1,19 +1,21 @@
-"""Stage report: all tables -> the headline, one table, plots and picture grids."""
+"""Stage report: all tables -> the headline, one table, plots, picture grids, the model folder."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
-    DECODING,
     HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
+    MODEL_FOLDER,
     PREPARED,
     REFERENCE,
     REPORTS,
@@ -30,6 +32,7 @@ from pipeline.plumbing.files import (
     write_whole,
 )
 from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.reporting.card import GRID, model_card
 from pipeline.reporting.comparisons import answer, compare, comparison_text, judged
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
@@ -170,7 +173,11 @@ def main() -> None:
         write_table(REPORTS / "schedules.csv", plotted)
         record = json.dumps(row | {"answer": found}, indent=2) + "\n"
         write_whole(Path("metrics.json"), record.encode())
-        write_whole(DECODING, params.decoding.model_dump_json(indent=2).encode())
+        with fresh_folder(MODEL_FOLDER) as folder:
+            card = partial(model_card, table=table, answer=found)
+            write_model_folder(folder, params, uncertainty, card)
+            best = {f"{params.gamma} {steps}": results(params.gamma, steps)}
+            save_picture(folder / GRID, draw_grid(*shown, best))
         log_to_mlflow(run, params, row, tables, found)
         run.log_dataset(params.data.source, "evaluation")
         run.set_note(found, inputs(names))

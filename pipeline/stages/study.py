@@ -58,8 +58,8 @@ def tune(inpainter: Inpainter, plan: Plan, task: Task, seed: int) -> pd.DataFram
     for pair in tqdm(tried, "tune", unit="pair"):
         inpainter.temperature, inpainter.choice_temperature = pair
         columns, _ = task.scores(inpainter, plan.gammas[0], plan.tuned_at, seed)
-        means = {name: np.nanmean(column) for name, column in columns.items()}
-        rows.append(dict(zip(("temperature", "choice_temperature"), pair, strict=True)) | means)
+        means = pd.DataFrame(columns).mean().to_dict()
+        rows.append({"temperature": pair[0], "choice_temperature": pair[1]} | means)
     table = pd.DataFrame(rows)
     best = best_setting(table[judged(list(table.columns))], table["perceptual_hole"])
     inpainter.temperature, inpainter.choice_temperature = tried[best]

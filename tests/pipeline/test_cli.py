@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
+from maskgit.data.holes import grown
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app
-from pipeline.plumbing.files import DECODING
+from pipeline.plumbing.files import MODEL_FOLDER
 from tests.small_models import write_params
 
 
@@ -98,7 +100,6 @@ def test_the_models_fill_as_their_own_report_did_whatever_params_yaml_says_today
     before = fill()
     write_params(project, temperature="3.0", decoder="halton", seed="9")
     assert fill() == before
-    kept = json.loads(DECODING.read_text())
     for change in (
         {"decoder": "halton"},
         {"decoder": "entropy_bound"},
@@ -108,21 +109,101 @@ def test_the_models_fill_as_their_own_report_did_whatever_params_yaml_says_today
         {"seed": 9},
         {"temperature": 3.0},
     ):
-        DECODING.write_text(json.dumps(kept | change))
-        assert fill() != before, change
+        with tuned(**change):
+            assert fill() != before, change
     assert fill("--gamma", "cosine", "--iterations", "8", "--seed", "1") != before
-    DECODING.write_text(json.dumps(kept | {"gamma": "square", "iterations": 1, "seed": 9}))
-    assert fill("--gamma", "cosine", "--iterations", "8", "--seed", "0") == before
+    with tuned(gamma="square", iterations=1, seed=9):
+        assert fill("--gamma", "cosine", "--iterations", "8", "--seed", "0") == before
+
+
+@contextmanager
+def tuned(**change):
+    """The model folder says something else for a while."""
+    config = MODEL_FOLDER / "config.json"
+    before = config.read_text()
+    values = json.loads(before)
+    config.write_text(json.dumps(values | {"decoding": values["decoding"] | change}))
+    yield
+    config.write_text(before)
 
 
 def test_sweet_spots_outside_of_the_labs_run_are_named(project):
     picture(project / "a.png")
     hole(project / "hole.png")
-    kept = json.loads(DECODING.read_text())
-    DECODING.write_text(json.dumps(kept | {"decoder": "lab"}))
     arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png", "--iterations")
-    assert run(*arguments, "11").exit_code == 0
-    assert "should be less than lab.total (12)" in str(run(*arguments, "12").exception)
+    with tuned(decoder="lab"):
+        assert run(*arguments, "11").exit_code == 0
+        assert "should be less than lab.total (12)" in str(run(*arguments, "12").exception)
+
+
+def test_an_exported_model_fills_as_the_pipelines_own(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    result = run("export", "elsewhere/cats")
+    assert (
+        result.exit_code == 0 and "README.md, config.json, tokenizer.safetensors" in result.output
+    )
+    arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out")
+    assert run(*arguments, "own.png").exit_code == 0
+    shutil.rmtree(project / "outputs")
+    assert run(*arguments, "exported.png", "--model", "elsewhere/cats").exit_code == 0
+    assert (project / "exported.png").read_bytes() == (project / "own.png").read_bytes()
+
+
+def test_variants_are_numbered_and_each_another_fill(project):
+    pixels = picture(project / "in/a.png")
+    where = hole(project / "hole.png")
+    arguments = ("inpaint", "in", "--mask", "hole.png", "--out")
+    assert run(*arguments, "out", "--variants", "3").exit_code == 0
+    names = sorted(path.name for path in (project / "out").iterdir())
+    assert names == ["a-1.png", "a-2.png", "a-3.png"]
+    fills = [read(project / "out" / name) for name in names]
+    assert len({fill.tobytes() for fill in fills}) == 3
+    assert all(np.array_equal(fill[~where], pixels[~where]) for fill in fills)
+    assert run(*arguments, "one").exit_code == 0
+    assert np.array_equal(read(project / "one/a.png"), fills[0])
+    assert "0 of 0" in run(*arguments, "out", "--variants", "3", "--skip-existing").output
+
+
+def test_a_mask_may_be_turned_round_and_widened(project):
+    pixels = picture(project / "a.png")
+    where = hole(project / "hole.png")
+    Image.fromarray(~where).save(project / "black.png")
+    arguments = ("inpaint", "a.png", "--out", "out.png", "--mask")
+
+    def changed(*options):
+        assert run(*arguments, *options).exit_code == 0
+        return (read(project / "out.png") != pixels).any(axis=2)
+
+    assert np.array_equal(changed("hole.png"), where)
+    assert np.array_equal(changed("black.png", "--invert-mask"), where)
+    assert np.array_equal(changed("hole.png", "--grow", "3"), grown(where, 3))
+    Image.new("1", (80, 60)).save(project / "black.png")
+    assert "black is filled, white kept" in str(
+        run(*arguments, "black.png", "--invert-mask").exception
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_colour_profile_travels_along(project, dtype):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    values = np.random.default_rng(0).integers(256, size=(60, 80, 3)).astype(dtype)
+    (project / "a.png").write_bytes(encode_png(values, profile))
+    hole(project / "hole.png")
+    assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
+    with Image.open(project / "out.png") as filled:
+        assert filled.info["icc_profile"] == profile
+        filled.load()
+
+
+def test_no_model_is_exported_over_something_else(project):
+    (project / "taken").mkdir()
+    (project / "taken/mine.txt").write_text("mine")
+    assert "taken exists and is not an empty folder" in str(run("export", "taken").exception)
+    assert [path.name for path in (project / "taken").iterdir()] == ["mine.txt"]
+    shutil.rmtree(MODEL_FOLDER)
+    assert "run 'dvc repro' to make it" in str(run("export", "free").exception)
+    assert not (project / "free").exists()
 
 
 def test_masks_are_drawn_for_each_picture(project):
@@ -171,7 +252,7 @@ def test_without_trained_models_it_says_how_to_get_them(project):
     assert "run 'dvc repro' to make it" in str(result.exception)
 
 
-@pytest.mark.parametrize("verb", ["scores", "compare", "grid", "inpaint", "mask"])
+@pytest.mark.parametrize("verb", ["scores", "compare", "grid", "inpaint", "mask", "export"])
 def test_help_has_an_example(verb):
     result = run(verb, "--help")
     assert result.exit_code == 0 and f"maskgit {verb}" in result.output

@@ -10,7 +10,12 @@ from tests.import_graph import closure, graph
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HARMLESS = ("pipeline.plumbing", "pipeline.tracking", "pipeline.serving")
-WEIGHTLESS = {"maskgit.schedules", "maskgit.device", "maskgit.scoring.intervals"}
+WEIGHTLESS = {
+    "maskgit.schedules",
+    "maskgit.device",
+    "maskgit.inpainting.settings",
+    "maskgit.scoring.intervals",
+}
 
 
 def code(stage):

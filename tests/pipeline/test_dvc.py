@@ -12,6 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from maskgit import load
+
 THREE = ("cosine", "linear", "square")
 
 
@@ -33,7 +35,7 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     assert list(baselines["schedule"]) == named
     assert (table["n"] == 32).all()
     scores = [name for name in table.columns[3:-1] if not name.endswith(("_low", "_high"))]
-    assert len(scores) == 7 and scores.pop() == "diversity_hole"
+    assert len(scores) == 9 and scores.pop() == "diversity_hole"
     for name in scores:
         rows = table if "_hole" not in name else table[table["schedule"] != "true_images"]
         assert (rows[f"{name}_low"] <= rows[name]).all() and (
@@ -74,6 +76,10 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
     assert len(masks) == 32 and 0 < np.asarray(Image.open(masks[0])).mean() < 1
     floor = table.set_index("schedule").loc["true_images", table.columns[3]]
     assert clone.metrics()[f"{table.columns[3]}_true_images"] == pytest.approx(floor)
+    card = (clone.folder / "outputs/model/README.md").read_text()
+    assert "| cosine 3 |" in card and clone.metrics()["answer"] in card
+    assert load(clone.folder / "outputs/model").config.trained_on.source == "synthetic"
+    assert (clone.folder / "outputs/model/grid.png").is_file()
     row = f"ours 3={results / 'test_results'}"
     clone.run(sys.executable, "-m", "pipeline", "grid", "grid.png", row, "--count", "3")
     assert Image.open(clone.folder / "grid.png").height == 4 * 2 * 64 + 3 * 2 * 2

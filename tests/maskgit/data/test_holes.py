@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.data.holes import HOLES, draw_holes
+from maskgit.data.holes import HOLES, draw_holes, grown
 
 
 @settings(max_examples=25)
@@ -61,3 +61,13 @@ def test_what_repaint_leaves_known():
     )
     assert not lines[::2].any() and lines[1::2].all()
     assert not points[::2, ::2].any() and points.sum() == 64 - 16
+
+
+def test_a_grown_hole_has_all_that_lies_near_it():
+    hole = np.zeros((30, 40), dtype=bool)
+    hole[10, 12] = hole[25, 39] = True
+    rows, columns = np.mgrid[:30, :40]
+    near = np.hypot(rows - 10, columns - 12) <= 4
+    near |= np.hypot(rows - 25, columns - 39) <= 4
+    assert np.array_equal(grown(hole, 4), near)
+    assert np.array_equal(grown(hole, 0), hole) and not grown(np.zeros_like(hole), 4).any()

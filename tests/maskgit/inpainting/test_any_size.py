@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting.any_size import fill_photo, shrink, window
+from maskgit.inpainting.any_size import fill_photo, shrink
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.seam import _refine, _solve
 from maskgit.schedules import SCHEDULES
@@ -66,22 +66,6 @@ def test_the_models_own_size_is_filled_as_it_is(inpainter):
     hole[20:40, 20:40] = True
     small, small_hole = shrink(image, hole, 64)
     assert np.array_equal(small, image) and np.array_equal(small_hole, hole)
-
-
-@given(
-    height=st.integers(1, 400),
-    width=st.integers(1, 400),
-    data=st.data(),
-)
-def test_a_window_holds_its_hole(height, width, data):
-    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    bottom = data.draw(st.integers(top, height - 1))
-    right = data.draw(st.integers(left, width - 1))
-    rows, columns = np.array([top, bottom]), np.array([left, right])
-    (y, x), side = window(rows, columns, (height, width), 64)
-    assert y <= top and bottom < y + side and x <= left and right < x + side
-    if side <= min(height, width):
-        assert y >= 0 and x >= 0 and y + side <= height and x + side <= width
 
 
 def test_large_holes_blend_nearly_as_exactly_as_small_ones():

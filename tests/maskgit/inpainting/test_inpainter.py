@@ -4,13 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskgit.inpainting.decoders import DECODERS
 from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_inpainter
-from maskgit.inpainting.lab import LabChoices
+from maskgit.inpainting.seam import ring_errors
+from maskgit.inpainting.settings import Sampler
 from maskgit.schedules import SCHEDULES
 
 few = settings(max_examples=15)
@@ -27,7 +29,7 @@ CASES += [("confidence", pair) for pair in PAIRS[1:]]
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def inpainter(request):
     decoder, pair = request.param
-    return make_inpainter(decoder, *request.getfixturevalue(pair), 1.0, 4.5, True, LabChoices())
+    return make_inpainter(Sampler(decoder=decoder), *request.getfixturevalue(pair))
 
 
 @st.composite
@@ -81,7 +83,7 @@ def test_an_image_does_not_depend_on_its_batch(inpainter, batch, schedule, steps
 @given(batch=batches(), schedule=schedules)
 def test_pasting_without_blending_keeps_known_pixels_too(models, batch, schedule):
     images, hole = batch
-    inpainter = make_inpainter("confidence", *models, 1.0, 4.5, False, LabChoices())
+    inpainter = make_inpainter(Sampler(seamless=False), *models)
     result = fill(inpainter, images, hole, schedule, 2)
     assert np.array_equal(result[~hole], images[~hole])
 
@@ -135,3 +137,47 @@ def test_snapshots_show_what_is_still_hidden(inpainter):
         hidden.append((mask > 0).sum())
     assert all(now > later for now, later in pairwise(hidden)) and hidden[-1] == 0
     assert np.array_equal(view, result.images)
+
+
+def test_of_several_drawings_the_one_that_fits_its_surroundings_is_kept(models):
+    images = np.random.default_rng(0).integers(256, size=(3, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((3, 64, 64), dtype=bool)
+    hole[0, 10:40, 10:40], hole[1, :, :20] = True, True
+    task = images, hole, SCHEDULES["cosine"], 2
+    generators = image_generators(0, range(3))
+    single = make_inpainter(Sampler(seamless=False), *models)
+    several = [single(*task, generators) for _ in range(4)]  # one after the other
+    four = make_inpainter(Sampler(seamless=False, best_of=4), *models)
+    best = four(*task, image_generators(0, range(3)))
+    drawn = [single.draw(each.trajectory.tokens[-1], images, hole) for each in several]
+    errors = np.stack([ring_errors(one, images, hole) for one in drawn])
+    assert (errors[:, :2].std(axis=0) > 0).all() and (errors[:, 2] == 0).all()
+    for i, number in enumerate(errors.argmin(axis=0)):
+        assert np.array_equal(best.images[i], several[number].images[i])
+        assert torch.equal(best.trajectory.tokens[:, i], several[number].trajectory.tokens[:, i])
+
+
+def test_the_best_of_several_does_not_depend_on_the_batch(models):
+    sampler = Sampler(decoder="entropy_bound", best_of=3)
+    inpainter = make_inpainter(sampler, *models)
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[0, 30:36, 30:36], hole[1, 5:50, 5:50] = True, True
+    together = fill(inpainter, images, hole, SCHEDULES["cosine"], 4)
+    for i in range(2):
+        alone = fill(inpainter, images[i : i + 1], hole[i : i + 1], SCHEDULES["cosine"], 4, [i])
+        assert np.array_equal(alone[0], together[i])
+
+
+def test_only_the_ring_around_the_hole_counts():
+    rng = np.random.default_rng(0)
+    images, drawn = rng.integers(256, size=(2, 1, 32, 32, 3), dtype=np.uint8)
+    hole = np.zeros((1, 32, 32), dtype=bool)
+    hole[:, 12:18, 12:18] = True
+    before = ring_errors(drawn, images, hole)
+    elsewhere = drawn.copy()
+    elsewhere[hole], elsewhere[:, :4] = 0, 0
+    assert ring_errors(elsewhere, images, hole) == before > 0
+    elsewhere[:, 10, 14] = 255 - images[:, 10, 14]
+    assert ring_errors(elsewhere, images, hole) != before
+    assert ring_errors(drawn, images, np.zeros_like(hole)) == 0

@@ -6,7 +6,8 @@ import torch
 
 from maskgit.device import to_float
 from maskgit.inpainting.inpainter import image_generators
-from maskgit.inpainting.lab import LabChoices, LabInpainter, lab_counts
+from maskgit.inpainting.lab import LabInpainter, lab_counts
+from maskgit.inpainting.settings import LabChoices
 from maskgit.schedules import SCHEDULES
 
 COSINE = SCHEDULES["cosine"]

@@ -166,7 +166,8 @@ def test_every_column_averages_to_its_score(images, hole):
         kernel_distance(features, true_features, paired=True).value, rel=1e-6
     )
     inside = ["psnr_hole", "ssim_hole", "l1_hole", "perceptual_hole"]
-    assert list(columns) == ["fd_efficientnet_lite0", "kd_efficientnet_lite0", *inside]
+    of_sets = [f"{kind}_efficientnet_lite0" for kind in ("fd", "kd", "p_ids_cv", "u_ids_cv")]
+    assert list(columns) == [*of_sets, *inside]
 
 
 def test_scores_of_several_fills_are_their_means(images, hole):

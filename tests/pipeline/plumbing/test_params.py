@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from maskgit.data.holes import HOLES
+from maskgit.inpainting import settings
 from maskgit.inpainting.decoders import DECODERS
 from maskgit.scoring.baselines import BASELINES
 from pipeline.plumbing import params
@@ -39,7 +40,8 @@ def test_every_preset_is_whole(project, preset):
 
 
 def test_the_names_are_those_of_the_library():
-    assert set(params.DECODERS) == {*DECODERS, "lab"} and set(params.BASELINES) == set(BASELINES)
+    assert set(settings.DECODERS) == {*DECODERS, "lab"}
+    assert set(params.BASELINES) == set(BASELINES)
     assert set(params.HOLES) == set(HOLES)
 
 

@@ -1,0 +1,157 @@
+"""Pictures with holes, of any size, filled by a trained model: three lines of Python.
+
+from maskgit import load
+
+fill = load("folder")
+filled = fill(image, mask)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from maskgit.checkpoints import BadCheckpoint, restore
+from maskgit.data.holes import hole_of
+from maskgit.data.image_files import Picture, picture_of
+from maskgit.inpainting.any_size import fill_photo, put_back
+from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.settings import Decoding, fault_of
+from maskgit.model_folder import PARTS, BadModel, Config, read_model_folder
+from maskgit.tokenizer.kinds import TOKENIZERS
+from maskgit.transformer.kinds import TRANSFORMERS
+
+Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
+Progress = Callable[[float], object]
+
+
+class Fill:
+    """A trained model, ready to fill. `config` says how it does, and what it was trained on."""
+
+    def __init__(self, inpainter: Inpainter, config: Config):
+        self.inpainter = inpainter
+        self.config = config
+
+    def __call__(
+        self,
+        image: Pixels,
+        mask: np.ndarray | Image.Image,
+        seed: int | None = None,
+        gamma: str | None = None,
+        iterations: int | None = None,
+        progress: Progress | None = None,
+    ) -> Pixels:
+        """The picture with its hole filled; every other pixel as it was.
+
+        Args:
+            image: a PIL image; or uint8 or uint16 (H, W) or (H, W, C), C as in PNG: grey, grey and
+                alpha, RGB, or RGB and alpha.
+            mask: of the same size, white = hole: a PIL image, bool (H, W) with True = hole, or
+                uint8 (H, W) with 128 or more = hole.
+            seed: another one, another fill; from 0.
+            gamma, iterations: the mask schedule and its number of steps.
+            progress: called with the share that is done, up to 1.
+
+        Whatever is left out is as the model was tuned. Returns what `image` is, of its size, dtype
+        and channels; of a PIL image one in RGB, or in grey or with alpha if it is so. Raises
+        ValueError with one line on what does not fit.
+        """
+        (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, progress)
+        return filled
+
+    def variants(
+        self,
+        image: Pixels,
+        mask: np.ndarray | Image.Image,
+        count: int,
+        seed: int | None = None,
+        gamma: str | None = None,
+        iterations: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Pixels]:
+        """Several fills of one hole, each drawn anew; the first is what a call gives."""
+        decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations)
+        picture = picture_of(image)
+        hole = hole_in(mask, picture.rgb.shape[:2])
+        filled = []
+        for number in range(count):
+            share = None if progress is None else _part(progress, number, count)
+            result = self.pixels(picture, hole, decoding, number, share)
+            if isinstance(image, Image.Image):
+                filled.append(Image.fromarray(result[..., 0] if result.shape[2] == 1 else result))
+            else:
+                filled.append(result.reshape(image.shape))
+        return filled
+
+    def pixels(
+        self,
+        picture: Picture,
+        hole: np.ndarray,
+        decoding: Decoding,
+        fill: int = 0,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """As `picture.own`, with the hole, bool (H, W), filled; fill: another number, another fill.
+
+        Raises ValueError where nothing is known of the picture.
+        """
+        if hole.all():
+            raise ValueError("the mask is all hole; white is filled, black kept")
+        filled = fill_photo(
+            self.inpainter,
+            picture.rgb,
+            hole,
+            self.config.gamma(decoding.gamma),
+            decoding.iterations,
+            decoding.seed,
+            fill,
+            progress,
+        )
+        return put_back(filled, picture.own, hole)
+
+    def decoding(self, **changes: object) -> Decoding:
+        """How to fill: as tuned, but for the changes that are not None. Raises ValueError."""
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return Decoding.model_validate(self.config.decoding.model_dump() | wanted)
+        except ValidationError as error:
+            raise ValueError(fault_of(error)) from None
+
+
+def hole_in(mask: np.ndarray | Image.Image, shape: tuple[int, int]) -> np.ndarray:
+    """The hole that a mask shows, bool (H, W). Raises ValueError if it is not of that shape."""
+    if isinstance(mask, Image.Image):
+        pixels = picture_of(mask).rgb
+    elif mask.dtype == bool and mask.ndim == 2:
+        pixels = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
+    else:
+        pixels = picture_of(mask).rgb
+    if pixels.shape[:2] != shape:
+        (height, width), (rows, columns) = pixels.shape[:2], shape
+        raise ValueError(f"the mask is {width} x {height}, the picture {columns} x {rows}")
+    return hole_of(pixels)
+
+
+def _part(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of one fill of several."""
+    return lambda share: progress((number + share) / count)
+
+
+def load(folder: str | Path) -> Fill:
+    """The model of a folder, as `maskgit export` writes it.
+
+    Raises BadModel, a ValueError: one line on what is missing, damaged or does not fit.
+    """
+    folder = Path(folder)
+    config, *pair = read_model_folder(folder)
+    models = []
+    for name, part, kinds in zip(PARTS, pair, (TOKENIZERS, TRANSFORMERS), strict=True):
+        try:
+            models.append(restore(part, kinds))
+        except BadCheckpoint as error:
+            raise BadModel(f"{folder / name}.safetensors {error}") from None
+    return Fill(make_inpainter(config.decoding, *models), config)

@@ -1,0 +1,102 @@
+"""A trained inpainter as one folder that can be copied, published and loaded.
+
+It holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and `README.md`, the
+model card. A tokenizer and a transformer that were not trained with each other fill holes with
+noise, so each carries the hash of the other's weights, and a pair that does not match is refused.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
+from maskgit.inpainting.settings import Decoding, Positive, Section, fault_of
+from maskgit.schedules import SCHEDULES, Gamma, entropic
+
+CONFIG, CARD = "config.json", "README.md"
+PARTS = "tokenizer", "transformer"
+
+
+class BadModel(ValueError):
+    """One line on what is wrong with a model folder."""
+
+
+class TrainedOn(Section):
+    """The images and holes that a model knows."""
+
+    source: str
+    sha256: str  # of the images as prepared
+    images: int
+    size: Annotated[int, Field(ge=8, le=4096)]  # pixels per side
+    holes: list[str]
+    hole_area: tuple[float, float]
+
+
+class Config(Section):
+    """What `config.json` says: how to fill, and what the model was trained on."""
+
+    format: Literal[1] = 1
+    decoding: Decoding
+    uncertainty: Annotated[list[Positive], Field(min_length=1)]  # see `schedules.entropic`
+    trained_on: TrainedOn
+
+    def gamma(self, name: str) -> Gamma:
+        """A mask schedule; the entropic one is this model's own."""
+        return SCHEDULES.get(name) or entropic(self.uncertainty)
+
+
+class ModelFolder(NamedTuple):
+    config: Config
+    tokenizer: Checkpoint
+    transformer: Checkpoint
+
+
+def folder_files(
+    config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
+) -> dict[str, bytes]:
+    """The files of a model folder, by name. The tokenizer and the transformer become partners."""
+    hashes = tokenizer.weights_hash(), transformer.weights_hash()
+    pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
+    parts = zip(PARTS, pair, strict=True)
+    return {
+        CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
+        **{f"{name}.safetensors": part.to_bytes() for name, part in parts},
+        CARD: card.encode(),
+    }
+
+
+def read_model_folder(folder: Path) -> ModelFolder:
+    """Raises BadModel where something is missing, damaged, or does not belong together."""
+    if not folder.is_dir():
+        raise BadModel(f"{folder} is not a model folder" if folder.exists() else missing(folder))
+    try:
+        config = Config.model_validate(json.loads((folder / CONFIG).read_text()))
+    except FileNotFoundError:
+        raise BadModel(missing(folder / CONFIG)) from None
+    except ValidationError as error:
+        raise BadModel(f"{folder / CONFIG}: {fault_of(error)}") from None
+    except (ValueError, RecursionError):
+        raise BadModel(f"{folder / CONFIG} is damaged") from None
+    pair = []
+    for name in PARTS:
+        path = folder / f"{name}.safetensors"
+        if not path.is_file():
+            raise BadModel(missing(path))
+        try:
+            pair.append(read_checkpoint(path))
+        except BadCheckpoint as error:
+            raise BadModel(f"{path} {error}") from None
+    tokenizer, transformer = pair
+    if (tokenizer.weights_hash(), transformer.weights_hash()) != (
+        transformer.partner,
+        tokenizer.partner,
+    ):
+        raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
+    return ModelFolder(config, tokenizer, transformer)
+
+
+def missing(path: Path) -> str:
+    return f"{path} does not exist"

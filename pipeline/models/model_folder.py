@@ -1,0 +1,51 @@
+"""The pipeline's models and its parameters, put together as a model folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
+from maskgit.model_folder import Config, TrainedOn, folder_files
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import (
+    MODEL,
+    PREPARED,
+    TOKENIZER,
+    TRANSFORMER,
+    check_sum,
+    content_hash,
+    load_array,
+)
+from pipeline.plumbing.params import Params
+
+
+def write_model_folder(
+    folder: Path, params: Params, uncertainty: pd.DataFrame, card: Callable[[Config], str]
+) -> None:
+    """uncertainty: as measured on the transformer; card: text for people. Raises UserError."""
+    train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    config = Config(
+        decoding=params.decoding,
+        uncertainty=uncertainty["nats"].tolist(),
+        trained_on=TrainedOn(
+            source=Path(params.data.source).name,
+            sha256=content_hash(PREPARED),
+            images=len(train),
+            size=train.shape[1],
+            holes=params.data.holes,
+            hole_area=params.data.hole_area,
+        ),
+    )
+    pair = checkpoint(TOKENIZER / MODEL), checkpoint(TRANSFORMER / MODEL)
+    for name, content in folder_files(config, *pair, card(config)).items():
+        (folder / name).write_bytes(content)
+
+
+def checkpoint(path: Path) -> Checkpoint:
+    """Raises UserError."""
+    check_sum(path)
+    try:
+        return read_checkpoint(path)
+    except BadCheckpoint as error:
+        raise UserError(f"{path} {error}; 'dvc repro' makes it again") from None

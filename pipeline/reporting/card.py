@@ -1,0 +1,85 @@
+"""The model card: what people read before they use a model of somebody else's."""
+
+import pandas as pd
+
+from maskgit.model_folder import Config
+from pipeline.plumbing.params import ONE_PASS
+from pipeline.reporting.comparisons import judged, label
+from pipeline.reporting.text import with_interval
+
+GRID = "grid.png"  # beside the card
+
+CARD = """---
+license: other  # to fill in: what may be done with this model, and with what it was trained on
+tags: [inpainting, maskgit, vqgan]
+---
+
+# Fills holes in pictures: masked tokens, {size} x {size} pixels
+
+![True images, their holes, a classic fill, and this model's]({grid})
+
+A VQGAN tokenizer and a bidirectional transformer (MaskGIT, arXiv 2202.04200), trained on {images:,}
+images of {size} x {size} pixels ({source}) with holes of the kinds {holes}.
+
+## Use
+
+```python
+from maskgit import load
+from PIL import Image
+
+fill = load("this folder")
+fill(Image.open("photo.jpg"), Image.open("mask.png")).save("filled.png")  # white = hole
+```
+
+or `maskgit inpaint photo.jpg --mask mask.png --out filled.png --model "this folder"`. Pictures may
+have any size; every pixel outside the hole stays as it was. Unless told otherwise it decodes by
+`{decoder}` under gamma = {gamma} with {iterations} iterations, at temperature {temperature:g} and
+choice temperature {choice_temperature:g}.
+
+## How well
+
+On {n} images that it has never seen, copies of training images kept out, with 95 % intervals; the
+distance and the perceptual error are better when lower.
+
+{table}
+
+{answer}
+
+`one_pass` is this model's most likely codes in one step, `tokenizer` an oracle that knows the true
+ones.
+
+## Limits
+
+It knows such images as it was trained on, and draws no more detail than their {size} x {size}
+pixels have: a large hole in a large picture gets a soft fill. What it draws is made up.
+"""
+
+
+def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
+    """In Markdown. table: that of the report, of which one row is as the model is tuned."""
+    decoding, trained_on = config.decoding, config.trained_on
+    head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
+    others = table[table["iterations"].isna() | table["schedule"].eq(ONE_PASS)]
+    shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
+    return CARD.format(
+        **decoding.model_dump(),
+        grid=GRID,
+        size=trained_on.size,
+        images=trained_on.images,
+        source=trained_on.source,
+        holes=", ".join(trained_on.holes),
+        n=head["n"].iloc[0],
+        table=_scores(shown),
+        answer=answer,
+    )
+
+
+def _scores(rows: pd.DataFrame) -> str:
+    names = [judged(list(rows.columns)), "psnr_hole", "perceptual_hole"]
+    lines = ["| | " + " | ".join(f"`{name}`" for name in names) + " |", "|---|---:|---:|---:|"]
+    for row in rows.to_dict("records"):
+        cells = [
+            with_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names
+        ]
+        lines.append(f"| {label(row['schedule'], row['iterations'])} | {' | '.join(cells)} |")
+    return "\n".join(lines)

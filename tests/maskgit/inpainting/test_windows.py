@@ -1,0 +1,105 @@
+"""Windows are as small as the hole allows, and together they fill it."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskgit.inpainting.windows import CONTEXT, plan_windows, waves
+
+SIZE = 64
+
+
+@st.composite
+def holes(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    hole = np.zeros(rng.integers(1, 400, size=2), dtype=bool)
+    for _ in range(rng.integers(0, 6)):
+        top, left = (rng.integers(length) for length in hole.shape)
+        height, width = rng.integers(1, 12 if rng.random() < 0.7 else 200, size=2)
+        hole[top : top + height, left : left + width] = True
+    return hole
+
+
+@given(holes())
+def test_every_hole_pixel_is_filled_once_and_nothing_else(hole):
+    filled = np.zeros(hole.shape, dtype=int)
+    for window in plan_windows(hole, SIZE):
+        filled[window.inner] += window.fills
+        assert window.fills.any()
+        for part, start in zip(window.inner, window.corner, strict=True):
+            assert start <= part.start and part.stop <= start + window.side
+    assert np.array_equal(filled, hole.astype(int))
+
+
+@given(holes())
+def test_what_is_filled_has_known_or_earlier_filled_pixels_around_it_or_the_picture_ends(hole):
+    for window in plan_windows(hole, SIZE):
+        for start, part, length in zip(window.corner, window.inner, hole.shape, strict=True):
+            assert part.start == 0 or part.start - start >= window.side // 4
+            assert part.stop == length or start + window.side - part.stop >= window.side // 4
+
+
+@given(holes())
+def test_windows_at_once_do_not_overlap_and_the_order_is_kept(hole):
+    windows = plan_windows(hole, SIZE)
+    groups = waves(windows)
+    assert sorted(chain(*groups)) == list(range(len(windows)))
+    wave = {number: i for i, group in enumerate(groups) for number in group}
+    for i, first in enumerate(windows):
+        for j, second in enumerate(windows[:i]):
+            if first.overlaps(second):
+                assert wave[i] > wave[j]
+
+
+@given(holes())
+def test_a_window_is_no_larger_than_the_thickest_square_asks_for(hole):
+    """No part is thicker than the pixels in one of its rows or columns are many."""
+    windows = plan_windows(hole, SIZE)
+    largest = max((window.side for window in windows), default=0)
+    rows, columns = (hole.sum(axis=axis).max(initial=0) for axis in (0, 1))
+    assert largest <= max(SIZE, CONTEXT * 2 * max(rows, columns), 1)
+    assert largest <= max(1, min(hole.shape))
+
+
+def sides(hole):
+    return [window.side for window in plan_windows(hole, SIZE)]
+
+
+def test_dust_and_scratches_get_the_models_own_size():
+    photo = np.zeros((3000, 4000), dtype=bool)
+    photo[100:106, 200:206] = photo[1100:1106, 1200:1206] = True
+    assert sides(photo) == [SIZE] * 2
+    photo[:] = False
+    photo[1500:1503, 100:3900] = True  # a scratch, three pixels wide
+    assert set(sides(photo)) == {SIZE} and len(sides(photo)) == pytest.approx(3800 / 32, rel=0.1)
+
+
+def test_a_thick_hole_gets_a_window_of_three_times_its_thickness():
+    photo = np.zeros((3000, 4000), dtype=bool)
+    photo[1000:1300, 1500:1800] = True
+    (side,) = sides(photo)
+    assert side == pytest.approx(900, rel=0.01)
+    photo[:] = False
+    photo[1000:1100, 500:2000] = True  # long: several windows, each as large as it is thick
+    assert set(sides(photo)) == {sides(photo)[0]} and sides(photo)[0] == pytest.approx(
+        300, rel=0.02
+    )
+
+
+def test_near_spots_share_a_window_far_ones_do_not():
+    photo = np.zeros((500, 500), dtype=bool)
+    photo[100:104, 100:104] = photo[110:114, 112:116] = True
+    assert len(sides(photo)) == 1
+    photo[400:404, 100:104] = True
+    assert len(sides(photo)) == 2
+    assert [len(group) for group in waves(plan_windows(photo, SIZE))] == [2]
+
+
+def test_a_picture_of_the_models_own_size_is_one_window():
+    """Half of it unknown, or all but a corner: there is no more context to be had."""
+    for hole in (np.tile(np.arange(64) >= 32, (64, 1)), np.add.outer(range(64), range(64)) > 9):
+        (window,) = plan_windows(hole, SIZE)
+        assert window.corner == (0, 0) and window.side == SIZE

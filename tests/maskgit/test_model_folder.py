@@ -1,0 +1,88 @@
+"""A model folder: what belongs together is kept together, and what does not fit is refused."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from maskgit import load
+from maskgit.checkpoints import read_checkpoint
+from maskgit.model_folder import BadModel, folder_files, read_model_folder
+from pipeline.plumbing.files import MODEL_FOLDER
+
+
+@pytest.fixture
+def folder(small_models, tmp_path):
+    return shutil.copytree(small_models / MODEL_FOLDER, tmp_path / "model")
+
+
+def change_config(folder, **change):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_what_was_written_is_read(folder):
+    config, tokenizer, transformer = read_model_folder(folder)
+    again = folder_files(config, tokenizer, transformer, (folder / "README.md").read_text())
+    assert again == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert tokenizer.partner == transformer.weights_hash()
+    assert transformer.partner == tokenizer.weights_hash()
+    assert config.gamma("entropic")(1.0) == 0 and config.gamma("linear")(0.25) == 0.75
+
+
+def test_the_hash_is_of_the_weights_alone(folder):
+    part = read_checkpoint(folder / "tokenizer.safetensors")
+    name = next(iter(part.state))
+    before = part.weights_hash()
+    part.config["anything"] = 1
+    assert part.weights_hash() == before
+    part.state[name] = torch.nextafter(part.state[name].float(), torch.tensor(9.0))
+    assert part.weights_hash() != before
+
+
+def test_a_transformer_of_another_tokenizer_is_refused(folder):
+    part = read_checkpoint(folder / "tokenizer.safetensors")
+    name = next(iter(part.state))
+    part.state[name] = part.state[name] + 1
+    (folder / "tokenizer.safetensors").write_bytes(part.to_bytes())
+    with pytest.raises(BadModel, match="do not belong together"):
+        load(folder)
+
+
+FAULTS = {
+    "no folder": (shutil.rmtree, "model does not exist"),
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json does not exist"),
+    "no transformer": (
+        lambda f: (f / "transformer.safetensors").unlink(),
+        "transformer.safetensors does not exist",
+    ),
+    "a broken config": (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
+    "a config of something else": (
+        lambda f: (f / "config.json").write_text("{}"),
+        "config.json: 'decoding' is missing",
+    ),
+    "a later format": (lambda f: change_config(f, format=2), "config.json: format: "),
+    "an unknown key": (
+        lambda f: change_config(f, more=2),
+        "config.json: 'more' is not a parameter",
+    ),
+    "cut off": (
+        lambda f: (f / "tokenizer.safetensors").write_bytes(b"x" * 99),
+        "tokenizer.safetensors cannot be read",
+    ),
+    "parts exchanged": (
+        lambda f: (f / "tokenizer.safetensors").write_bytes(
+            (f / "transformer.safetensors").read_bytes()
+        ),
+        "do not belong together",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_are_one_line(folder, spoil, message):
+    spoil(folder)
+    with pytest.raises(BadModel) as caught:
+        load(folder)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

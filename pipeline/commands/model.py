@@ -1,24 +1,12 @@
-"""Model folders that commands work with: the pipeline's own, or anybody's."""
+"""What commands do with a model folder: fill as it says but for their options, copy it."""
 
 import shutil
 from pathlib import Path
 
-from maskgit import load
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
-from maskgit.model_folder import BadModel
+from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER
-
-
-def load_fill(folder: Path) -> Fill:
-    """Raises UserError."""
-    if folder == MODEL_FOLDER and not folder.exists():
-        raise UserError(f"{folder} does not exist; run 'dvc repro' to make it")
-    try:
-        return load(folder)
-    except BadModel as error:
-        raise UserError(str(error)) from None
 
 
 def wanted_decoding(fill: Fill, **changes: object) -> Decoding:

@@ -90,6 +90,7 @@ class Encode(Section):
 
 
 class Train(Section):
+    start_from: Annotated[str, Field(min_length=1)] | None
     checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: TrainingSchedule
     pixels: bool
@@ -167,6 +168,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_checkpoints(self) -> "Params":
+        if self.train.start_from and (self.train.checkpoint or self.vqgan.checkpoint):
+            raise ValueError(
+                "train.start_from brings both models; leave vqgan.checkpoint and train.checkpoint "
+                "empty"
+            )
         if self.train.checkpoint and not self.vqgan.checkpoint:
             raise ValueError(
                 "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "

@@ -23,6 +23,7 @@ from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import train
+from pipeline.models.start import start_model
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     MODEL,
@@ -135,8 +136,12 @@ def main() -> None:
     ):
         run.log_dataset(params.data.source, "training")
         torch.manual_seed(params.seed)
-        model = build(MaskedTransformer, config)
-        model.know_codebook(torch.from_numpy(codebook))
+        if settings.start_from:
+            task = settings.start_from, "transformer", [MaskedTransformer], images.shape[1]
+            config, model = start_model(*task)
+        else:
+            model = build(MaskedTransformer, config)
+            model.know_codebook(torch.from_numpy(codebook))
         trainer = TransformerTrainer(model, images, tokens, holes, examples, how, gamma)
         history = train(trainer, snapshots, run, "train transformer")
         best = trainer.best

@@ -8,12 +8,13 @@ import torch
 
 from maskgit.device import best_device, keep_freed_memory
 from maskgit.perception import PerceptualLoss
-from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
+from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, decode_each, encode_each
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_tokenizer import import_tokenizer
 from pipeline.models.loop import train
+from pipeline.models.start import start_model
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
 from pipeline.plumbing.params import Params, load_params
@@ -39,13 +40,16 @@ def save(
     )
 
 
-def import_lab(params: Params, validation: np.ndarray) -> None:
-    """In place of a training; its history is one evaluation."""
-    vqgan = params.vqgan
-    values = {"vqgan": vqgan.model_dump()}
+def take_over(params: Params, validation: np.ndarray) -> None:
+    """A tokenizer from elsewhere, in place of a training; its history is one evaluation."""
+    vqgan, size, start = params.vqgan, validation.shape[1], params.train.start_from
+    values = {"vqgan": vqgan.model_dump(), "start_from": start}
     with stage_run("train_vqgan", values, TOKENIZER) as run:
         with fresh_folder(TOKENIZER) as folder:
-            config, model = import_tokenizer(vqgan.checkpoint, validation.shape[1], folder)
+            if start:
+                config, model = start_model(start, "tokenizer", TOKENIZERS, size)
+            else:
+                config, model = import_tokenizer(vqgan.checkpoint, size, folder)
             metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
             run.log_metrics(metrics)
             save(folder, config, model, [{"step": 0} | metrics], validation)
@@ -57,8 +61,8 @@ def main() -> None:
     vqgan = params.vqgan
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
     validation = load_array(PREPARED / "val.npy")[:512]
-    if vqgan.checkpoint:
-        return import_lab(params, validation)
+    if vqgan.checkpoint or params.train.start_from:
+        return take_over(params, validation)
     config = vqgan.model_dump(
         include={"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
     )

@@ -1,0 +1,44 @@
+"""`train.start_from`: somebody's model folder, to go on from with one's own images.
+
+It looks at what a start needs and no more, so that how holes are filled, of which the folder's
+config says a lot, is no dependency of a training.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from maskgit.checkpoints import BadCheckpoint, Checkpoint, Model, read_checkpoint, restore
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import file_hash, project_root
+
+
+def start_model(
+    path: str, part: str, kinds: Sequence[type[Model]], size: int
+) -> tuple[dict, Model]:
+    """One part, tokenizer or transformer, and its constructor's arguments. Raises UserError.
+
+    size: of the images, `data.size`.
+    """
+    folder = project_root() / path
+    try:
+        trained = json.loads((folder / "config.json").read_text())["trained_on"]["size"]
+        pair = {name: read(folder, name) for name in ("tokenizer", "transformer")}
+        if pair["tokenizer"].partner != pair["transformer"].weights_hash():
+            raise BadCheckpoint("and transformer.safetensors do not belong together")
+        model = restore(pair[part], kinds)
+    except BadCheckpoint as error:
+        raise UserError(f"train.start_from: {path}/{part}.safetensors {error}") from None
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UserError(f"train.start_from: {path} is not a model folder") from None
+    if trained != size:
+        raise UserError(
+            f"train.start_from: {path} is for images of {trained} pixels; set data.size={trained}, "
+            f"now {size}"
+        )
+    print(f"{part} of {path}, sha256 {file_hash(folder / f'{part}.safetensors')}")
+    return pair[part].config, model
+
+
+def read(folder: Path, part: str) -> Checkpoint:
+    return read_checkpoint(folder / f"{part}.safetensors")

@@ -1,0 +1,85 @@
+"""`train.start_from`: the tokenizer as it is, the transformer trained further."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from maskgit.checkpoints import read_checkpoint
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER
+from pipeline.stages import encode, prepare, train_transformer, train_vqgan
+from tests.clone import ROOT
+from tests.store import project_with_store
+
+
+@pytest.fixture(scope="module")
+def project(small_models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(small_models / MODEL_FOLDER, folder / "cats-model")
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["preset"] = "tiny"
+    values["data"] |= {"count": 40, "test": 6}
+    values["train"] |= {"start_from": "cats-model", "steps": 2, "learning_rate": 1e-9}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    shutil.copy(ROOT / "presets.yaml", folder)
+    with project_with_store(folder):
+        prepare.main()
+        yield folder
+
+
+def weights(path):
+    return read_checkpoint(path).state
+
+
+def test_both_go_on_from_the_folder(project):
+    train_vqgan.main()
+    encode.main()
+    train_transformer.main()
+    start = project / "cats-model"
+    tokenizer, given = weights(TOKENIZER / MODEL), weights(start / "tokenizer.safetensors")
+    assert all((tokenizer[name] == given[name]).all() for name in given)
+    assert len(pd.read_csv(TOKENIZER / "history.csv")) == 1
+    trained = weights(TRANSFORMER / MODEL)
+    for name, value in weights(start / "transformer.safetensors").items():
+        np.testing.assert_allclose(trained[name], value, atol=1e-6)  # two very small steps
+    assert pd.read_csv(TRANSFORMER / "history.csv")["step"].iloc[-1] == 2
+
+
+def spoil_size(folder):
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    values["trained_on"]["size"] = 32
+    path.write_text(json.dumps(values))
+
+
+def spoil_pair(folder):
+    path = folder / "transformer.safetensors"
+    part = read_checkpoint(path)
+    name = next(iter(part.state))
+    part.state[name] = part.state[name] + 1
+    path.write_bytes(part.to_bytes())
+
+
+FAULTS = {
+    "gone": (shutil.rmtree, "cats-model is not a model folder"),
+    "no config": (lambda f: (f / "config.json").write_text("[]"), "is not a model folder"),
+    "no weights": (lambda f: (f / "transformer.safetensors").unlink(), "cannot be read"),
+    "another size": (spoil_size, "is for images of 32 pixels; set data.size=32, now 64"),
+    "another pair": (spoil_pair, "do not belong together"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_folder_that_does_not_do_is_one_line(project, spoil, message):
+    start, kept = project / "cats-model", project / "kept"
+    shutil.copytree(start, kept)
+    spoil(start)
+    with pytest.raises(UserError, match=message) as caught:
+        train_vqgan.main()
+    assert str(caught.value).startswith("train.start_from: ") and "\n" not in str(caught.value)
+    shutil.rmtree(start, ignore_errors=True)
+    kept.rename(start)

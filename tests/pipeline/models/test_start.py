@@ -25,7 +25,8 @@ def project(small_models, tmp_path_factory):
     values["data"] |= {"count": 40, "test": 6}
     values["train"] |= {"start_from": "cats-model", "steps": 2, "learning_rate": 1e-9}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
-    shutil.copy(ROOT / "presets.yaml", folder)
+    for name in ("presets.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
     with project_with_store(folder):
         prepare.main()
         yield folder

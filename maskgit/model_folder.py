@@ -42,6 +42,9 @@ class Config(Section):
     decoding: Decoding
     uncertainty: Annotated[list[Positive], Field(min_length=1)]  # see `schedules.entropic`
     trained_on: TrainedOn
+    networks: dict[str, dict] = Field(
+        default_factory=dict
+    )  # kind and sizes, as the weights' own files say
 
     def gamma(self, name: str) -> Gamma:
         """A mask schedule; the entropic one is this model's own."""
@@ -58,6 +61,7 @@ def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
 ) -> dict[str, bytes]:
     """The files of a model folder, by name. The tokenizer and the transformer become partners."""
+    config = config.model_copy(update={"networks": described(tokenizer, transformer)})
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
     parts = zip(PARTS, pair, strict=True)
@@ -95,7 +99,14 @@ def read_model_folder(folder: Path) -> ModelFolder:
         tokenizer.partner,
     ):
         raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
+    if config.networks != described(tokenizer, transformer):
+        raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
     return ModelFolder(config, tokenizer, transformer)
+
+
+def described(*pair: Checkpoint) -> dict[str, dict]:
+    """What `Config.networks` says of a tokenizer and a transformer."""
+    return {name: {"kind": part.kind} | part.config for name, part in zip(PARTS, pair, strict=True)}
 
 
 def missing(path: Path) -> str:

@@ -39,12 +39,13 @@ class Plan:
         return [pair for pair in several if pair[1] > 1 or pair[0] == self.gammas[0]]
 
 
+ONE = ("cosine",)  # for the others: how a decoder chooses and how fast it goes are two questions
 DECODERS = {
     "confidence": Plan(),
-    "halton": Plan(choice_temperatures=(0.0,)),  # it leaves nothing to luck
-    "moment": Plan(),
-    "entropy_bound": Plan(gammas=("cosine",), iterations=BOUNDS, choice_temperatures=(0.0,)),
-    "remask": Plan(),
+    "halton": Plan(gammas=ONE, choice_temperatures=(0.0,)),  # it leaves nothing to luck
+    "moment": Plan(gammas=ONE),
+    "entropy_bound": Plan(gammas=ONE, iterations=BOUNDS, choice_temperatures=(0.0,)),
+    "remask": Plan(gammas=ONE),
 }
 
 

@@ -63,6 +63,7 @@ FAULTS = {
         "config.json: 'decoding' is missing",
     ),
     "a later format": (lambda f: change_config(f, format=2), "config.json: format: "),
+    "other networks": (lambda f: change_config(f, networks={}), "describes other networks"),
     "an unknown key": (
         lambda f: change_config(f, more=2),
         "config.json: 'more' is not a parameter",

@@ -2,8 +2,9 @@
 
 A model draws pictures of one size. The smaller the window that is scaled to it, the more detail the
 fill has; but what a window is to fill needs known pixels around it. So a window is as large as the
-hole is thick there, times CONTEXT, and never smaller than the model's own size: dust, scratches
-and writing get windows at full detail, a long hole several in a row.
+hole is thick there, times CONTEXT, never smaller than the model's own size, and larger where more
+of it would be unknown than in training: dust and scratches get windows at full detail, a long hole
+several in a row.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-CONTEXT = 3  # a window's side, in thicknesses of the hole that it is for
+CONTEXT = 4  # a window's side, in thicknesses of the hole that it is for
+UNKNOWN = 0.2  # share of a window; models are trained on holes of a tenth to a quarter
+LARGER = 1.25  # a window that has too much of it grows by this
 MARGIN = 4  # a window fills what lies further from its edges than its side divided by this
 
 
@@ -39,12 +42,12 @@ def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
     parts, count = ndimage.label(hole, np.ones((3, 3)))
     boxes = ndimage.find_objects(parts)
     sides = np.array([0] + [_side(parts, i, boxes[i - 1], size) for i in range(1, count + 1)])
-    native = _clamped(size, hole.shape)
+    native, unknown = _clamped(size, hole.shape), hole.copy()
     windows = []
     for number in np.argsort(-sides[1:], kind="stable") + 1:
         if sides[number] > native:
-            windows += _cover(parts == number, parts, boxes, int(sides[number]))
-    return windows + _cover((sides <= native)[parts] & hole, parts, boxes, native)
+            windows += _cover(parts == number, unknown, parts, boxes, int(sides[number]))
+    return windows + _cover((sides <= native)[parts] & hole, unknown, parts, boxes, native)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:
@@ -79,30 +82,55 @@ def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -
 
 
 def _cover(
-    left: np.ndarray, parts: np.ndarray, boxes: list[tuple[slice, slice]], side: int
+    left: np.ndarray,
+    unknown: np.ndarray,
+    parts: np.ndarray,
+    boxes: list[tuple[slice, slice]],
+    least: int,
 ) -> list[Window]:
-    """Windows of one side for all the pixels `left`, from the first row down."""
+    """Windows for all the pixels `left`, from the first row down, with sides of at least `least`.
+
+    What they fill is no longer `unknown`, in place.
+    """
     left, windows = left.copy(), []
-    reach = side // 2 - side // MARGIN  # from a window's middle to what it does not fill
     for row, column in zip(*np.nonzero(left), strict=True):
         if not left[row, column]:  # an earlier window has it
             continue
-        box = boxes[parts[row, column] - 1]
-        if max(s.stop - s.start for s in box) <= 2 * reach:  # the part fits: in the middle
-            middle = [(s.start + s.stop) // 2 for s in box]
-        else:  # from here down, and to the right if nothing is left over to the left
-            beside = left[row : row + 2 * reach, max(0, column - reach) : column]
-            middle = [row + reach, column + (0 if beside.any() else reach)]
-        corner = tuple(
-            _inside(place - side // 2, side, length)
-            for place, length in zip(middle, left.shape, strict=True)
-        )
-        inner = tuple(
-            _inner(start, side, length) for start, length in zip(corner, left.shape, strict=True)
-        )
+        side = least
+        while True:
+            corner, inner = _place((row, column), left, boxes[parts[row, column] - 1], side)
+            whole = tuple(slice(max(0, start), start + side) for start in corner)
+            larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
+            if larger == side or unknown[whole].mean() <= UNKNOWN:
+                break
+            side = larger
         windows.append(Window(corner, side, inner, left[inner].copy()))
+        unknown[inner] &= ~left[inner]
         left[inner] = False
     return windows
+
+
+def _place(
+    first: tuple[int, int], left: np.ndarray, box: tuple[slice, slice], side: int
+) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Corner of a window that fills the first pixel that is left, and what else it may fill.
+
+    box: around the part of the hole that the pixel belongs to.
+    """
+    row, column = first
+    reach = side // 2 - side // MARGIN  # from a window's middle to what it does not fill
+    if max(s.stop - s.start for s in box) <= 2 * reach:  # the part fits: in the middle
+        middle = [(s.start + s.stop) // 2 for s in box]
+    else:  # from here down, and to the right if nothing is left over to the left
+        beside = left[row : row + 2 * reach, max(0, column - reach) : column]
+        middle = [row + reach, column + (0 if beside.any() else reach)]
+    spans = [
+        (_inside(place - side // 2, side, length), length)
+        for place, length in zip(middle, left.shape, strict=True)
+    ]
+    corner = tuple(start for start, _ in spans)
+    inner = tuple(_inner(start, side, length) for start, length in spans)
+    return corner, inner
 
 
 def _inside(start: int, side: int, length: int) -> int:

@@ -96,7 +96,7 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
         cells += [difference(others, best), words(cheap), difference(others, cheap)]
         lines.append(f"| {' | '.join(cells)} |")
     decoders = list(dict.fromkeys(settings["decoder"]))
-    lines += ["", "| decoder | " + " | ".join(f"{v} than the default" for v in VERDICTS) + " |"]
+    lines += ["", "| settings of the decoder | " + " | ".join(VERDICTS) + " |"]
     lines.append("|---|---:|---:|---:|")
     for decoder in decoders:
         rows = found[found["decoder"] == decoder]
@@ -105,7 +105,11 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-VERDICTS = {"shown better": "better", "not told apart": "", "shown worse": "worse"}
+VERDICTS = {
+    "shown better than the default": "better",
+    "not told apart from it": "",
+    "shown worse": "worse",
+}
 
 
 def words(setting: tuple[str, str, int]) -> str:

@@ -28,6 +28,10 @@ class BadCheckpoint(ValueError):
     """What is wrong with a file, to be read after its name."""
 
 
+class ForeignCheckpoint(BadCheckpoint):
+    """It is a file of something else: not damaged, but in the wrong place."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What such a file holds."""
@@ -50,7 +54,7 @@ class Checkpoint:
         for name in sorted(self.state):
             value = self.state[name]
             digest.update(f"{name} {described_tensor(value)}\0".encode())
-            digest.update(value.contiguous().numpy().tobytes())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # of any dtype
         return digest.hexdigest()
 
 
@@ -81,7 +85,7 @@ def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
     kind = next((kind for kind in kinds if kind.__name__ == checkpoint.kind), None)
     if kind is None:
         names = " or ".join(kind.__name__ for kind in kinds)
-        raise BadCheckpoint(f"is not a {names} checkpoint of this project")
+        raise ForeignCheckpoint(f"is not a {names} checkpoint of this project")
     fault = misfit(skeleton(kind, checkpoint.config), checkpoint.state)
     if fault:
         raise BadCheckpoint(fault)

@@ -147,11 +147,13 @@ def load(folder: str | Path) -> Fill:
     Raises BadModel, a ValueError: one line on what is missing, damaged or does not fit.
     """
     folder = Path(folder)
-    config, *pair = read_model_folder(folder)
+    found = read_model_folder(folder)
+    config, *pair = found
     models = []
     for name, part, kinds in zip(PARTS, pair, (TOKENIZERS, TRANSFORMERS), strict=True):
         try:
             models.append(restore(part, kinds))
         except BadCheckpoint as error:
-            raise BadModel(f"{folder / name}.safetensors {error}") from None
+            raise BadModel(f"{folder / name}.safetensors {error}") from error
+    found.check(folder)
     return Fill(make_inpainter(config.decoding, *models), config)

@@ -56,6 +56,15 @@ class ModelFolder(NamedTuple):
     tokenizer: Checkpoint
     transformer: Checkpoint
 
+    def check(self, folder: Path) -> None:
+        """Raises BadModel where the parts, each sound, do not belong together."""
+        pair = self.tokenizer, self.transformer
+        partners = self.transformer.partner, self.tokenizer.partner
+        if tuple(part.weights_hash() for part in pair) != partners:
+            raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
+        if self.config.networks != described(*pair):
+            raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
+
 
 def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
@@ -73,7 +82,10 @@ def folder_files(
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
-    """Raises BadModel where something is missing, damaged, or does not belong together."""
+    """Raises BadModel where something is missing or cannot be read.
+
+    Whether the weights make networks, `restore` says, and then `check` whether they are partners.
+    """
     if not folder.is_dir():
         raise BadModel(f"{folder} is not a model folder" if folder.exists() else missing(folder))
     try:
@@ -93,15 +105,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
             pair.append(read_checkpoint(path))
         except BadCheckpoint as error:
             raise BadModel(f"{path} {error}") from None
-    tokenizer, transformer = pair
-    if (tokenizer.weights_hash(), transformer.weights_hash()) != (
-        transformer.partner,
-        tokenizer.partner,
-    ):
-        raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
-    if config.networks != described(tokenizer, transformer):
-        raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
-    return ModelFolder(config, tokenizer, transformer)
+    return ModelFolder(config, *pair)
 
 
 def described(*pair: Checkpoint) -> dict[str, dict]:

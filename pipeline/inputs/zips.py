@@ -20,8 +20,10 @@ _BITE = 4096  # bytes
 
 # What zipfile lets through from damaged bytes: NotImplementedError for a compression method or
 # version that it does not know, ValueError and OSError for offsets outside the file, struct.error
-# for records cut short. An OSError may also be the disk's own: see _disk_failed.
+# for records cut short. Not all of it is damage: an OSError may be the disk's own (_disk_failed),
+# and a sound file may be packed by a method that Python cannot unpack (_zip_fault names those).
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
+_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)  # bzip2 hides gigabytes
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -75,8 +77,9 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
         return "link in the zip"
     if info.flag_bits & 1:
         return "encrypted"
-    if info.compress_type == zipfile.ZIP_BZIP2:  # a kilobyte may hold gigabytes
-        return "packed with bzip2; use deflate"
+    method = zipfile.compressor_names.get(info.compress_type)
+    if method and info.compress_type not in _UNPACKED:
+        return f"packed with {method}; use deflate"
     return size_fault(info.file_size)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskgit.checkpoints import (
     BadCheckpoint,
+    ForeignCheckpoint,
     Model,
     build,
     checkpoint_of,
@@ -37,6 +38,8 @@ def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
     check_sum(path)
     try:
         return restore(read_checkpoint(path), kinds)
+    except ForeignCheckpoint as error:
+        raise UserError(f"{path} {error}") from None
     except BadCheckpoint as error:
         raise UserError(f"{path} {error}; 'dvc repro' makes it again") from None
 

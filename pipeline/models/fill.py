@@ -3,17 +3,22 @@
 from pathlib import Path
 
 from maskgit import load
+from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
-from maskgit.model_folder import BadModel
+from maskgit.model_folder import CONFIG, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.files import MODEL_FOLDER, check_sum
 
 
 def load_fill(folder: Path) -> Fill:
-    """The pipeline's own model, or anybody's. Raises UserError."""
-    if folder == MODEL_FOLDER and not folder.exists():
-        raise UserError(f"{folder} does not exist; run 'dvc repro' to make it")
+    """The pipeline's own model, or anybody's; 'dvc repro' mends the former. Raises UserError."""
+    own = folder == MODEL_FOLDER
+    if own:
+        for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
+            check_sum(folder / name)
     try:
         return load(folder)
     except BadModel as error:
-        raise UserError(str(error)) from None
+        damaged = own and not isinstance(error.__cause__, ForeignCheckpoint)
+        mend = "; 'dvc repro' makes it again" if damaged else ""
+        raise UserError(f"{error}{mend}") from None

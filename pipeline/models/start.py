@@ -24,9 +24,9 @@ def start_model(
     try:
         trained = json.loads((folder / "config.json").read_text())["trained_on"]["size"]
         pair = {name: read(folder, name) for name in ("tokenizer", "transformer")}
-        if pair["tokenizer"].partner != pair["transformer"].weights_hash():
-            raise BadCheckpoint("and transformer.safetensors do not belong together")
         model = restore(pair[part], kinds)
+        if pair["tokenizer"].partner != pair["transformer"].weights_hash():
+            raise UserError(f"train.start_from: the two models of {path} do not belong together")
     except BadCheckpoint as error:
         raise UserError(f"train.start_from: {path}/{part}.safetensors {error}") from None
     except (OSError, ValueError, LookupError, TypeError):

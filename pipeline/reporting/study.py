@@ -49,10 +49,6 @@ DECODERS = {
 }
 
 
-def plan_of(decoder: str) -> Plan:
-    return DECODERS[decoder]
-
-
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
     """A row for each setting and kind of hole: mean steps and scores over the images."""
     groups = images.groupby(["hole_kind", *SETTING], sort=False)

@@ -18,7 +18,7 @@ from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
 from pipeline.reporting.comparisons import judged
 from pipeline.reporting.extractor import load_extractor
-from pipeline.reporting.study import HOLE_KINDS, Plan, plan_of
+from pipeline.reporting.study import DECODERS, HOLE_KINDS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
@@ -86,7 +86,7 @@ def run_plan(
 
 
 def main(decoder: str) -> None:
-    params, plan = load_params(), plan_of(decoder)
+    params, plan = load_params(), DECODERS[decoder]
     output = STUDY / decoder
     values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
     with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:

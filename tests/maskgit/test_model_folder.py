@@ -50,6 +50,18 @@ def test_a_transformer_of_another_tokenizer_is_refused(folder):
         load(folder)
 
 
+def test_weights_of_any_dtype_have_a_hash(folder):
+    """A file of anybody's may hold what numpy does not know."""
+    part = read_checkpoint(folder / "tokenizer.safetensors")
+    name = next(iter(part.state))
+    part.state[name] = part.state[name].to(torch.bfloat16)
+    part.state["a scalar"] = torch.tensor(1.0)
+    (folder / "tokenizer.safetensors").write_bytes(part.to_bytes())
+    assert len(read_checkpoint(folder / "tokenizer.safetensors").weights_hash()) == 64
+    with pytest.raises(BadModel, match=r"tokenizer\.safetensors does not fit: .*bfloat16"):
+        load(folder)
+
+
 FAULTS = {
     "no folder": (shutil.rmtree, "model does not exist"),
     "no config": (lambda f: (f / "config.json").unlink(), "config.json does not exist"),
@@ -76,7 +88,7 @@ FAULTS = {
         lambda f: (f / "tokenizer.safetensors").write_bytes(
             (f / "transformer.safetensors").read_bytes()
         ),
-        "do not belong together",
+        "tokenizer.safetensors is not a VQGAN or LabVQGAN checkpoint",
     ),
 }
 

@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.inputs.dataset import count_source, read_source
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import MODEL, TOKENIZER, project_root
+from pipeline.plumbing.files import MODEL_FOLDER, project_root
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor
 from tests.clone import ROOT
@@ -96,7 +96,7 @@ def weights(kind: str = "VQGAN", change: Callable[[dict], None] = lambda state: 
     """Writes the tokenizer anew: with another kind, other sizes, or changed weights."""
 
     def make() -> None:
-        path = TOKENIZER / MODEL
+        path = Path(MODEL_FILE)
         with safe_open(path, "pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             config = json.loads(file.metadata()["model"])["config"]
@@ -232,7 +232,7 @@ def state(change: Callable[[dict], object]) -> Callable[[], None]:
     return weights(change=change)
 
 
-MODEL_FILE = str(TOKENIZER / MODEL)
+MODEL_FILE = str(MODEL_FOLDER / "tokenizer.safetensors")
 AGAIN = "; 'dvc repro' makes it again"
 MASK = "the mask hole.png"
 

@@ -365,3 +365,10 @@ def test_a_disk_that_fails_is_not_called_a_corrupt_zip(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", fail)
     with pytest.raises(UserError, match=r"cats\.zip cannot be read: Input/output error"):
         read(source)
+
+
+@pytest.mark.parametrize(("method", "name"), [(9, "deflate64"), (12, "bzip2"), (98, "ppmd")])
+def test_a_sound_file_that_python_cannot_unpack_is_not_called_damaged(tmp_path, method, name):
+    source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})
+    change_entry(source, 10, bytes([method, 0]))
+    assert reasons(source) == {"good.png": "", "worse.png": f"packed with {name}; use deflate"}

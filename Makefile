@@ -1,4 +1,5 @@
-# Two commands: `make repro` runs the pipeline, `make test` tests it. Both set up .venv themselves.
+# `make repro` runs the pipeline, `make test` tests it, `make demo` shows a page that fills holes.
+# Each sets up .venv itself.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,6 +9,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 repro: $(BIN)/.installed
 	dvc repro
 	maskgit scores
+
+demo: $(BIN)/.demo
+	maskgit demo
 
 test: $(BIN)/.installed
 	ruff check .
@@ -22,4 +26,8 @@ $(BIN)/.installed: pyproject.toml CONSTRAINTS
 	$(BIN)/pip install --quiet --constraint CONSTRAINTS --editable '.[test]'
 	touch $@
 
-.PHONY: repro test
+$(BIN)/.demo: $(BIN)/.installed
+	$(BIN)/pip install --quiet --constraint CONSTRAINTS --editable '.[demo]'
+	touch $@
+
+.PHONY: repro test demo

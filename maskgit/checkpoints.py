@@ -6,7 +6,7 @@ Nothing in such a file is code, and whatever does not fit is refused before it c
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,6 +57,11 @@ class Checkpoint:
             digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # of any dtype
         return digest.hexdigest()
 
+    def half(self) -> "Checkpoint":
+        """The same network in half the bytes: its float32 weights rounded to float16."""
+        state = {key: _as(value, torch.float32, torch.float16) for key, value in self.state.items()}
+        return replace(self, state=state)
+
 
 def checkpoint_of(config: dict, model: nn.Module) -> Checkpoint:
     state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
@@ -78,7 +83,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
-    """The network, of one of these kinds, in evaluation mode, on the best device.
+    """The network, of one of these kinds, in evaluation mode, on the best device, in float32
+    whatever its file has.
 
     Raises BadCheckpoint if it is none of them or its weights do not fit its sizes.
     """
@@ -86,11 +92,14 @@ def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
     if kind is None:
         names = " or ".join(kind.__name__ for kind in kinds)
         raise ForeignCheckpoint(f"is not a {names} checkpoint of this project")
-    fault = misfit(skeleton(kind, checkpoint.config), checkpoint.state)
+    full = {
+        key: _as(value, torch.float16, torch.float32) for key, value in checkpoint.state.items()
+    }
+    fault = misfit(skeleton(kind, checkpoint.config), full)
     if fault:
         raise BadCheckpoint(fault)
     model = build(kind, checkpoint.config)
-    model.load_state_dict(checkpoint.state)
+    model.load_state_dict(full)
     return model.eval()
 
 
@@ -141,6 +150,10 @@ def misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
     faults = missing + wrong + extra + broken
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     return f"does not fit: {'; '.join(faults[:NAMED])}{more}" if faults else ""
+
+
+def _as(tensor: Tensor, old: torch.dtype, new: torch.dtype) -> Tensor:
+    return tensor.to(new) if tensor.dtype == old else tensor
 
 
 def largest(value: object) -> float:

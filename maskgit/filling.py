@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from maskgit.checkpoints import BadCheckpoint, restore
 from maskgit.data.holes import hole_of
 from maskgit.data.image_files import Picture, picture_of
-from maskgit.inpainting.any_size import fill_photo, put_back
+from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Decoding, fault_of
@@ -94,10 +94,11 @@ class Fill:
         decoding: Decoding,
         fill: int = 0,
         progress: Progress | None = None,
+        watch: Callable[[Patch], object] | None = None,
     ) -> np.ndarray:
         """As `picture.own`, with the hole, bool (H, W), filled; fill: another number, another fill.
 
-        Raises ValueError where nothing is known of the picture.
+        watch: see `fill_photo`. Raises ValueError where nothing is known of the picture.
         """
         if hole.all():
             raise ValueError("the mask is all hole; white is filled, black kept")
@@ -110,6 +111,7 @@ class Fill:
             decoding.seed,
             fill,
             progress,
+            watch,
         )
         return put_back(filled, picture.own, hole)
 

@@ -7,9 +7,16 @@ from typing import Annotated
 import typer
 
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import MODEL_FOLDER, REPORTS
+from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"a model folder; else {MODEL_FOLDER}, or {WEIGHTS} before anything is trained"
+    ),
+]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -156,9 +163,7 @@ def inpaint(
     variants: Annotated[int, typer.Option(min=1, max=64, help="fills of each picture")] = 1,
     grow: Annotated[int, typer.Option(min=0, max=1000, help="widen holes by so many pixels")] = 0,
     invert_mask: Annotated[bool, typer.Option(help="black is the hole, not white")] = False,
-    model: Annotated[
-        Path, typer.Option(help="a model folder, as 'dvc repro' and 'maskgit export' make it")
-    ] = MODEL_FOLDER,
+    model: Model = None,
     skip_existing: Annotated[bool, typer.Option(help="leave results alone that exist")] = False,
 ) -> None:
     """Fill the holes of your own pictures, of any size, with a trained model.
@@ -176,14 +181,15 @@ def inpaint(
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
         from pipeline.commands.photos import fill_all, plan
-        from pipeline.models.fill import load_fill
+        from pipeline.models.fill import load_fill, model_at_hand
 
-        fill = load_fill(model)
+        folder = model or model_at_hand()
+        fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out, variants)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
         failed = fill_all(jobs, fill, decoding, invert_mask, grow)
-        done = f"{len(jobs) - len(failed)} of {len(jobs)} filled"
+        done = f"{len(jobs) - len(failed)} of {len(jobs)} filled by {printable(str(folder))}"
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:
             print(f"not filled: {printable(line)}", file=sys.stderr)
@@ -194,7 +200,8 @@ def inpaint(
 @app.command()
 def export(
     out: Annotated[Path, typer.Argument(help="a new folder, or an empty one")],
-    model: Annotated[Path, typer.Option(help="the model folder to copy")] = MODEL_FOLDER,
+    model: Model = None,
+    half: Annotated[bool, typer.Option("--half", help="weights in half precision")] = False,
 ) -> None:
     """Copy the trained model into a folder of its own: config, weights, model card.
 
@@ -204,9 +211,33 @@ def export(
     """
     with plain_errors():
         from pipeline.commands.model import export as copy_model
+        from pipeline.models.fill import model_at_hand
 
-        copy_model(model, out)
+        copy_model(model or model_at_hand(), out, half)
         print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+@app.command()
+def demo(
+    model: Model = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 to let others in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    browser: Annotated[bool, typer.Option(help="open it in the browser")] = True,
+) -> None:
+    """Show a page in the browser: drop a photo, brush a hole, fill it, watch how, save it.
+
+    Nothing leaves this machine. 'make demo' installs what it needs and runs it; Ctrl-C stops it.
+
+    Example: maskgit demo --model cats-model
+    """
+    with plain_errors():
+        from pipeline.models.fill import load_fill, model_at_hand
+
+        try:
+            from pipeline.page.page import serve
+        except ModuleNotFoundError as error:
+            raise UserError(f"the page needs {error.name}; 'make demo' installs it") from None
+        serve(load_fill(model or model_at_hand()), host, port, browser)
 
 
 @app.command()
@@ -274,6 +305,7 @@ def bench(
         from pipeline.bench.photos import run_photos
         from pipeline.bench.run import run_bench
         from pipeline.bench.steps import STEPS
+        from pipeline.models.fill import model_at_hand
 
         steps = only.split(",") if only else list(STEPS)
         extra = ("growth", "photos")
@@ -288,7 +320,7 @@ def bench(
         if "growth" in steps:
             run_growth(repeats or 3)
         if "photos" in steps:
-            run_photos(MODEL_FOLDER)
+            run_photos(model_at_hand())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,26 @@
 """Fills holes in pictures of any size, in windows that are as small as the hole allows."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from maskgit.inpainting.inpainter import Inpainter, image_generators
+from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import blend
 from maskgit.inpainting.windows import Window, plan_windows, waves
 from maskgit.schedules import Gamma
 
 BATCH = 16  # windows that are filled together
+
+
+class Patch(NamedTuple):
+    """A window that was filled."""
+
+    window: Window
+    small: np.ndarray  # uint8 (size, size, 3), what the models were given
+    hole: np.ndarray  # bool (size, size), what was unknown of it
+    drawn: Inpainted  # a batch of one: how it was filled
 
 
 def fill_photo(
@@ -22,6 +32,7 @@ def fill_photo(
     seed: int,
     fill: int = 0,
     progress: Callable[[float], object] | None = None,
+    watch: Callable[[Patch], object] | None = None,
 ) -> np.ndarray:
     """Fills the hole of one picture, window by window (`maskgit.inpainting.windows`).
 
@@ -29,8 +40,9 @@ def fill_photo(
     gets a soft fill, for the models draw no more detail than they were trained on.
 
     image: uint8 (H, W, 3); hole: bool (H, W), True = fill. fill: another number, another fill.
-    progress: called with the share that is done, up to 1. Returns uint8 (H, W, 3), known pixels
-    bit for bit. Raises ValueError where the shapes do not fit.
+    progress: called with the share that is done, up to 1. watch: called with each window once it
+    is filled, in the order in which they are pasted (`maskgit.inpainting.replay`). Returns uint8
+    (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
@@ -45,9 +57,11 @@ def fill_photo(
             small, holes = zip(*[shrink(*view, size) for view in views], strict=True)
             generators = image_generators(seed, numbers, fill)
             task = np.stack(small), np.stack(holes), gamma, iterations, generators
-            drawn = inpainter(*task).images
-            for window, view, picture in zip(batch, views, drawn, strict=True):
-                paste(filled, left, enlarge(picture, *view), window)
+            drawn = inpainter(*task)
+            for i, (window, view) in enumerate(zip(batch, views, strict=True)):
+                paste(filled, left, enlarge(drawn.images[i], *view), window)
+                if watch is not None:
+                    watch(Patch(window, small[i], holes[i], drawn.alone(i)))
             done += len(batch)
             if progress is not None:
                 progress(done / len(windows))
@@ -88,9 +102,7 @@ def cut(
 
 def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
     """Puts what the window fills into the picture, in place; it is known from then on."""
-    top, left = window.corner
-    rows, columns = window.inner
-    part = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    part = patch[window.within]
     image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
     hole[window.inner] &= ~window.fills
 
@@ -114,4 +126,4 @@ def shrink(crop: np.ndarray, unknown: np.ndarray, size: int) -> tuple[np.ndarray
     """
     small = Image.fromarray(crop).resize((size, size), Image.Resampling.BOX)
     share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
-    return np.asarray(small), np.asarray(share) > 0
+    return np.array(small), np.asarray(share) > 0

@@ -26,6 +26,12 @@ class Window(NamedTuple):
     inner: tuple[slice, slice]  # of the picture
     fills: np.ndarray  # bool, of the inner part
 
+    @property
+    def within(self) -> tuple[slice, slice]:
+        """The inner part, of the window."""
+        spans = zip(self.inner, self.corner, strict=True)
+        return tuple(slice(span.start - start, span.stop - start) for span, start in spans)
+
     def overlaps(self, other: "Window") -> bool:
         return all(
             a < b + other.side and b < a + self.side

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
+from maskgit.model_folder import CARD, folder_files, read_model_folder
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
 
@@ -17,9 +18,17 @@ def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
         raise UserError(f"--{error}") from None
 
 
-def export(folder: Path, out: Path) -> None:
-    """Copies a model folder that can be loaded, all its files. Raises UserError."""
+def export(folder: Path, out: Path, half: bool = False) -> None:
+    """Copies a model folder that can be loaded, all its files; half: weights in half precision.
+
+    Raises UserError.
+    """
     load_fill(folder)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not an empty folder; name another")
     shutil.copytree(folder, out, dirs_exist_ok=True)
+    if half:
+        config, *pair = read_model_folder(folder)
+        files = folder_files(config, *[part.half() for part in pair], card="")
+        for name in files.keys() - {CARD}:
+            (out / name).write_bytes(files[name])

@@ -7,7 +7,12 @@ from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
 from maskgit.model_folder import CONFIG, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER, check_sum
+from pipeline.plumbing.files import MODEL_FOLDER, WEIGHTS, check_sum
+
+
+def model_at_hand() -> Path:
+    """The model that the pipeline trained, or before it did the one that comes with it."""
+    return WEIGHTS if WEIGHTS.exists() and not MODEL_FOLDER.exists() else MODEL_FOLDER
 
 
 def load_fill(folder: Path) -> Fill:

@@ -21,6 +21,7 @@ TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
 TRANSFORMER = Path("outputs/transformer")
 MODEL_FOLDER = Path("outputs/model")  # both, and how they fill holes: see maskgit.model_folder
+WEIGHTS = Path("weights")  # such a folder, too: the model that comes with the project
 INPAINTED = Path("outputs/inpaint")
 REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")

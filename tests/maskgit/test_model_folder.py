@@ -99,3 +99,20 @@ def test_faults_are_one_line(folder, spoil, message):
     with pytest.raises(BadModel) as caught:
         load(folder)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_half_precision_is_half_the_size_and_fills_almost_alike(folder, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    config, *pair = read_model_folder(folder)
+    for name, content in folder_files(config, *[part.half() for part in pair], "").items():
+        (small / name).write_bytes(content)
+    for name in ("tokenizer.safetensors", "transformer.safetensors"):
+        ratio = (small / name).stat().st_size / (folder / name).stat().st_size
+        assert 0.45 < ratio < 0.65
+    whole, half = load(folder).inpainter, load(small).inpainter
+    for mine, rounded in zip(
+        whole.transformer.parameters(), half.transformer.parameters(), strict=True
+    ):
+        assert rounded.dtype == mine.dtype
+        assert torch.allclose(mine, rounded, atol=1e-3)

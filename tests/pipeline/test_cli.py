@@ -150,6 +150,25 @@ def test_an_exported_model_fills_as_the_pipelines_own(project):
     assert (project / "exported.png").read_bytes() == (project / "own.png").read_bytes()
 
 
+def test_before_anything_is_trained_the_weights_that_come_with_the_project_fill(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    (project / MODEL_FOLDER).rename(project / "weights")
+    result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "filled.png")
+    assert result.exit_code == 0 and "1 of 1 filled by weights" in result.output
+
+
+def test_an_export_in_half_precision_fills_too(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    assert run("export", "small", "--half").exit_code == 0
+    assert (project / "small/README.md").read_text() == "a card"
+    arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out", "filled.png")
+    assert run(*arguments, "--model", "small").exit_code == 0
+    weights = [project / folder / "transformer.safetensors" for folder in ("small", MODEL_FOLDER)]
+    assert weights[0].stat().st_size < 0.65 * weights[1].stat().st_size
+
+
 def test_variants_are_numbered_and_each_another_fill(project):
     pixels = picture(project / "in/a.png")
     where = hole(project / "hole.png")

@@ -1,0 +1,242 @@
+"""The page in the browser: drop a photo, brush a hole, fill it, watch how, save it."""
+
+import os
+import tempfile
+from functools import wraps
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
+
+import gradio as gr
+
+from maskgit.filling import Fill
+from maskgit.inpainting.settings import Decoding
+from maskgit.schedules import NAMES
+from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
+from pipeline.page.session import (
+    SHOWN,
+    Photo,
+    Result,
+    draw_photo,
+    fill_photo_as,
+    hole_to_fill,
+    open_photo,
+    preview,
+)
+
+COLOUR = "#ff3d8b"  # of the brush: in few photos
+KINDS = list(EXTENSIONS)
+MAX_SCHEDULES = 3  # side by side
+KEPT = 3600  # seconds that files stay for downloads
+THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from the network
+    primary_hue="pink", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)
+
+NO_PHOTO = "No photo yet."
+INTRODUCTION = """# Fill a hole
+Drop a photo, or take a cat. Brush over what should go. **Fill.** Everything outside the hole stays
+as it is, bit for bit; nothing leaves this machine.
+"""
+
+
+def plainly(action):
+    """As the action; where a file or a setting does not fit, the page says so in plain words."""
+
+    @wraps(action)
+    def safe(*values, **named):
+        try:
+            return action(*values, **named)
+        except (ValueError, OSError) as error:
+            words = str(error)
+            raise gr.Error(words[:1].upper() + words[1:] + ".", print_exception=False) from None
+
+    return safe
+
+
+class Page:
+    """What the page's controls do. A photo and its results live in each visitor's session."""
+
+    def __init__(self, fill: Fill, folder: Path):
+        self.fill = fill
+        self.folder = folder  # for the files that visitors download
+
+    def open(self, path: str | None):
+        if path is None:
+            return None, None, None, NO_PHOTO
+        return self.start(open_photo(Path(path)))
+
+    def draw(self, number: int):
+        photo = draw_photo(number, self.fill.config.trained_on.size)
+        return number + 1, *self.start(photo)
+
+    def start(self, photo: Photo):
+        """A new photo, without hole or mask."""
+        height, width = photo.shape
+        editor = {"background": preview(photo.picture.rgb), "layers": [], "composite": None}
+        return photo, editor, None, f"{photo.name}: {width} x {height} pixels"
+
+    def run(self, photo, editor, mask, grow, invert, gammas, iterations, variants, seed, progress):
+        """The fills, the number of the chosen one, and all of them as a gallery shows them."""
+        if photo is None:
+            raise ValueError("there is no photo yet: drop one, or take a cat")
+        if not gammas:
+            raise ValueError("choose at least one schedule")
+        layers = (editor or {}).get("layers") or []
+        hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
+        task = photo, hole, gammas, int(variants), int(iterations), int(seed)
+        results = list(fill_photo_as(self.fill, *task, progress))
+        shown = [(r.shown(), f"{r.title} ({r.seconds:.1f} s)") for r in results]
+        return results, 0, gr.Gallery(shown, selected_index=0)
+
+    def choose(self, results: list[Result], number: int):
+        """One of the results: before and after, its steps, its file."""
+        result = results[number]
+        before, after = result.shown_after(0, self.fill), result.shown()
+        file = result.save(Path(tempfile.mkdtemp(dir=self.folder)))
+        save = gr.DownloadButton(f"Save {result.title}", value=str(file), interactive=True)
+        return (before, after), gr.Slider(maximum=result.steps, value=result.steps), after, save
+
+    def clear(self):
+        """No results."""
+        save = gr.DownloadButton("Save", value=None, interactive=False)
+        return [], 0, None, None, gr.Slider(maximum=1, value=0), None, save
+
+    def watch(self, results: list[Result], number: int, step: int):
+        return results[number].shown_after(int(step), self.fill) if results else None
+
+    def at_most(self, gammas: list[str]):
+        return gammas[-MAX_SCHEDULES:]
+
+
+class PhotoColumn:
+    """Left on the page: the photo, and the hole in it."""
+
+    def __init__(self):
+        self.file = gr.File(label="Photo", file_types=KINDS, height=140)
+        self.another = gr.Button("Take a cat", elem_id="cat")
+        self.about = gr.Markdown(NO_PHOTO)
+        self.editor = gr.ImageEditor(
+            label="Brush over what should go",
+            type="numpy",
+            format="png",
+            sources=(),
+            transforms=(),
+            layers=False,
+            canvas_size=(SHOWN, SHOWN),
+            height=560,
+            brush=gr.Brush(default_size=36, colors=[COLOUR], color_mode="fixed"),
+            eraser=gr.Eraser(default_size=36),
+            elem_id="editor",
+        )
+        with gr.Accordion("A mask from a file, or a wider hole", open=False):
+            self.mask = gr.File(label="Mask, white = hole", file_types=KINDS, height=140)
+            self.invert = gr.Checkbox(label="In this mask black is the hole")
+            self.grow = gr.Slider(0, 50, 0, step=1, label="Grow the hole, in the photo's pixels")
+
+
+class FillColumn:
+    """Right on the page: how to fill, the fills, and one of them to look at."""
+
+    def __init__(self, tuned: Decoding):
+        label = f"Mask schedules, up to {MAX_SCHEDULES} side by side"
+        self.gammas = gr.CheckboxGroup(list(NAMES), value=[tuned.gamma], label=label)
+        with gr.Row():
+            self.iterations = gr.Slider(1, 32, tuned.iterations, step=1, label="Iterations")
+            self.variants = gr.Slider(1, 4, 1, step=1, label="Fills of each")
+            self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0)
+        self.go = gr.Button("Fill", variant="primary", elem_id="fill")
+        self.gallery = gr.Gallery(
+            label="Fills; choose one",
+            columns=MAX_SCHEDULES,
+            fit_columns=False,
+            height="auto",
+            object_fit="contain",
+            allow_preview=False,
+            format="png",
+            buttons=[],
+            interactive=False,
+            elem_id="gallery",
+        )
+        plain = {"show_label": False, "format": "png", "buttons": ["fullscreen"]}
+        with gr.Tab("Before and after"):
+            self.slider = gr.ImageSlider(**plain, interactive=False)
+        with gr.Tab("Step by step"):
+            self.step = gr.Slider(0, 1, 0, step=1, label="After so many steps", elem_id="step")
+            self.stepped = gr.Image(**plain, interactive=False, height=460, elem_id="frame")
+        self.save = gr.DownloadButton("Save", interactive=False, elem_id="save")
+
+
+def build(fill: Fill, folder: Path) -> gr.Blocks:
+    """The page for one model; folder: for the files that visitors download."""
+    page, known = Page(fill, folder), fill.config.trained_on
+    with gr.Blocks(title="Fill a hole", delete_cache=(KEPT, KEPT)) as blocks:
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            with gr.Column():
+                left = PhotoColumn()
+            with gr.Column():
+                right = FillColumn(fill.config.decoding)
+        gr.Markdown(
+            f"The model has seen {known.images} images of {known.size} x {known.size} pixels "
+            f"({known.source}), and fills whatever you bring with what it knows of them."
+        )
+        wire(page, left, right)
+    return blocks
+
+
+def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
+    """Which control does what."""
+
+    def run(*values, progress=gr.Progress()):  # noqa: B008
+        return page.run(*values, lambda share, title: progress(share, desc=title))
+
+    def selected(event: gr.SelectData):
+        return event.index
+
+    photo, results, cat, chosen = gr.State(), gr.State([]), gr.State(0), gr.State(0)
+    opened = [photo, left.editor, left.mask, left.about]
+    details = [right.slider, right.step, right.stepped, right.save]
+    hidden = {"api_visibility": "private"}
+    task = [photo, left.editor, left.mask, left.grow, left.invert]
+    how = [right.gammas, right.iterations, right.variants, right.seed]
+    for event in (
+        left.file.change(plainly(page.open), left.file, opened, **hidden),
+        left.another.click(page.draw, cat, [cat, *opened], **hidden),
+    ):
+        event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
+    right.gammas.input(page.at_most, right.gammas, right.gammas, **hidden)
+    right.go.click(plainly(run), [*task, *how], [results, chosen, right.gallery], **hidden).success(
+        page.choose, [results, chosen], details, **hidden
+    )
+    right.gallery.select(selected, None, chosen, **hidden).then(
+        page.choose, [results, chosen], details, **hidden
+    )
+    right.step.input(
+        page.watch,
+        [results, chosen, right.step],
+        right.stepped,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        **hidden,
+    )
+
+
+def options(folder: Path, host: str, port: int) -> dict:
+    """How the page is served; folder: as in `build`."""
+    return {
+        "server_name": host,
+        "server_port": port,
+        "allowed_paths": [str(folder)],
+        "max_file_size": f"{MAX_FILE_MB}mb",
+        "theme": THEME,
+        "footer_links": [],
+        "ssr_mode": False,
+        "share": False,
+    }
+
+
+def serve(fill: Fill, host: str, port: int, inbrowser: bool) -> None:
+    """Shows the page until it is stopped."""
+    with tempfile.TemporaryDirectory(prefix="maskgit-page-") as name:
+        folder = Path(name)
+        build(fill, folder).launch(**options(folder, host, port), inbrowser=inbrowser)

@@ -1,0 +1,118 @@
+"""The page in a real browser, headless: brush a hole, fill it, step through it, save it."""
+
+import shutil
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskgit import load
+from pipeline.page.session import draw_photo
+from pipeline.plumbing.files import MODEL_FOLDER
+
+pytest.importorskip("gradio", reason="the page needs gradio: make demo")
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the browser Chromium")
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+QUIET += ["--disable-component-update", "--no-first-run"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(small_models, tmp_path_factory):
+    from pipeline.page.page import build, options
+
+    folder = tmp_path_factory.mktemp("downloads")
+    blocks = build(load(small_models / MODEL_FOLDER), folder)
+    _, url, _ = blocks.launch(
+        **options(folder, "127.0.0.1", free_port()), prevent_thread_lock=True, quiet=True
+    )
+    yield url
+    blocks.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request, chromium, address):
+    width, height = request.param
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.hosts = set()
+    page.on("request", lambda r: r.url.startswith("http") and page.hosts.add(r.url.split("/")[2]))
+    page.goto(address)
+    yield page
+    page.close()
+
+
+def brush(page):
+    """A stroke over the middle of the picture."""
+    canvas = page.locator("#editor canvas").first
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)  # the canvas fits itself to its picture
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 40, middle[1] - 10)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 40, middle[1] + 10, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1000)  # it sends its layers a moment later
+
+
+def saved(page, tmp_path):
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    download.value.save_as(tmp_path / "saved.png")
+    return download.value.suggested_filename, np.asarray(Image.open(tmp_path / "saved.png"))
+
+
+def test_brush_fill_step_and_save(page, address, tmp_path):
+    page.locator("#cat").click()
+    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
+    brush(page)
+    page.locator("#fill").click()
+    page.locator("#save:not([disabled])", has_text="Save cosine, fill 1").wait_for()
+    name, filled = saved(page, tmp_path)
+    true = draw_photo(0, 64).picture.rgb
+    changed = (filled != true).any(axis=2)
+    assert name == "cat-0-cosine-1.png"
+    rows, columns = np.nonzero(changed)
+    assert 20 < changed.sum() < 64 * 64 / 4  # the stroke, and every known pixel as it was
+    assert 16 < rows.mean() < 48 and 16 < columns.mean() < 48
+
+    page.get_by_role("tab", name="Step by step").click()
+    picture = page.locator("#frame img")
+    picture.wait_for()
+    last = picture.get_attribute("src")
+    number = page.locator("#step input[type=number]")
+    number.fill("0")
+    number.press("Enter")
+    page.wait_for_function("last => document.querySelector('#frame img')?.src !== last", arg=last)
+    assert page.hosts == {address.split("/")[2]}  # nothing from elsewhere
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_broken_file_is_explained_and_the_next_one_works(page, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.fromarray(draw_photo(3, 100).picture.rgb).save(tmp_path / "photo.png")
+    upload = page.locator("input[type=file]").first
+    upload.set_input_files(tmp_path / "broken.png")
+    page.get_by_text("Damaged image.").or_(page.get_by_text("Not an image.")).wait_for()
+    page.locator("#fill").click()
+    page.get_by_text("There is no photo yet").wait_for()
+    page.get_by_label("Remove this file").or_(page.get_by_label("Clear")).first.click()
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.get_by_text("photo: 100 x 100 pixels").wait_for()

@@ -202,6 +202,9 @@ def export(
     out: Annotated[Path, typer.Argument(help="a new folder, or an empty one")],
     model: Model = None,
     half: Annotated[bool, typer.Option("--half", help="weights in half precision")] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="the networks as ONNX, too; see docs/python.md")
+    ] = False,
 ) -> None:
     """Copy the trained model into a folder of its own: config, weights, model card.
 
@@ -213,7 +216,7 @@ def export(
         from pipeline.commands.model import export as copy_model
         from pipeline.models.fill import model_at_hand
 
-        copy_model(model or model_at_hand(), out, half)
+        copy_model(model or model_at_hand(), out, half, onnx)
         print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from maskgit.model_folder import CARD, folder_files, read_model_folder
+from maskgit.onnx_export import onnx_files
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
 
@@ -18,17 +19,30 @@ def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
         raise UserError(f"--{error}") from None
 
 
-def export(folder: Path, out: Path, half: bool = False) -> None:
-    """Copies a model folder that can be loaded, all its files; half: weights in half precision.
+def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> None:
+    """Copies a model folder that can be loaded, all its files.
 
-    Raises UserError.
+    half: weights in half precision. onnx: the networks as ONNX, too. Raises UserError.
     """
-    load_fill(folder)
+    fill = load_fill(folder)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not an empty folder; name another")
+    graphs = as_onnx(fill) if onnx else {}
     shutil.copytree(folder, out, dirs_exist_ok=True)
     if half:
         config, *pair = read_model_folder(folder)
         files = folder_files(config, *[part.half() for part in pair], card="")
         for name in files.keys() - {CARD}:
             (out / name).write_bytes(files[name])
+    for name, content in graphs.items():
+        (out / name).write_bytes(content)
+
+
+def as_onnx(fill: Fill) -> dict[str, bytes]:
+    """Raises UserError."""
+    try:
+        return onnx_files(fill.inpainter)
+    except ImportError as error:
+        raise UserError(f"--onnx needs more: pip install '.[onnx]' ({error})") from None
+    except ValueError as error:
+        raise UserError(f"--onnx: {error}") from None

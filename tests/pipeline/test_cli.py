@@ -169,6 +169,13 @@ def test_an_export_in_half_precision_fills_too(project):
     assert weights[0].stat().st_size < 0.65 * weights[1].stat().st_size
 
 
+def test_an_export_has_onnx_graphs_beside_the_weights(project):
+    pytest.importorskip("onnxscript")
+    assert run("export", "graphs", "--onnx").exit_code == 0
+    names = {path.name for path in (project / "graphs").iterdir()}
+    assert names >= {"encode.onnx", "predict.onnx", "draw.onnx", "config.json"}
+
+
 def test_variants_are_numbered_and_each_another_fill(project):
     pixels = picture(project / "in/a.png")
     where = hole(project / "hole.png")

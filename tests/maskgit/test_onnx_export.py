@@ -1,0 +1,60 @@
+"""The networks as ONNX, run by onnxruntime in the loop of docs/onnx_fill.py: our own fills."""
+
+import importlib.util
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from maskgit import load
+from maskgit.data.cats.cat import draw_cats
+from maskgit.data.holes import draw_holes
+from maskgit.inpainting import inpainter as module
+from maskgit.inpainting.inpainter import Inpainter, image_generators
+from maskgit.onnx_export import onnx_files
+from maskgit.schedules import SCHEDULES
+from pipeline.plumbing.files import MODEL_FOLDER
+from tests.clone import ROOT
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+IMAGES = 20
+
+
+@pytest.fixture(scope="module")
+def example():
+    """docs/onnx_fill.py as a module."""
+    spec = importlib.util.spec_from_file_location("onnx_fill", ROOT / "docs/onnx_fill.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_the_loop_in_numpy_fills_as_ours(small_models, tmp_path, monkeypatch, example):
+    folder = small_models / MODEL_FOLDER
+    fill = load(folder)
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    for name, content in onnx_files(fill.inpainter).items():
+        (tmp_path / name).write_bytes(content)
+    images = draw_cats(IMAGES, seed=5)
+    holes = draw_holes(IMAGES, ["mixture"], (0.1, 0.25), 64, 0)
+    monkeypatch.setattr(module, "autocast", lambda device: nullcontext())  # graphs are float32
+    pair = fill.inpainter.tokenizer, fill.inpainter.transformer
+    ours = Inpainter(*pair, temperature=0, choice_temperature=0, seamless=False)
+    certain = {"temperature": 0, "choice_temperature": 0, "iterations": 5}
+    same = 0
+    for i, (image, hole) in enumerate(zip(images, holes, strict=True)):
+        expected = ours(
+            image[None], hole[None], SCHEDULES["cosine"], 5, image_generators(0, [i])
+        ).images[0]
+        filled = example.fill(tmp_path, image, hole, **certain)
+        assert np.array_equal(filled[~hole], image[~hole])
+        same += np.abs(filled.astype(int) - expected).max() <= 1
+    assert same == IMAGES
+    drawn = [example.fill(tmp_path, images[0], holes[0], seed=seed) for seed in (1, 1, 2)]
+    assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_model_of_tokens_only_is_refused(token_models):
+    with pytest.raises(ValueError, match="sees the known pixels"):
+        onnx_files(Inpainter(*token_models))

@@ -12,8 +12,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from onnxruntime import InferenceSession
 from PIL import Image
 
-MARGIN = 2  # pixels that a code sees beyond its cell, on each side
-
 
 def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.ndarray:
     """image: uint8 (H, W, 3); hole: bool (H, W), True = fill; changes: of config.json's decoding.
@@ -33,7 +31,8 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
 
     (tokens,) = encode.run(None, {"images": grey})
     grid, cell = tokens.shape[1], len(hole) // tokens.shape[1]
-    windows = sliding_window_view(np.pad(hole, MARGIN), (cell + 2 * MARGIN,) * 2)[::cell, ::cell]
+    wider = np.pad(hole, cell // 2)  # a code sees half a cell more on each side
+    windows = sliding_window_view(wider, (2 * cell, 2 * cell))[::cell, ::cell]
     touched = windows.any(axis=(2, 3)).ravel()
     hidden = sliding_window_view(hole, (cell, cell))[::cell, ::cell].any(axis=(2, 3)).ravel()
     unknown = touched & ~hidden  # their code cannot be known, and need not be

@@ -1,11 +1,12 @@
-"""The tokenizer: a VQGAN that turns a 64 x 64 image into 16 x 16 tokens and back.
+"""The tokenizer: a VQGAN that turns an image into tokens, 64 x 64 pixels into 16 x 16, and back.
 
 Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841, with
 three departures that serve inpainting:
 
-- The encoder is local. A code sees its own 4 x 4 pixels and two more on each side, nothing else,
-  so that the codes outside a hole are the same whether or not the hole is there. (With a deep
-  encoder they differ, and the transformer meets codes at inference that it never trained on.)
+- The encoder is local. A code sees its own cell, 4 x 4 pixels or larger, and half a cell more on
+  each side, nothing else, so that the codes outside a hole are the same whether or not the hole is
+  there. (With a deep encoder they differ, and the transformer meets codes at inference that it
+  never trained on.)
 - The codebook holds vectors of length one (ViT-VQGAN, arXiv 2110.04627) and follows the data as
   a running k-means (VQ-VAE, arXiv 1711.00937, appendix A.1), which keeps all its codes in use.
 - The decoder sees the known pixels, too (asymmetric VQGAN, arXiv 2306.04632): it draws into a hole
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from maskgit.data.known_pixels import holed
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 
-PATCH, STRIDE = 8, 4  # pixels a code sees, pixels between codes
+CELL = 4  # pixels a token stands for, per side, unless asked for otherwise: 8, 16, ...
 
 
 class Quantized(NamedTuple):
@@ -130,36 +131,56 @@ class PointwiseBlock(nn.Module):
         return x + self.block(x)
 
 
-def make_encoder(channels: int, blocks: int, latent_dim: int) -> nn.Sequential:
-    """(B, 3, H, W) in [-1, 1] -> (B, latent_dim, H/4, W/4); each output sees 8 x 8 pixels."""
+def make_encoder(channels: int, blocks: int, latent_dim: int, cell: int) -> nn.Sequential:
+    """(B, 3, H, W) in [-1, 1] -> (B, latent_dim, H/cell, W/cell); each output sees two cells by
+    two: its own and half of its neighbours'."""
     return nn.Sequential(
-        nn.Conv2d(3, channels, PATCH, stride=STRIDE, padding=(PATCH - STRIDE) // 2),
+        nn.Conv2d(3, channels, 2 * cell, stride=cell, padding=cell // 2),
         *[PointwiseBlock(channels) for _ in range(blocks)],
         nn.SiLU(),
         nn.Conv2d(channels, latent_dim, 1),
     )
 
 
-class Decoder(nn.Module):
-    """Codes (B, latent_dim, h, w) and known pixels (B, 4, 4h, 4w) -> images (B, 3, 4h, 4w).
+def look(channels: int, step: int) -> nn.Conv2d:
+    """Known pixels (B, 4, H, W) -> (B, channels, H/step, W/step); each output sees two steps by
+    two."""
+    return nn.Conv2d(4, channels, 2 * step, stride=step, padding=step // 2)
 
-    The known pixels come in at both of its resolutions. The last doubling is a sub-pixel
+
+class Doubling(nn.Module):
+    """(B, channels, h, w) to twice the resolution, with the known pixels (B, 4, H, W) of it."""
+
+    def __init__(self, channels: int, finer: int, step: int):
+        super().__init__()
+        self.up = nn.Sequential(
+            nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
+        )
+        self.from_pixels = look(finer, step)
+        self.block = ResidualBlock(finer)
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:
+        return self.block(self.up(x) + self.from_pixels(known))
+
+
+class Decoder(nn.Module):
+    """Codes (B, latent_dim, h, w) and known pixels (B, 4, H, W) -> images (B, 3, H, W), H = cell h.
+
+    The known pixels come in at each of its resolutions. The last doubling is a sub-pixel
     convolution (arXiv 1609.05158): full resolution is where a decoder spends most of its time and
     least of its capacity.
     """
 
-    def __init__(self, channels: int, blocks: int, latent_dim: int):
+    def __init__(self, channels: int, blocks: int, latent_dim: int, cell: int):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
-        self.from_pixels = nn.Conv2d(4, channels, 8, stride=4, padding=2)
+        self.from_pixels = look(channels, cell)
         self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
-        self.up = nn.Sequential(
-            nn.Upsample(scale_factor=2), nn.Conv2d(channels, half, 3, padding=1)
-        )
-        self.from_fine_pixels = nn.Conv2d(4, half, 4, stride=2, padding=1)
+        steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
+        widths = [channels] + [half] * len(steps)
+        self.doublings = nn.ModuleList(map(Doubling, widths[:-1], widths[1:], steps))
         self.fine = nn.Sequential(
-            ResidualBlock(half),
             nn.GroupNorm(8, half),
             nn.SiLU(),
             nn.Conv2d(half, 3 * 4, 3, padding=1),
@@ -168,14 +189,14 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor, known: Tensor) -> Tensor:
         x = self.coarse(self.from_codes(codes) + self.from_pixels(known))
-        return self.fine(self.up(x) + self.from_fine_pixels(known))
+        for double in self.doublings:
+            x = double(x, known)
+        return self.fine(x)
 
 
 class VQGAN(nn.Module):
-    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by 4."""
-
-    cell = STRIDE
-    margin = (PATCH - STRIDE) // 2
+    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`,
+    which is a power of 2, at least 4."""
 
     def __init__(
         self,
@@ -184,11 +205,16 @@ class VQGAN(nn.Module):
         decoder_blocks: int = 2,
         latent_dim: int = 16,
         codebook_size: int = 1024,
+        cell: int = CELL,
     ):
+        if cell < 4 or cell & (cell - 1):
+            raise ValueError(f"cell should be 4, 8, 16, ..., not {cell}")
         super().__init__()
-        self.encoder = make_encoder(channels, encoder_blocks, latent_dim)
+        self.cell = cell
+        self.margin = cell // 2  # pixels that a code sees beyond its cell, on each side
+        self.encoder = make_encoder(channels, encoder_blocks, latent_dim, cell)
         self.codebook = Codebook(codebook_size, latent_dim)
-        self.decoder = Decoder(channels, decoder_blocks, latent_dim)
+        self.decoder = Decoder(channels, decoder_blocks, latent_dim, cell)
 
     def settle_codes(self) -> None:
         """From now on only the decoder learns."""
@@ -227,19 +253,19 @@ class VQGAN(nn.Module):
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/4, W/4)."""
+        """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/cell, W/cell)."""
         latents = F.normalize(self.encoder(images), dim=1)
         return self.codebook.nearest(latents.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
-        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1].
+        """Tokens (B, h, w) -> images (B, 3, H, W), clamped to [-1, 1].
 
-        known: what is known of the pixels, float (B, 4, 4h, 4w), see `known_pixels`.
+        known: what is known of the pixels, float (B, 4, H, W), see `known_pixels`.
         """
         codes = self.codebook.lookup(tokens)
         if known is None:
-            known = codes.new_zeros(len(codes), 4, *[STRIDE * n for n in codes.shape[2:]])
+            known = codes.new_zeros(len(codes), 4, *[self.cell * n for n in codes.shape[2:]])
         return self.decoder(codes, known).clamp(-1, 1)
 
 

@@ -15,7 +15,6 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from maskgit.schedules import SCHEDULES
-from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
 from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
@@ -67,7 +66,7 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
 def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
     """Seconds of a training step with stored tokens: the lab's attention and loss, and ours."""
     rng = np.random.default_rng(0)
-    side = VQGAN.cell * grid
+    side = params.vqgan.cell * grid
     images = rng.integers(256, size=(64, side, side, 3), dtype=np.uint8)
     tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
     model = make_transformer(params, grid)

@@ -72,10 +72,11 @@ def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransfor
 def make_holes(params: Params, grid: int, side: int) -> Holes:
     """Holes of the preset's kind, and what they hide of our tokenizer's tokens."""
     holes = draw_holes(64, params.data.holes, params.data.hole_area, side, 0)
-    hidden = hidden_tokens(torch.from_numpy(holes), side // grid, VQGAN.margin)
+    cell = side // grid
+    hidden = hidden_tokens(torch.from_numpy(holes), cell, cell // 2)
     return Holes(holes, *[part.flatten(1).numpy() for part in hidden])
 
 
 def make_tokenizer(params: Params) -> VQGAN:
-    names = {"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
+    names = {"cell", "channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
     return build(VQGAN, params.vqgan.model_dump(include=names)).eval()

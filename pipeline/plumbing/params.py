@@ -46,7 +46,7 @@ TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to meas
 class Data(Section):
     source: Annotated[str, Field(min_length=1)]
     count: Annotated[int, Field(ge=16, le=10**7)]
-    size: Annotated[int, Field(ge=16, le=256, multiple_of=4)]
+    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
     fit: Literal["crop", "pad"]
     min_side: Count
     validation: Annotated[float, Field(gt=0, lt=0.5)]
@@ -69,6 +69,7 @@ class Data(Section):
 
 class Vqgan(Section):
     checkpoint: Annotated[str, Field(min_length=1)] | None
+    cell: Literal[4, 8, 16]
     channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
     encoder_blocks: Blocks
     decoder_blocks: Blocks
@@ -177,6 +178,16 @@ class Params(Section):
             raise ValueError(
                 "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
                 "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_size(self) -> "Params":
+        brought = self.vqgan.checkpoint or self.train.start_from
+        if not brought and self.data.size % self.vqgan.cell:
+            raise ValueError(
+                f"data.size ({self.data.size}) should be a multiple of vqgan.cell "
+                f"({self.vqgan.cell})"
             )
         return self
 

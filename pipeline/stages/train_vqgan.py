@@ -64,7 +64,14 @@ def main() -> None:
     if vqgan.checkpoint or params.train.start_from:
         return take_over(params, validation)
     config = vqgan.model_dump(
-        include={"channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
+        include={
+            "cell",
+            "channels",
+            "encoder_blocks",
+            "decoder_blocks",
+            "latent_dim",
+            "codebook_size",
+        }
     )
     how = TokenizerTraining(
         **vqgan.model_dump(

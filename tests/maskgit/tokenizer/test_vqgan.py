@@ -10,14 +10,20 @@ from maskgit.tokenizer.kinds import decode_each, draw_each, encode_each
 from maskgit.tokenizer.vqgan import VQGAN, Codebook, codebook_usage
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
+@pytest.fixture(scope="module", params=[4, 8, 16], ids="cell {}".format)
+def tokenizer(request):
     torch.manual_seed(0)
-    return VQGAN(channels=32, decoder_blocks=1, codebook_size=64).eval()
+    return VQGAN(channels=32, decoder_blocks=1, codebook_size=64, cell=request.param).eval()
 
 
-def test_shapes(tokenizer):
-    images = torch.rand(2, 3, 64, 64) * 2 - 1
+@pytest.fixture(scope="module")
+def side(tokenizer):
+    """Of pictures of 16 x 16 tokens."""
+    return 16 * tokenizer.cell
+
+
+def test_shapes(tokenizer, side):
+    images = torch.rand(2, 3, side, side) * 2 - 1
     tokens = tokenizer.encode(images)
     assert tokens.shape == (2, 16, 16) and tokens.dtype == torch.int64
     assert tokens.min() >= 0 and tokens.max() < 64
@@ -27,10 +33,10 @@ def test_shapes(tokenizer):
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
-def test_codes_outside_a_hole_do_not_know_what_is_in_it(tokenizer, seed):
+def test_codes_outside_a_hole_do_not_know_what_is_in_it(tokenizer, side, seed):
     generator = torch.Generator().manual_seed(seed)
-    image = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
-    hole = torch.rand(1, 64, 64, generator=generator) < 0.01
+    image = torch.rand(1, 3, side, side, generator=generator) * 2 - 1
+    hole = torch.rand(1, side, side, generator=generator) < 0.16 / tokenizer.cell**2
     holed = torch.where(hole[:, None], torch.zeros(()), image)
     visible = ~hidden_tokens(hole, tokenizer.cell, tokenizer.margin).touched
     assert visible.any()
@@ -84,17 +90,17 @@ def test_usage_and_perplexity():
     assert codebook_usage(torch.tensor([10, 0, 0, 0, 0, 0, 0, 0])) == (1 / 8, pytest.approx(1))
 
 
-def test_evaluation_leaves_the_codebook_alone(tokenizer):
+def test_evaluation_leaves_the_codebook_alone(tokenizer, side):
     before = tokenizer.codebook.embedding.clone()
-    tokenizer(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool))
+    tokenizer(torch.rand(1, 3, side, side), torch.ones(1, side, side, dtype=torch.bool))
     assert torch.equal(before, tokenizer.codebook.embedding)
 
 
-def test_a_decoder_draws_into_a_hole_from_tokens_and_known_pixels_alone(tokenizer):
+def test_a_decoder_draws_into_a_hole_from_tokens_and_known_pixels_alone(tokenizer, side):
     rng = np.random.default_rng(0)
-    images = rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    hole = np.zeros((2, 64, 64), dtype=bool)
-    hole[:, 9:30, 20:50] = True
+    images = rng.integers(256, size=(2, side, side, 3), dtype=np.uint8)
+    hole = np.zeros((2, side, side), dtype=bool)
+    hole[:, side // 7 : side // 2, side // 3 : side * 3 // 4] = True
     tokens = encode_each(tokenizer, images)
     drawn = draw_each(tokenizer, tokens, images, hole)
 
@@ -119,15 +125,21 @@ def test_no_code_is_a_code_of_zeros(tokenizer):
     assert not codes[0, :, 0, 1].any()
 
 
-def test_mistakes_are_made_in_the_hole_alone(tokenizer):
+def test_mistakes_are_made_in_the_hole_alone(tokenizer, side):
     """And all that the decoder sees in it are codes of the codebook."""
     torch.manual_seed(0)
-    images = torch.rand(1, 3, 64, 64) * 2 - 1
-    hole = torch.zeros(1, 64, 64, dtype=torch.bool)
-    hole[:, 16:48, 16:48] = True
+    images = torch.rand(1, 3, side, side) * 2 - 1
+    hole = torch.zeros(1, side, side, dtype=torch.bool)
+    hole[:, side // 4 : side * 3 // 4, side // 4 : side * 3 // 4] = True
     _, right = tokenizer(images, hole)
     _, wrong = tokenizer(images, hole, mistakes=3.0)
     _, covered = hidden_tokens(hole, tokenizer.cell, tokenizer.margin)
     changed = right.tokens != wrong.tokens
     assert changed.any() and not changed[~covered].any()
     assert torch.allclose(wrong.latents, tokenizer.codebook.lookup(wrong.tokens), atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", [0, 2, 6, 12])
+def test_a_cell_that_cannot_be_halved_down_is_refused(cell):
+    with pytest.raises(ValueError, match="cell"):
+        VQGAN(cell=cell)

@@ -106,6 +106,14 @@ def test_bad_values_get_one_line_that_names_the_key(project, key, value, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_is_a_whole_number_of_cells(project):
+    project("vqgan.cell", 8)
+    with pytest.raises(UserError, match=r"data.size \(100\) should be a multiple of vqgan.cell"):
+        load_params(project("data.size", 100))
+    project("vqgan.checkpoint", "VQGAN.pt")  # it has a size of its own
+    assert load_params(project("data.size", 100)).data.size == 100
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
 def test_files_that_are_no_parameters(project, text):
     folder = project("seed", 1)

@@ -10,6 +10,7 @@ from pipeline.plumbing.errors import UserError
 
 HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # no cat is magenta
 GAP = 2
+SHOWN = 128  # pixels, to which smaller images are enlarged where people look at them
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -42,9 +43,11 @@ def load_picture(path: Path) -> np.ndarray:
         raise UserError(f"{path} is damaged; 'dvc repro' makes it again") from None
 
 
-def labelled_rows(rows: dict[str, Sequence[np.ndarray]], scale: int = 2) -> np.ndarray:
+def labelled_rows(rows: dict[str, Sequence[np.ndarray]]) -> np.ndarray:
     """One row of images for each caption, the captions in a column on the left."""
-    font = ImageFont.load_default(size=16)
+    height = len(next(iter(rows.values()))[0])
+    scale = max(1, SHOWN // height)
+    font = ImageFont.load_default(size=max(16, scale * height // 8))
     images = grid([image for row in rows.values() for image in row], len(next(iter(rows.values()))))
     images = images.repeat(scale, axis=0).repeat(scale, axis=1)
     side = int(max(font.getlength(caption) for caption in rows)) + 16

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from maskgit.data.crops import random_crops
 from maskgit.data.holes import hole_of
 from maskgit.data.image_files import UnusableImage, decode_image, to_square
 from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
@@ -40,6 +41,7 @@ class SourceImage:
         file: its path relative to the source, with forward slashes.
         sha256: of the file's bytes, in hex; '' where they were not read.
         pixels: uint8 RGB (size, size, 3), None where the file is unusable.
+        crops: uint8 RGB (crops, size, size, 3), windows of it; None likewise.
         reason: why it is unusable, '' where it is usable.
         split: train, val or test where the lab's layout says so, else ''.
     """
@@ -47,11 +49,14 @@ class SourceImage:
     file: str
     sha256: str
     pixels: np.ndarray | None
+    crops: np.ndarray | None
     reason: str
     split: str
 
 
-def read_source(source: Path, size: int, fit: str, min_side: int) -> Iterator[SourceImage]:
+def read_source(
+    source: Path, size: int, fit: str, min_side: int, crops: int = 0, seed: int = 0
+) -> Iterator[SourceImage]:
     """Yield every file of the source, one at a time, in natural order of the names.
 
     Passed over are hidden files, what operating systems leave behind, and the lab's masks. Any
@@ -62,13 +67,14 @@ def read_source(source: Path, size: int, fit: str, min_side: int) -> Iterator[So
         size: side of the resulting pictures.
         fit: 'crop' or 'pad', how a picture that is not square becomes one.
         min_side: pictures with a shorter side are unusable.
+        crops: how many windows of each picture to draw (`random_crops`), by `seed` and its bytes.
 
     Raises:
         UserError: there is no such source, or it is corrupt, or holds no image files.
     """
     with _open_source(source) as entries:
         for entry in _pictures(entries):
-            yield _read_image(entry, size, fit, min_side)
+            yield _read_image(entry, size, fit, min_side, crops, seed)
 
 
 def count_source(source: Path) -> int:
@@ -182,7 +188,9 @@ def _pictures(entries: list[Entry]) -> list[Entry]:
 # Reading
 
 
-def _read_image(entry: Entry, size: int, fit: str, min_side: int) -> SourceImage:
+def _read_image(
+    entry: Entry, size: int, fit: str, min_side: int, crops: int, seed: int
+) -> SourceImage:
     digest = ""
     try:
         data = _read_bytes(entry)
@@ -191,8 +199,10 @@ def _read_image(entry: Entry, size: int, fit: str, min_side: int) -> SourceImage
         if min(image.shape[:2]) < min_side:
             raise UnusableImage(f"smaller than {min_side} px")
     except UnusableImage as unusable:
-        return SourceImage(entry.file, digest, None, str(unusable), entry.part)
-    return SourceImage(entry.file, digest, to_square(image, size, fit), "", entry.part)
+        return SourceImage(entry.file, digest, None, None, str(unusable), entry.part)
+    rng = np.random.default_rng([seed, int(digest[:16], 16)])
+    windows = random_crops(image, crops, size, rng)
+    return SourceImage(entry.file, digest, to_square(image, size, fit), windows, "", entry.part)
 
 
 def _read_hole(entry: Entry, size: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def write_model_folder(
         trained_on=TrainedOn(
             source=Path(params.data.source).name,
             sha256=content_hash(PREPARED),
-            images=len(train),
+            images=len(train) // (1 + params.data.crops),
             size=train.shape[1],
             holes=params.data.holes,
             hole_area=params.data.hole_area,

@@ -49,6 +49,7 @@ class Data(Section):
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
     fit: Literal["crop", "pad"]
     min_side: Count
+    crops: Annotated[int, Field(ge=0, le=64)]
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
     holes: Annotated[list[Annotated[str, one_of(HOLES)]], Field(min_length=1)]

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import find_copies
+from maskgit.data.crops import random_crops
 from maskgit.data.holes import draw_holes
 from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import SourceImage, count_source, read_lab_masks, read_source
@@ -21,20 +22,26 @@ from pipeline.tracking.stage import stage_run
 TRAINING_HOLES = 4096  # for any number of images; more would not look any different
 
 
-def draw_source(count: int, size: int, seed: int) -> Iterable[SourceImage]:
+LARGE = 4  # times the size: what windows of drawn cats are cut from
+
+
+def draw_source(count: int, size: int, crops: int, seed: int) -> Iterable[SourceImage]:
     """The built-in data set: cat faces drawn by our own code, each from the seed and its number."""
     for i in range(count):
         pixels = draw_cat(np.random.default_rng([seed, i]), size)
-        yield SourceImage(f"cat_{i:05d}", sha256(pixels.tobytes()).hexdigest(), pixels, "", "")
+        rng = np.random.default_rng([seed, i])
+        windows = random_crops(draw_cat(rng, LARGE * size), crops, size, rng) if crops else None
+        digest = sha256(pixels.tobytes()).hexdigest()
+        yield SourceImage(f"cat_{i:05d}", digest, pixels, windows, "", "")
 
 
 def load_source(data: Data, seed: int) -> list[SourceImage]:
     """Every file of the source, usable or not; test images first where the source has splits."""
     if data.source == "synthetic":
-        images, total = draw_source(data.count, data.size, seed), data.count
+        images, total = draw_source(data.count, data.size, data.crops, seed), data.count
     else:
         source = project_root() / data.source
-        images = read_source(source, data.size, data.fit, data.min_side)
+        images = read_source(source, data.size, data.fit, data.min_side, data.crops, seed)
         total = count_source(source)
     loaded = list(tqdm(images, "read images", total, unit="image"))
     # of a group of copies the first is kept: let that be the one in the test split
@@ -125,6 +132,9 @@ def main() -> None:
         with fresh_folder(PREPARED) as folder:
             for split in SPLITS:
                 pixels = np.stack([images[i].pixels for i in members[split]])
+                if split == "train" and data.crops:
+                    windows = [images[i].crops for i in members[split]]
+                    pixels = np.concatenate([pixels, *windows])
                 save_array(folder / f"{split}.npy", pixels)
             for split in holes:
                 save_array(folder / f"{split}_holes.npy", holes[split])

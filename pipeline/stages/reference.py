@@ -35,9 +35,13 @@ from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
 
-def other_true_images(count: int, seed: int) -> np.ndarray | None:
-    """As many images of the train split, drawn by seed; None where it has fewer."""
+def other_true_images(count: int, crops: int, seed: int) -> np.ndarray | None:
+    """As many images of the train split, drawn by seed; None where it has fewer.
+
+    crops: how many windows of each are at the end of the split.
+    """
     train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    train = train[: len(train) // (1 + crops)]
     if len(train) < count:
         print(f"true_images: left out, since {len(train)} train images are fewer than {count}")
         return None
@@ -47,7 +51,7 @@ def other_true_images(count: int, seed: int) -> np.ndarray | None:
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
-    others = other_true_images(len(truth), params.seed)
+    others = other_true_images(len(truth), params.data.crops, params.seed)
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
     with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)

@@ -147,3 +147,20 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         assert first.read_bytes() == second.read_bytes(), file
     manifest = pd.read_csv(tmp_path / "a/data/prepared/manifest.csv")
     assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason"]
+
+
+@pytest.mark.parametrize("source", ["synthetic", "photos"])
+def test_windows_of_the_training_images_alone_follow_them(tmp_path, source):
+    save(tmp_path / "photos", draw_cats(40, seed=3, size=100))
+    prepared = {}
+    for crops in (0, 2):
+        assert run_prepare(tmp_path, source, count=40, test=4, crops=crops).returncode == 0
+        prepared[crops] = {
+            split: np.load(tmp_path / f"data/prepared/{split}.npy")
+            for split in ("train", "val", "test")
+        }
+    whole = prepared[0]["train"]
+    assert len(prepared[2]["train"]) == 3 * len(whole)
+    assert np.array_equal(prepared[2]["train"][: len(whole)], whole)
+    for split in ("val", "test"):
+        assert np.array_equal(prepared[2][split], prepared[0][split])

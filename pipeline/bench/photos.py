@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from maskgit.data.cats.cat import draw_cat
@@ -22,6 +21,7 @@ from maskgit.inpainting.windows import plan_windows
 from maskgit.scoring.baselines import BASELINES
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.files import REPORTS, fresh_folder
+from pipeline.reporting.pictures import labelled_rows, save_picture
 from pipeline.reporting.text import aligned
 from pipeline.tracking.stage import stage_run
 
@@ -88,8 +88,10 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def one_case(name: str, fill: Fill, photo: np.ndarray, folder: Path) -> dict[str, object]:
-    """Fills one hole, and keeps a picture of what is around it: before, Telea's, ours, true."""
+def one_case(
+    name: str, fill: Fill, photo: np.ndarray
+) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    """Fills one hole: what it took, and what it looks like around."""
     hole = np.zeros(photo.shape[:2], dtype=bool)
     CASES[name](hole)
     damaged = np.where(hole[..., None], np.uint8(255), photo)
@@ -101,9 +103,8 @@ def one_case(name: str, fill: Fill, photo: np.ndarray, folder: Path) -> dict[str
     rows, columns = np.nonzero(hole)
     middle = rows[len(rows) // 2], columns[len(rows) // 2]
     around = tuple(slice(max(0, place - AROUND), place + AROUND) for place in middle)
-    views = np.hstack([picture[around] for picture in (damaged, telea, filled, photo)])
-    Image.fromarray(views).save(folder / f"{list(CASES).index(name)}.png")
-    return {
+    views = {"damaged": damaged, "Telea's": telea, "filled": filled, "true": photo}
+    figures = {
         "hole": name,
         "windows": len(sides),
         "sides": f"{min(sides)}" if len(set(sides)) == 1 else f"{min(sides)}-{max(sides)}",
@@ -112,15 +113,19 @@ def one_case(name: str, fill: Fill, photo: np.ndarray, folder: Path) -> dict[str
         "error": error(filled, photo, hole),
         "telea": error(telea, photo, hole),
     }
+    return figures, {name: view[around] for name, view in views.items()}
 
 
 def run_photos(model: Path) -> None:
-    """Writes reports/photos/: a table, and a picture of each case."""
+    """Writes reports/photos/: a table and a picture, each of all cases."""
     with stage_run("bench photos", {"model": str(model)}, FOLDER) as run:
         fill, photo = load_fill(model), mosaic()
         with fresh_folder(FOLDER) as folder:
             cases = tqdm(CASES, "photos", unit="hole")
-            table = pd.DataFrame([one_case(name, fill, photo, folder) for name in cases])
+            figures, views = zip(*[one_case(name, fill, photo) for name in cases], strict=True)
+            rows = {name: [view[name] for view in views] for name in views[0]}
+            save_picture(folder / "photos.png", labelled_rows(rows))
+            table = pd.DataFrame(figures)
             table["ratio"] = table["error"] / table["telea"]
             table.to_csv(folder / "photos.csv", index=False)
         run.log_artifacts(FOLDER)
@@ -129,4 +134,4 @@ def run_photos(model: Path) -> None:
         for row in table.itertuples(index=False)
     ]
     print(aligned([list(table.columns), *cells]))
-    print(f"\nPictures (damaged, Telea's fill, ours, true): {FOLDER}/")
+    print(f"\nWhat it looks like: {FOLDER}/photos.png")

@@ -52,9 +52,14 @@ class Clone:
         environment.pop("MLFLOW_TRACKING_URI", None)
         return environment | changes
 
-    def run(self, *command, cwd=None):
+    def run(self, *command, cwd=None, **changes):
+        """What a command says, in this clone; `changes` are to its environment."""
         result = subprocess.run(
-            command, cwd=cwd or self.folder, env=self.environment(), capture_output=True, text=True
+            command,
+            cwd=cwd or self.folder,
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
         )
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout + result.stderr

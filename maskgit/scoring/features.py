@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskgit import perception
+from maskgit import perception, ranks
 from maskgit.scoring.torchvision_import import import_torchvision
 
 # Same address as pytorch_fid.inception.FID_WEIGHTS_URL, without importing torchvision for it.
@@ -68,13 +68,13 @@ class Extractor:
         batch_size: int = 8,
         progress: Callable[[int], object] | None = None,
     ) -> np.ndarray:
-        """Features of every image; a row depends on its own image only.
+        """Features of every image, by all ranks; a row depends on its own image only.
 
         Args:
             images: uint8 RGB, (N, H, W, 3), N >= 1; a read-only memory map will do.
             batch_size: images that pass through the network together. Small batches are the faster
                 ones on a CPU: large activations cost more in memory traffic than they save.
-            progress: called after each batch with the number of images in it, for instance the
+            progress: called after each batch with how many images are done since, for instance the
                 `update` method of a tqdm bar.
 
         Returns:
@@ -90,14 +90,14 @@ class Extractor:
             )
         rows = []
         with torch.inference_mode():
-            for start in range(0, len(images), batch_size):
+            for start in ranks.share(range(0, len(images), batch_size)):
                 # np.array copies: torch warns about read-only memory.
                 batch = torch.from_numpy(np.array(images[start : start + batch_size]))
                 batch = batch.permute(0, 3, 1, 2).to(self.device)
                 rows.append(self.network(batch).cpu().numpy())
                 if progress is not None:
-                    progress(len(batch))
-        return np.concatenate(rows)
+                    progress(min(len(images) - start, batch_size * ranks.count()))
+        return np.concatenate(ranks.joined(rows))
 
 
 def choose_extractor(kind: str, weights: str | None) -> Extractor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskgit import ranks
 from maskgit.data.holes import mixture
 from maskgit.device import autocast, to_float
 from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
@@ -79,6 +80,8 @@ class TokenizerTrainer(Trainer):
         self.critic_adamw = torch.optim.AdamW(
             self.critic.parameters(), how.learning_rate, betas=(0.5, 0.9)
         )
+        self.settled = False
+        self.network, self.judge = ranks.parallel(model), ranks.parallel(self.critic)
         self.parts = {
             "model": model,
             "critic": self.critic,
@@ -97,10 +100,12 @@ class TokenizerTrainer(Trainer):
         settled = self.done >= SETTLED * self.steps
         if settled:
             model.settle_codes()
+        if settled != self.settled:
+            self.settled, self.network = settled, ranks.parallel(model)
         truth, hole = self.draw_batch(HOLED * settled)
 
         with autocast(self.device):
-            output, quantized = model(truth, hole, MISTAKES * settled)
+            output, quantized = self.network(truth, hole, MISTAKES * settled)
             # what will be looked at, and the pixels beside it, which blending compares
             drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
             output = torch.where(drawn > 0, output, truth)
@@ -114,7 +119,7 @@ class TokenizerTrainer(Trainer):
             metrics["commitment_loss"] = quantized.commitment_loss.item()
             adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_start
             if adversarial_on:
-                fooling = -critic(output).mean()
+                fooling = -critic.requires_grad_(False)(output).mean()
                 weight = adaptive_weight(reconstruction, fooling, model.last_layer)
                 loss = loss + how.adversarial_weight * weight * fooling
                 metrics["adversarial_loss"] = fooling.item()
@@ -125,8 +130,9 @@ class TokenizerTrainer(Trainer):
         self.adamw.step()
 
         if adversarial_on:
+            critic.requires_grad_(True)
             with autocast(self.device):
-                critic_loss = discriminator_loss(critic(truth), critic(output.detach()))
+                critic_loss = discriminator_loss(self.judge(truth), self.judge(output.detach()))
             self.critic_adamw.zero_grad(set_to_none=True)
             critic_loss.backward()
             self.critic_adamw.step()

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskgit import ranks
 from maskgit.data.known_pixels import holed
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 
@@ -81,9 +82,12 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _follow(self, latents: Tensor, tokens: Tensor) -> None:
-        """One step of running k-means on (M, latent_dim), restarting dead codes from the data."""
-        count = torch.bincount(tokens, minlength=self.size).float()
-        total = torch.zeros_like(self.total).index_add_(0, tokens, latents)
+        """One step of running k-means on (M, latent_dim), restarting dead codes from the data.
+
+        It counts the data of all ranks; the codes restart from the first one's.
+        """
+        count = ranks.summed(torch.bincount(tokens, minlength=self.size).float())
+        total = ranks.summed(torch.zeros_like(self.total).index_add_(0, tokens, latents))
         self.count.lerp_(count, 1 - self.decay)
         self.total.lerp_(total, 1 - self.decay)
         self.embedding.copy_(F.normalize(self.total, dim=1))
@@ -96,6 +100,7 @@ class Codebook(nn.Module):
         self.embedding[index] = latents[pick]
         self.count[index] = self.count.mean()
         self.total[index] = latents[pick] * self.count[index, None]
+        ranks.copy_the_first(self.embedding, self.count, self.total)
 
 
 class ResidualBlock(nn.Module):

@@ -13,6 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from maskgit import ranks
+
+RANK_SEEDS = 10**6  # between two ranks' seeds; torch looks at the lower 32 bits only
+
 
 class Stateful(Protocol):
     def state_dict(self) -> dict: ...
@@ -21,26 +25,29 @@ class Stateful(Protocol):
 
 
 class Chance:
-    """Everything drawn at random in a training, from one seed.
+    """Everything drawn at random in a training, from one seed; by each rank for itself.
 
     `numpy` and `torch` are generators of its own; dropout and the codebook draw from torch's
     global ones, which are seeded here too.
     """
 
     def __init__(self, seed: int):
+        seed += RANK_SEEDS * ranks.rank()
         self.numpy = np.random.default_rng(seed)
         self.torch = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
 
     def state_dict(self) -> dict:
-        return {
+        own = {
             "numpy": self.numpy.bit_generator.state,
             "torch": self.torch.get_state(),
             "global": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        return {"ranks": ranks.gathered(own)}
 
     def load_state_dict(self, state: dict) -> None:
+        state = state["ranks"][ranks.rank()]
         self.numpy.bit_generator.state = state["numpy"]
         self.torch.set_state(state["torch"])
         torch.set_rng_state(state["global"])
@@ -49,7 +56,10 @@ class Chance:
 
 
 class ShuffledBatches:
-    """Endless batches of indices; each index comes once before any comes again."""
+    """Endless batches of indices; each index comes once before any comes again.
+
+    The ranks go by the first one's order, and each gets its share of a batch.
+    """
 
     def __init__(self, count: int, batch_size: int, rng: np.random.Generator):
         self.count, self.batch_size, self.rng = count, batch_size, rng
@@ -60,9 +70,10 @@ class ShuffledBatches:
 
     def __next__(self) -> np.ndarray:
         while len(self.order) < self.batch_size:
-            self.order = np.concatenate([self.order, self.rng.permutation(self.count)])
+            shuffled = ranks.of_the_first(self.rng.permutation(self.count))
+            self.order = np.concatenate([self.order, shuffled])
         batch, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
-        return batch
+        return ranks.share(batch)
 
     def state_dict(self) -> dict:
         return {"order": torch.from_numpy(self.order.copy())}
@@ -106,7 +117,7 @@ class Trainer(ABC):
         """
 
     def state_dict(self) -> dict:
-        """Not a copy: the next step changes the tensors in it."""
+        """Of all ranks, to be asked of all; not a copy: the next step changes its tensors."""
         return {"done": self.done} | {name: p.state_dict() for name, p in self.parts.items()}
 
     def load_state_dict(self, state: dict) -> None:

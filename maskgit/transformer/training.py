@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from maskgit import ranks
 from maskgit.device import autocast
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
@@ -62,6 +63,7 @@ class TransformerTrainer(Trainer):
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
         )
+        self.loss = ranks.parallel(ranks.Loss(model, masked_token_loss))
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.parts = {
@@ -82,7 +84,7 @@ class TransformerTrainer(Trainer):
         batch = self.draw_batch()
 
         with autocast(self.device):
-            loss = masked_token_loss(model, batch, how.label_smoothing)
+            loss = self.loss(batch, how.label_smoothing)
         model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
@@ -105,8 +107,9 @@ class TransformerTrainer(Trainer):
 
     def draw_batch(self) -> Example:
         """Some images mirrored, some hidden by a hole, some of these partly filled already."""
-        size, rng = self.how.batch_size, self.chance.numpy
-        rows, mirrored = next(self.batches), rng.integers(2, size=size)
+        rng, rows = self.chance.numpy, next(self.batches)
+        size = len(rows)
+        mirrored = rng.integers(2, size=size)
         images = self.images[rows]
         images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
         batch = hide(

@@ -2,6 +2,7 @@
 
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.training.trainer import Trainer
 from pipeline.plumbing.errors import Stopped, UserError, stop_later
 from pipeline.plumbing.snapshots import Snapshots
@@ -14,9 +15,10 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
     Ctrl-C and SIGTERM stop it after the step at hand, with a snapshot. Raises Stopped, UserError.
     """
     history = []
-    if snapshots.found is not None:
-        trainer.load_state_dict(snapshots.found["trainer"])
-        history = snapshots.found["history"]
+    found = ranks.of_the_first(snapshots.found)
+    if found is not None:
+        trainer.load_state_dict(found["trainer"])
+        history = found["history"]
         print(f"resuming at step {trainer.done} of {trainer.steps}")
 
     def keep() -> None:
@@ -31,13 +33,23 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
                 raise UserError(f"{error}; lower its learning_rate in params.yaml") from None
             log_progress(run, bar, history, trainer.done, metrics, trainer.steps)
             bar.update()
-            if stop.signum is not None:
+            signum, due = ranks.largest(stop.signum or 0, snapshots.due())
+            if signum:
                 keep()
                 where = f"stopped at step {trainer.done}"
-                raise Stopped(stop.signum, f"{where}; run dvc repro again to go on from there")
-            if snapshots.due():
+                raise Stopped(signum, f"{where}; run dvc repro again to go on from there")
+            if due:
                 keep()
     return history
+
+
+def check_shares(batch_size: int) -> None:
+    """Raises UserError where the processes could not share a batch evenly."""
+    if batch_size % ranks.count():
+        raise UserError(
+            f"a batch of {batch_size} cannot be shared evenly by {ranks.count()} processes; "
+            "choose another batch_size in params.yaml"
+        )
 
 
 def log_progress(
@@ -47,6 +59,7 @@ def log_progress(
     evaluated = any(key.startswith("val_") for key in metrics)
     if not evaluated and step % max(1, steps // 100):
         return
+    metrics = ranks.mean(metrics)
     history.append({"step": step} | metrics)
     run.log_metrics(metrics, step)
     bar.set_postfix({key: f"{value:.3f}" for key, value in metrics.items() if key.endswith("loss")})

@@ -78,10 +78,15 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
     write_whole(path, table.to_csv(index=False).encode())
 
 
+def partial_of(path: Path) -> Path:
+    """Where a folder or a file grows until it is whole."""
+    return path.with_name(path.name + ".partial")
+
+
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """An empty folder to write into; it takes its place only when all has been written."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with naming(path):

@@ -3,7 +3,8 @@
 A snapshot lies under the project's root and outside DVC's outputs, which DVC deletes before a stage
 runs (and `persist` would keep it when parameters change, and switch the run cache off). It belongs
 to one fingerprint: of the stage's parameters, of everything dvc.yaml says that it depends on, data
-and code, of torch and of the kind of processor. A snapshot with another fingerprint is never used.
+and code, of torch, of the kind of processor and of how many processes share the training. A
+snapshot with another fingerprint is never used.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ import yaml
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.device import best_device, bf16_pays
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import content_hash, project_root, write_whole
@@ -40,14 +42,16 @@ def fingerprint(stage: str, values: dict) -> str:
     deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
     device = best_device()
-    decides = [stage, values, hashes, torch.__version__, device.type, bf16_pays(device)]
+    machine = [torch.__version__, device.type, bf16_pays(device), ranks.count()]
+    decides = [stage, values, hashes, *machine]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 class Snapshots:
     """The snapshots of one training: `found` is the last one's content, None where there is none.
 
-    `path` is None where another process does the same training at the same time; it has them then.
+    `path` is None where another process has them: the first rank, or one that does the same
+    training at the same time.
     """
 
     def __init__(self, path: Path | None, fingerprint: str):
@@ -61,7 +65,7 @@ class Snapshots:
         return self.found["run"] if self.found else None
 
     def due(self) -> bool:
-        return time.monotonic() >= self.next
+        return self.path is not None and time.monotonic() >= self.next
 
     def save(self, content: dict) -> None:
         """Keeps the content; on a full disk it says so, and the training goes on without."""
@@ -118,6 +122,9 @@ def prune(keep: str) -> None:
 def snapshots_of(stage: str, values: dict) -> Iterator[Snapshots]:
     """The snapshots of a stage with these parameters; deleted when the stage has finished."""
     mark = fingerprint(stage, values)
+    if ranks.rank():
+        yield Snapshots(None, mark)
+        return
     path = folder() / f"{stage}-{mark[:16]}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     prune(keep=path.stem)

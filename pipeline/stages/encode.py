@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -16,11 +17,11 @@ from pipeline.plumbing.files import (
     PREPARED,
     TOKENIZER,
     TOKENS,
-    fresh_folder,
     load_array,
     new_array,
     save_array,
 )
+from pipeline.plumbing.launch import several_processes, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.tracking.stage import stage_run
 
@@ -29,43 +30,47 @@ VIEWS = {"train": 2, "val": 1}  # only training uses mirrors
 
 def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -> torch.Tensor:
     """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of the images in
-    `source`: as they are and, where it has two views, mirrored.
+    `source`: as they are and, where it has two views, mirrored; each rank its share of the batches.
 
     Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
     batch, so that a million images need no more memory than a batch does.
     """
     counts = np.zeros(tokenizer.codebook.size, dtype=np.int64)
     total = len(np.load(source, mmap_mode="r"))
-    for start in tqdm(range(0, total, batch), "encode", unit="batch"):
+    for start in tqdm(ranks.share(range(0, total, batch)), "encode", unit="batch"):
         rows = slice(start, start + batch)
         images = np.array(np.load(source, mmap_mode="r")[rows])
         out = np.load(target, mmap_mode="r+")
         for view, shown in zip(out, (images, images[:, :, ::-1]), strict=False):
             view[rows] = encode_each(tokenizer, shown).flatten(1).cpu().numpy()
             counts += np.bincount(view[rows].ravel(), minlength=len(counts))
-    return torch.from_numpy(counts)
+    return ranks.summed(torch.from_numpy(counts))
 
 
 def main() -> None:
     params = load_params()
     with stage_run("encode", {"encode": params.encode.model_dump()}, TOKENS) as run:
         tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
-        with fresh_folder(TOKENS) as folder:
+        with shared_folder(TOKENS) as folder:
             for split, views in VIEWS.items():
                 source, target = PREPARED / f"{split}.npy", folder / f"{split}.npy"
                 count, side, _, _ = load_array(source, mmap_mode="r").shape
-                new_array(target, np.uint16, (views, count, (side // tokenizer.cell) ** 2))
+                if not ranks.rank():
+                    new_array(target, np.uint16, (views, count, (side // tokenizer.cell) ** 2))
+                ranks.wait()
                 counts = encode_split(tokenizer, source, target, params.encode.batch_size)
                 usage, perplexity = codebook_usage(counts)
                 run.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})
 
-            holes = torch.from_numpy(load_array(PREPARED / "train_holes.npy"))
-            hidden = hidden_tokens(holes, tokenizer.cell, tokenizer.margin)
-            save_array(folder / "touched.npy", hidden.touched.flatten(1).numpy())
-            save_array(folder / "covered.npy", hidden.covered.flatten(1).numpy())
-            save_array(folder / "codebook.npy", tokenizer.codebook.unit_vectors.numpy(force=True))
+            if not ranks.rank():
+                holes = torch.from_numpy(load_array(PREPARED / "train_holes.npy"))
+                hidden = hidden_tokens(holes, tokenizer.cell, tokenizer.margin)
+                save_array(folder / "touched.npy", hidden.touched.flatten(1).numpy())
+                save_array(folder / "covered.npy", hidden.covered.flatten(1).numpy())
+                codes = tokenizer.codebook.unit_vectors.numpy(force=True)
+                save_array(folder / "codebook.npy", codes)
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         main()

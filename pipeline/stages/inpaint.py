@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear
 from pipeline.models.inpainter import load_gamma, load_inpainter
@@ -16,10 +18,10 @@ from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     INPAINTED,
     STEPS_CSV,
-    fresh_folder,
     load_task,
     results_folder,
 )
+from pipeline.plumbing.launch import several_processes, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
@@ -57,23 +59,28 @@ def main(schedule: str) -> None:
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
     values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
-    with stage_run("inpaint", values, output, schedule) as run, fresh_folder(output) as folder:
+    with stage_run("inpaint", values, output, schedule) as run, shared_folder(output) as folder:
         inpainter, gamma = load_method(schedule, inpaint)
         counts, fills = inpaint.plan(schedule)
-        steps = np.empty((len(counts), fills, len(images)), dtype=np.int64)
-        total = len(images) * len(counts) * fills
+        steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
+        every, size = range(len(images)), inpaint.batch_size
+        batches = [every[start : start + size] for start in ranks.share(every[::size])]
+        total = sum(map(len, batches)) * len(counts) * fills
         with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
-            for start, fill in product(range(0, len(images), inpaint.batch_size), range(fills)):
-                indices = range(len(images))[start : start + inpaint.batch_size]
-                batch = images[start : indices.stop], holes[start : indices.stop]
+            for indices, fill in product(batches, range(fills)):
+                start, stop = indices.start, indices.stop
+                batch = images[start:stop], holes[start:stop]
                 filled = inpainter.each(*batch, gamma, counts, params.seed, indices, fill)
                 for number, (count, result) in enumerate(filled):
                     where = folder / str(count)
                     save_results(where / results_folder(fill), result.images, start)
-                    steps[number, fill, start : indices.stop] = result.trajectory.steps().cpu()
+                    steps[number, fill, start:stop] = result.trajectory.steps().cpu()
                     if start == fill == 0:
                         save_iterations(where, inpainter, *batch, result)
                     bar.update(len(result.images))
+        steps = ranks.summed(steps).numpy()
+        if ranks.rank():
+            return
         for count, taken in zip(counts, steps, strict=True):
             table = pd.DataFrame({"image": range(len(images)), "steps": taken.mean(axis=0)})
             table.to_csv(folder / str(count) / STEPS_CSV, index=False)
@@ -82,5 +89,5 @@ def main(schedule: str) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         main(sys.argv[1])

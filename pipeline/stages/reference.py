@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.inpainting.seam import reconstruct
 from maskgit.scoring.baselines import BASELINES
 from maskgit.scoring.image_scores import distance_columns, score_images
@@ -24,11 +25,11 @@ from pipeline.plumbing.files import (
     PREPARED,
     REFERENCE,
     TOKENIZER,
-    fresh_folder,
     load_array,
     load_task,
     save_array,
 )
+from pipeline.plumbing.launch import several_processes, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor
 from pipeline.reporting.tables import image_table, table_row
@@ -53,7 +54,7 @@ def main() -> None:
     truth, holes = load_task(params.inpaint.split)
     others = other_true_images(len(truth), params.data.crops, params.seed)
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
-    with stage_run("reference", values, REFERENCE) as run, fresh_folder(REFERENCE) as folder:
+    with stage_run("reference", values, REFERENCE) as run, shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         names = [*params.score.baselines, "tokenizer"]
@@ -62,7 +63,6 @@ def main() -> None:
         with tqdm(total=len(truth) * sets, unit="image") as bar:
             bar.set_description("features of the true images")
             features = extractor(truth, progress=bar.update)
-            save_array(folder / "features.npy", features)
             for name in names:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":
@@ -76,6 +76,9 @@ def main() -> None:
                 other_features = extractor(others, progress=bar.update)
                 columns = distance_columns(other_features, features, extractor, paired=False)
                 found["true_images"] = columns
+        if ranks.rank():
+            return
+        save_array(folder / "features.npy", features)
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)
@@ -87,5 +90,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         main()

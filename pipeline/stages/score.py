@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from maskgit import ranks
 from maskgit.scoring.image_scores import score_fills
 from maskgit.scoring.intervals import summarise
 from pipeline.plumbing.errors import plain_errors
@@ -27,6 +28,7 @@ from pipeline.plumbing.files import (
     results_folder,
     write_table,
 )
+from pipeline.plumbing.launch import several_processes
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor
 from pipeline.reporting.pictures import load_picture
@@ -60,6 +62,8 @@ def main(schedule: str) -> None:
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))
                 images.append(image_table(schedule, iterations, holes, columns, steps))
                 run.log_metrics(scores, step=iterations)
+        if ranks.rank():
+            return
         with fresh_folder(IMAGE_SCORES / schedule) as folder:
             pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
         write_table(table, pd.DataFrame(rows))
@@ -67,5 +71,5 @@ def main(schedule: str) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         main(sys.argv[1])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from maskgit import ranks
 from maskgit.device import keep_freed_memory
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer.kinds import Transformer
@@ -22,7 +23,7 @@ from maskgit.transformer.training import (
 from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_transformer import import_transformer
-from pipeline.models.loop import train
+from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
@@ -34,6 +35,7 @@ from pipeline.plumbing.files import (
     fresh_folder,
     load_array,
 )
+from pipeline.plumbing.launch import several_processes
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
@@ -106,6 +108,7 @@ def main() -> None:
     examples = fixed_batches(*validation, sees_pixels, gamma, params.seed)
     if settings.checkpoint:
         return import_lab(params, len(codebook), validation, examples)
+    check_shares(settings.batch_size)
     config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
         "codebook_size": len(codebook),
         "latent_dim": codebook.shape[1],
@@ -144,6 +147,8 @@ def main() -> None:
             model.know_codebook(torch.from_numpy(codebook))
         trainer = TransformerTrainer(model, images, tokens, holes, examples, how, gamma)
         history = train(trainer, snapshots, run, "train transformer")
+        if ranks.rank():
+            return
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
             uncertainty = validation.measure(best.model, params.seed)
@@ -153,6 +158,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         keep_freed_memory()
         main()

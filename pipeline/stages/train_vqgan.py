@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from maskgit import ranks
 from maskgit.device import best_device, keep_freed_memory
 from maskgit.perception import PerceptualLoss
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, decode_each, encode_each
@@ -13,10 +14,11 @@ from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, eval
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_tokenizer import import_tokenizer
-from pipeline.models.loop import train
+from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.launch import several_processes
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
@@ -63,6 +65,7 @@ def main() -> None:
     validation = load_array(PREPARED / "val.npy")[:512]
     if vqgan.checkpoint or params.train.start_from:
         return take_over(params, validation)
+    check_shares(vqgan.batch_size)
     config = vqgan.model_dump(
         include={
             "cell",
@@ -100,7 +103,8 @@ def main() -> None:
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
         trainer = TokenizerTrainer(model, images, validation, how, perceptual)
         history = train(trainer, snapshots, run, "train tokenizer")
-
+        if ranks.rank():
+            return
         model.eval()
         with fresh_folder(TOKENIZER) as folder:
             save(folder, config, model, history, validation)
@@ -108,6 +112,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(), several_processes():
         keep_freed_memory()
         main()

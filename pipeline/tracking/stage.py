@@ -18,6 +18,7 @@ from uuid import uuid4
 from filelock import Timeout
 from pydantic import BaseModel
 
+from maskgit import ranks
 from pipeline.plumbing.files import PREPARED, content_hash
 from pipeline.tracking.delivery import Sender, reason, records_waiting
 from pipeline.tracking.run import StageRun
@@ -47,6 +48,19 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
+class Unheard:
+    """The spool of all ranks but the first: what they log would be there twice."""
+
+    key = None
+
+    def records(self) -> list:
+        return []
+
+    def append(self, *record, **content) -> None: ...
+
+    def append_file(self, *record, **content) -> None: ...
+
+
 def open_spool(key: str | None) -> Spool:
     """A run's own; a new one where another process has the run that should be continued."""
     if key is not None:
@@ -73,6 +87,9 @@ def stage_run(
 
     `key` continues the run that has it. An exception ends the run as FAILED, a stop as KILLED.
     """
+    if ranks.rank():
+        yield StageRun(Unheard(), Unheard())
+        return
     values = params.model_dump() if isinstance(params, BaseModel) else params
     experiment = os.environ.get("DVC_EXP_NAME", "")
     name = " ".join(filter(None, [f"{stage}@{item}" if item else stage, experiment]))

@@ -13,6 +13,7 @@ HARMLESS = ("pipeline.plumbing", "pipeline.tracking", "pipeline.serving")
 WEIGHTLESS = {
     "maskgit.schedules",
     "maskgit.device",
+    "maskgit.ranks",
     "maskgit.inpainting.settings",
     "maskgit.scoring.intervals",
 }

@@ -1,0 +1,65 @@
+"""A stage in several processes, on one machine or many, by torchrun.
+
+How many is the machine's affair, not the experiment's: the variable MASKGIT_LAUNCH holds a command
+that starts Python modules, such as `torchrun --standalone --nproc-per-node 2`. It stands neither
+in dvc.yaml nor in params.yaml, so that DVC runs no stage again for it.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from maskgit import ranks
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import fresh_folder, partial_of
+
+VARIABLE = "MASKGIT_LAUNCH"
+PATIENCE = timedelta(hours=2)  # ranks that have nothing left to do wait for the first one's work
+
+
+@contextmanager
+def several_processes() -> Iterator[None]:
+    """Around a stage's work: starts it again under MASKGIT_LAUNCH, or joins the processes that did.
+
+    Does nothing where the variable is not set. Raises UserError where its command is not found.
+    """
+    if not dist.is_available():
+        yield
+    elif dist.is_torchelastic_launched():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
+    else:
+        if launcher := shlex.split(os.environ.get(VARIABLE, "")):
+            module = sys.modules["__main__"].__spec__.name
+            sys.stdout.flush()
+            try:
+                os.execvp(launcher[0], [*launcher, "-m", module, *sys.argv[1:]])
+            except FileNotFoundError:
+                raise UserError(f"{VARIABLE}: there is no command {launcher[0]}") from None
+        yield
+
+
+@contextmanager
+def shared_folder(path: Path) -> Iterator[Path]:
+    """As `fresh_folder`, for all ranks; the first one finishes it when all have written."""
+    if ranks.rank():
+        ranks.wait()
+        yield partial_of(path)
+        ranks.wait()
+        return
+    with fresh_folder(path) as folder:
+        ranks.wait()
+        yield folder
+        ranks.wait()

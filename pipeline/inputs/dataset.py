@@ -1,4 +1,4 @@
-"""Reads the pictures that the user points at: a folder, a zip or the lab's layout.
+"""Reads the pictures that the user points at: a folder, a zip, Parquet or the lab's layout.
 
 The lab's layout is `cat_face/{train,val,test}` with `mask64/` beside `cat_face`, in a folder or in
 a zip. It alone says which split a picture belongs to.
@@ -17,6 +17,7 @@ import numpy as np
 from maskgit.data.crops import random_crops
 from maskgit.data.holes import hole_of
 from maskgit.data.image_files import UnusableImage, decode_image, to_square
+from pipeline.inputs.parquet import expand_parquet, is_parquet, list_parquet
 from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
 from pipeline.inputs.zips import is_zip, opened_zip
 from pipeline.plumbing.errors import UserError
@@ -28,7 +29,7 @@ LAB_MASKS = "mask64"
 LAB_FOLDERS = (*LAB_SPLITS, LAB_MASKED)
 
 _EXPECTED = (
-    "expected a folder of images, a zip of images, "
+    "expected a folder of images, a zip or a Parquet file of images, "
     f"or the lab layout {LAB}/{{{','.join(LAB_SPLITS)}}} with {LAB_MASKS}/"
 )
 
@@ -63,7 +64,8 @@ def read_source(
     other file that gives no picture comes with its reason. Nothing is unpacked to disk.
 
     Args:
-        source: a folder (read with all that lies in it), a zip, or either in the lab's layout.
+        source: a folder (read with all that lies in it, Parquet files by row), a zip, a Parquet
+            file, or any of them in the lab's layout.
         size: side of the resulting pictures.
         fit: 'crop' or 'pad', how a picture that is not square becomes one.
         min_side: pictures with a shorter side are unusable.
@@ -118,12 +120,14 @@ def _open_source(source: Path) -> Iterator[list[Entry]]:
     if not source.exists():
         raise UserError(f"{source} does not exist: {_EXPECTED}")
     if source.is_dir():
-        yield _checked(list_folder(source), source)
+        yield _checked(expand_parquet(source, list_folder(source)), source)
     elif not source.is_file():  # a pipe would never answer
         raise UserError(f"{source} is not a regular file: {_EXPECTED}")
     elif is_zip(source):
         with opened_zip(source) as entries:
             yield _checked(entries, source)
+    elif is_parquet(source.name):
+        yield _checked(list_parquet(source), source)
     else:
         raise UserError(f"{source} is neither a folder nor a zip: {_EXPECTED}")
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -169,6 +171,23 @@ def no_source(name: str) -> str:
 def no_zip(data: bytes) -> str:
     Path("source.zip").write_bytes(data)
     return no_source("source.zip")
+
+
+def parquet(**columns: list) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, compression="none")
+    return file.getvalue()
+
+
+def no_parquet(data: bytes) -> str:
+    Path("source.parquet").write_bytes(data)
+    return no_source("source.parquet")
+
+
+def row(data: bytes) -> str:
+    """The first reason in the manifest, for a Parquet file as data.source."""
+    Path("source.parquet").write_bytes(data)
+    return next(image.reason for image in read_source(Path("source.parquet"), 32, "crop", 16))
 
 
 def params(change: Callable[[str], str], name: str = "params.yaml") -> str:
@@ -412,6 +431,34 @@ BAD = {
     "cut zip": Bad(
         lambda: no_zip(zipped({"a.png": PHOTO})[:-30]),
         "...source.zip is a corrupt zip (...): fetch it again",
+    ),
+    "no Parquet": Bad(
+        lambda: no_parquet(b"PAR1"),
+        "...source.parquet is a corrupt Parquet file (...): fetch it again",
+    ),
+    "cut Parquet": Bad(
+        lambda: no_parquet(parquet(image=[PHOTO])[:-30]),
+        "...source.parquet is a corrupt Parquet file (...): fetch it again",
+    ),
+    "Parquet without images": Bad(
+        lambda: no_parquet(parquet(label=[1])),
+        "...source.parquet: which column holds the images? There is none",
+    ),
+    "Parquet with two columns of bytes": Bad(
+        lambda: no_parquet(parquet(before=[PHOTO], after=[PHOTO])),
+        "...source.parquet: which column holds the images? There is more than one: before, after; "
+        "call it image",
+    ),
+    "Parquet row without bytes": Bad(
+        lambda: row(parquet(image=[None, PHOTO])), "no bytes in its row"
+    ),
+    "Parquet row that is no picture": Bad(
+        lambda: row(parquet(image=[PHOTO]).replace(PHOTO[:64], bytes([255]) * 64)),
+        "not an image",
+    ),
+    "Parquet with a page of no sense": Bad(
+        lambda: row(b"PAR1" + bytes([255]) * 60 + parquet(image=[PHOTO])[64:]),
+        "damaged in the Parquet file (...)",
     ),
     "zip that climbs out": Bad(
         lambda: source(zipped({"../a.png": PHOTO})), "path that leads out of the zip"

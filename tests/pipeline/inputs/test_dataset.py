@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -41,10 +43,22 @@ def make_zip(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-@pytest.fixture(params=["folder", "zip"])
+def make_parquet(path: Path, files: dict[str, bytes], group: int = 2) -> Path:
+    """As `datasets` writes it."""
+    rows = [{"bytes": data, "path": name} for name, data in files.items()]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    labels = pa.array(range(len(rows)))
+    table = pa.table({"image": pa.array(rows, kind), "label": labels})
+    pq.write_table(table, path, row_group_size=group)
+    return path
+
+
+@pytest.fixture(params=["folder", "zip", "parquet"])
 def make_source(request, tmp_path):
     if request.param == "folder":
         return lambda files, name="pictures": make_folder(tmp_path / name, files)
+    if request.param == "parquet":
+        return lambda files, name="pictures": make_parquet(tmp_path / f"{name}.parquet", files)
     return lambda files, name="pictures": make_zip(tmp_path / f"{name}.zip", files)
 
 
@@ -63,6 +77,36 @@ def test_usable_picture(make_source):
     assert image.pixels.shape == (32, 32, 3)
     assert image.pixels.dtype == np.uint8
     assert (image.reason, image.split) == ("", "")
+
+
+def test_rows_whose_paths_repeat_or_are_missing_go_by_their_numbers(tmp_path):
+    path, table = tmp_path / "cats.parquet", {"label": [1, 2, 3], "jpg": [PNG] * 3}
+    pq.write_table(pa.table(table), path)
+    assert list(reasons(path)) == ["0.jpg", "1.jpg", "2.jpg"]
+    repeated = [{"bytes": PNG, "path": name} for name in ("a.png", "b.png", "a.png")]
+    pq.write_table(pa.table({"image": repeated}), path)
+    assert list(reasons(path)) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_a_folder_of_shards_as_data_sets_have_it(tmp_path):
+    folder = make_folder(tmp_path, {"README.md": b"# Cats", "data/c.png": PNG})
+    for shard in ("train-00000", "train-00001"):
+        make_parquet(folder / f"data/{shard}.parquet", {"a.png": PNG, "b.png": encode(WIDE + 1)})
+    assert count_source(folder) == 6
+    assert reasons(folder) == {
+        "README.md": "not an image file",
+        "data/c.png": "",
+        "data/train-00000/a.png": "",
+        "data/train-00000/b.png": "",
+        "data/train-00001/a.png": "",
+        "data/train-00001/b.png": "",
+    }
+
+
+def test_a_row_group_too_large_to_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.inputs.parquet._GROUP_BYTES", 10)
+    path = make_parquet(tmp_path / "cats.parquet", {"a.png": PNG})
+    assert reasons(path) == {"a.png": "row group of 0.0 GB; write it with smaller ones"}
 
 
 def test_fit_and_size(make_source):

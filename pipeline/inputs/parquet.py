@@ -1,0 +1,123 @@
+"""Parquet files of images, as public data sets have them: a row an image, its file in a column."""
+
+from bisect import bisect_right
+from functools import cached_property, partial
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from maskgit.data.image_files import UnusableImage
+from pipeline.inputs.untrusted import EXTENSIONS, Entry, is_hidden, size_fault
+from pipeline.plumbing.errors import UserError
+
+SUFFIX = ".parquet"
+_CORRUPT = (pa.ArrowException, OSError, ValueError)
+_GROUP_BYTES = 2 * 10**9  # of a row group, which is read as one
+
+
+def is_parquet(name: str) -> bool:
+    return name.lower().endswith(SUFFIX)
+
+
+def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
+    """Its rows; each has the path that the file gives it, where all have one, or its number.
+
+    prefix: what the names begin with. Raises UserError where the file cannot be used.
+    """
+    try:
+        rows = _Rows(path)
+        paths = rows.paths()
+    except _CORRUPT as error:
+        raise UserError(f"{path} is a corrupt Parquet file ({error}): fetch it again") from None
+    names = (
+        paths if all(paths) and len(set(paths)) == len(paths) else map(_number, range(rows.count))
+    )
+    entries = enumerate(map(Path.as_posix, map(Path, names)))
+    return [
+        Entry(prefix + name, partial(rows.read, row), "")
+        for row, name in entries
+        if not any(map(is_hidden, name.split("/")))
+    ]
+
+
+def expand_parquet(root: Path, entries: list[Entry]) -> list[Entry]:
+    """The entries of a folder with the rows of its Parquet files in the place of those."""
+    expanded = []
+    for entry in entries:
+        if entry.fault or not is_parquet(entry.file):
+            expanded.append(entry)
+        else:
+            expanded += list_parquet(root / entry.file, f"{entry.file.removesuffix(SUFFIX)}/")
+    return expanded
+
+
+def _number(row: int) -> str:
+    return f"{row}{EXTENSIONS[0]}"  # the ending is a name only: bytes tell what a picture is
+
+
+class _Rows:
+    """The column of images: binary, or a struct of bytes and path, as `datasets.Image` has it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.file = pq.ParquetFile(path)
+        self.count = self.file.metadata.num_rows
+        self.column, self.is_struct = _image_column(path, self.file.schema_arrow)
+        groups = range(self.file.num_row_groups)
+        sizes = (self.file.metadata.row_group(group).num_rows for group in groups)
+        self.starts = list(accumulate(sizes, initial=0))
+        self.group, self.pictures = -1, []  # the one that was read last
+
+    def paths(self) -> list[str | None]:
+        if not self.is_struct or "path" not in self._fields:
+            return [None] * self.count
+        column = self.file.read([f"{self.column}.path"]).column(0).combine_chunks()
+        return column.field("path").to_pylist()
+
+    @cached_property
+    def _fields(self) -> list[str]:
+        kind = self.file.schema_arrow.field(self.column).type
+        return [kind.field(i).name for i in range(kind.num_fields)]
+
+    def read(self, row: int) -> bytes:
+        """The bytes of a picture's file. Raises UnusableImage with the reason."""
+        group = bisect_right(self.starts, row) - 1
+        if group != self.group:
+            self.pictures, self.group = self._read_group(group), group
+        data = self.pictures[row - self.starts[group]].as_py()
+        if data is None:
+            raise UnusableImage("no bytes in its row")
+        if fault := size_fault(len(data)):
+            raise UnusableImage(fault)
+        return data
+
+    def _read_group(self, group: int) -> pa.Array:
+        size = self.file.metadata.row_group(group).total_byte_size
+        if size > _GROUP_BYTES:
+            raise UnusableImage(f"row group of {size / 1e9:.1f} GB; write it with smaller ones")
+        leaf = f"{self.column}.bytes" if self.is_struct else self.column
+        try:
+            column = self.file.read_row_group(group, [leaf]).column(0).combine_chunks()
+        except _CORRUPT as error:
+            raise UnusableImage(f"damaged in the Parquet file ({error})") from None
+        return column.field("bytes") if self.is_struct else column
+
+
+def _image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
+    """Its name, and whether it is a struct."""
+
+    def is_binary(kind: pa.DataType) -> bool:
+        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+    def is_struct(kind: pa.DataType) -> bool:
+        fields = pa.types.is_struct(kind) and kind.get_field_index("bytes")
+        return fields is not False and fields >= 0 and is_binary(kind.field("bytes").type)
+
+    found = {f.name: is_struct(f.type) for f in schema if is_struct(f.type) or is_binary(f.type)}
+    for name in ("image", "img", *(found if len(found) == 1 else ())):
+        if name in found:
+            return name, found[name]
+    what = f"more than one: {', '.join(found)}; call it image" if found else "none"
+    raise UserError(f"{path}: which column holds the images? There is {what}")

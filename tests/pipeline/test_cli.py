@@ -1,7 +1,10 @@
 """The verbs that work on people's own pictures, on small models with random weights."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -328,3 +331,16 @@ def test_masks_of_every_kind(project, mode):
     grey.save(project / "hole.png")
     assert run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png").exit_code == 0
     assert np.array_equal((read(project / "out.png") != pixels).any(axis=2), where)
+
+
+@pytest.mark.parametrize(("said", "spins"), [({}, "10000"), ({"OMP_WAIT_POLICY": "active"}, None)])
+def test_idle_threads_sleep_soon_unless_the_user_says_how_they_wait(said, spins, monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    code = (
+        "import pipeline, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    environment = os.environ | said
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [str(spins), "False"]

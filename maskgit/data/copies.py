@@ -36,6 +36,22 @@ _PLAIN = 0.1  # detail below it is the rounding to whole grey levels
 _ROWS = 128  # pictures compared with all others at once; bounds the memory
 
 
+class Selection(Sequence):
+    """Some of a sequence's items, in an order of one's own; none is copied before it is asked for.
+
+    items: any sequence, such as a memory map with a picture in each row. rows: int (N,).
+    """
+
+    def __init__(self, items: Sequence, rows: np.ndarray):
+        self.items, self.rows = items, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.items[self.rows[i]]
+
+
 class Copies(NamedTuple):
     """Which picture each picture repeats.
 
@@ -48,7 +64,9 @@ class Copies(NamedTuple):
     exact: np.ndarray
 
 
-def find_copies(images: np.ndarray, digests: Sequence[str], threshold: float = NEAR_COPY) -> Copies:
+def find_copies(
+    images: Sequence[np.ndarray], digests: Sequence[str], threshold: float = NEAR_COPY
+) -> Copies:
     """Find exact and near copies.
 
     Every near copy was compared with its original itself, so likeness does not run along chains,
@@ -56,7 +74,8 @@ def find_copies(images: np.ndarray, digests: Sequence[str], threshold: float = N
     gradient) has exact copies only.
 
     Args:
-        images: uint8 RGB (N, H, W, 3). Order matters only for which of a group is the original.
+        images: N pictures, uint8 RGB (H, W, 3), each looked at by itself. Order matters only for
+            which of a group is the original.
         digests: N digests of the files' bytes.
         threshold: agreement from which two pictures are near copies; above 1 finds exact ones only.
 
@@ -69,11 +88,11 @@ def find_copies(images: np.ndarray, digests: Sequence[str], threshold: float = N
     exact = original != np.arange(len(images))
     distinct = np.flatnonzero(~exact)
     near = np.arange(len(images))
-    near[distinct] = distinct[_near_originals(images[distinct], threshold)]
+    near[distinct] = distinct[_near_originals(Selection(images, distinct), threshold)]
     return Copies(near[original], exact)
 
 
-def _exact_originals(images: np.ndarray, digests: Sequence[str]) -> np.ndarray:
+def _exact_originals(images: Sequence[np.ndarray], digests: Sequence[str]) -> np.ndarray:
     original = np.arange(len(images))
     first: dict[str | bytes, int] = {}  # by digest of the file (str) and of the pixels (bytes)
     for i, (digest, image) in enumerate(zip(digests, images, strict=True)):
@@ -84,7 +103,7 @@ def _exact_originals(images: np.ndarray, digests: Sequence[str]) -> np.ndarray:
     return original
 
 
-def _near_originals(images: np.ndarray, threshold: float) -> np.ndarray:
+def _near_originals(images: Sequence[np.ndarray], threshold: float) -> np.ndarray:
     original = np.arange(len(images))
     coarse, mirrored = _coarse_vectors(images)
     fine = lru_cache(maxsize=4096)(lambda i: _detail(images[i], _FINE))
@@ -101,7 +120,7 @@ def _near_originals(images: np.ndarray, threshold: float) -> np.ndarray:
     return original
 
 
-def _coarse_vectors(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _coarse_vectors(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors (N, 256) of the pictures and of their mirror images, float32."""
     coarse = np.zeros((len(images), _COARSE, _COARSE), np.float32)
     for i, image in enumerate(images):

@@ -73,6 +73,8 @@ def save(
 
 def import_lab(params: Params, codes: int, validation: Validation, examples: list[Example]) -> None:
     """In place of a training; its history is one evaluation."""
+    if ranks.rank():
+        return
     values = {"train": params.train.model_dump(), "seed": params.seed}
     with stage_run("train_transformer", values, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:

@@ -44,6 +44,8 @@ def save(
 
 def take_over(params: Params, validation: np.ndarray) -> None:
     """A tokenizer from elsewhere, in place of a training; its history is one evaluation."""
+    if ranks.rank():
+        return
     vqgan, size, start = params.vqgan, validation.shape[1], params.train.start_from
     values = {"vqgan": vqgan.model_dump(), "start_from": start}
     with stage_run("train_vqgan", values, TOKENIZER) as run:

@@ -1,4 +1,4 @@
-"""The study: decoders, schedules and steps held against the default, on small and large holes."""
+"""The study: decoders, schedules and steps held against a reference, on small and large holes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ TEMPERATURES = (0.2, 0.4, 0.7, 1.0)
 CHOICE_TEMPERATURES = (1.0, 4.5)
 
 SETTING = ["decoder", "schedule", "iterations"]
-DEFAULT = ("confidence", "cosine", 8)  # what everything is held against: MaskGIT's own
+REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own; what everything is held against
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ def settings_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings(images: pd.DataFrame) -> pd.DataFrame:
-    """Every setting less the default, in the score that decides, kind by kind of hole.
+    """Every setting less the reference, in the score that decides, kind by kind of hole.
 
     All intervals hold at once with 95 %: one error rate for the whole study.
     """
     score = judged(list(images.columns))
     keys = ["hole_kind", *SETTING]
     by_image = images.pivot_table(index="image", columns=keys, values=score)
-    default = by_image.xs(DEFAULT, axis=1, level=SETTING)
-    less = by_image.sub(default, level="hole_kind")
-    less = less.loc[:, [column[1:] != DEFAULT for column in less.columns]]
+    reference = by_image.xs(REFERENCE, axis=1, level=SETTING)
+    less = by_image.sub(reference, level="hole_kind")
+    less = less.loc[:, [column[1:] != REFERENCE for column in less.columns]]
     found = simultaneous_intervals(less.to_numpy())
     table = less.columns.to_frame(index=False)
     table = table.assign(difference=found.mean, low=found.low, high=found.high, seen=found.seen)
@@ -75,11 +75,11 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
-    """In Markdown: by kind of hole, the default, the lowest, and the fewest steps that keep up."""
+    """In Markdown: by kind of hole the reference, the lowest, the fewest steps that keep up."""
     score = judged(list(settings.columns))
     lines = [
-        f"| hole | default | `{score}` | lowest | `{score}` | less the default | "
-        "fewest steps that keep up with the default | less the default |",
+        f"| hole | reference | `{score}` | lowest | `{score}` | less the reference | "
+        "fewest steps that keep up with the reference | less the reference |",
         "|---|---|---:|---|---:|---:|---|---:|",
     ]
     for kind, rows in settings.groupby("hole_kind", sort=False):
@@ -88,7 +88,13 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
         best = values.idxmin()
         kept = others[others["verdict"] != "worse"]
         cheap = kept.sort_values(["steps", "difference"]).index[0]
-        cells = [kind, words(DEFAULT), f"{values[DEFAULT]:.5f}", words(best), f"{values[best]:.5f}"]
+        cells = [
+            kind,
+            words(REFERENCE),
+            f"{values[REFERENCE]:.5f}",
+            words(best),
+            f"{values[best]:.5f}",
+        ]
         cells += [difference(others, best), words(cheap), difference(others, cheap)]
         lines.append(f"| {' | '.join(cells)} |")
     decoders = list(dict.fromkeys(settings["decoder"]))
@@ -102,7 +108,7 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
 
 
 VERDICTS = {
-    "shown better than the default": "better",
+    "shown better than the reference": "better",
     "not told apart from it": "",
     "shown worse": "worse",
 }
@@ -116,7 +122,7 @@ def words(setting: tuple[str, str, int]) -> str:
 
 
 def difference(others: pd.DataFrame, setting: tuple[str, str, int]) -> str:
-    if setting == DEFAULT:
+    if setting == REFERENCE:
         return ""
     row = others.loc[setting]
     return with_interval(row["difference"], row["low"], row["high"])

@@ -8,7 +8,7 @@ import pytest
 
 from maskgit.data.holes import draw_holes
 from pipeline.plumbing.files import PREPARED, STUDY
-from pipeline.reporting.study import DEFAULT, Plan
+from pipeline.reporting.study import REFERENCE, Plan
 from pipeline.stages import study, study_report
 from tests.store import project_with_store
 
@@ -48,6 +48,8 @@ def test_the_study_tunes_fills_and_judges(project, capsys):
     study_report.main()
     found = pd.read_csv(project / "reports/study/findings.csv")
     assert len(found) == 2 * (3 + 2 - 1)
-    assert tuple(images[["decoder", "schedule", "iterations"]].drop_duplicates().iloc[1]) == DEFAULT
+    assert (
+        tuple(images[["decoder", "schedule", "iterations"]].drop_duplicates().iloc[1]) == REFERENCE
+    )
     assert "| entropy_bound |" in capsys.readouterr().out
     assert (project / "reports/study/study.png").stat().st_size > 1000

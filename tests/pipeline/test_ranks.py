@@ -19,9 +19,9 @@ FILLED = INPAINTED / "cosine"
 TRAINED = Path("outputs/transformer")
 
 
-@pytest.fixture(scope="module")
-def clone(finished_clone, tmp_path_factory):
-    return finished_clone.copy(tmp_path_factory.mktemp("ranks") / "clone")
+@pytest.fixture
+def clone(finished_clone, tmp_path):
+    return finished_clone.copy(tmp_path / "clone")
 
 
 def repro(clone, launch, *stages):

@@ -1,7 +1,7 @@
 """Parquet files of images, as public data sets have them: a row an image, its file in a column."""
 
 from bisect import bisect_right
-from functools import cached_property, partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -29,6 +29,8 @@ def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
     try:
         rows = _Rows(path)
         paths = rows.paths()
+    except PermissionError:
+        raise UserError(f"{path} may not be read: change its permissions") from None
     except _CORRUPT as error:
         raise UserError(f"{path} is a corrupt Parquet file ({error}): fetch it again") from None
     names = (
@@ -61,48 +63,42 @@ class _Rows:
     """The column of images: binary, or a struct of bytes and path, as `datasets.Image` has it."""
 
     def __init__(self, path: Path):
-        self.path = path
         self.file = pq.ParquetFile(path)
         self.count = self.file.metadata.num_rows
         self.column, self.is_struct = _image_column(path, self.file.schema_arrow)
         groups = range(self.file.num_row_groups)
         sizes = (self.file.metadata.row_group(group).num_rows for group in groups)
         self.starts = list(accumulate(sizes, initial=0))
-        self.group, self.pictures = -1, []  # the one that was read last
 
     def paths(self) -> list[str | None]:
-        if not self.is_struct or "path" not in self._fields:
+        kind = self.file.schema_arrow.field(self.column).type
+        if not self.is_struct or kind.get_field_index("path") < 0:
             return [None] * self.count
         column = self.file.read([f"{self.column}.path"]).column(0).combine_chunks()
         return column.field("path").to_pylist()
 
-    @cached_property
-    def _fields(self) -> list[str]:
-        kind = self.file.schema_arrow.field(self.column).type
-        return [kind.field(i).name for i in range(kind.num_fields)]
-
     def read(self, row: int) -> bytes:
         """The bytes of a picture's file. Raises UnusableImage with the reason."""
         group = bisect_right(self.starts, row) - 1
-        if group != self.group:
-            self.pictures, self.group = self._read_group(group), group
-        data = self.pictures[row - self.starts[group]].as_py()
+        data = _read_group(self, group)[row - self.starts[group]].as_py()
         if data is None:
             raise UnusableImage("no bytes in its row")
         if fault := size_fault(len(data)):
             raise UnusableImage(fault)
         return data
 
-    def _read_group(self, group: int) -> pa.Array:
-        size = self.file.metadata.row_group(group).total_byte_size
-        if size > _GROUP_BYTES:
-            raise UnusableImage(f"row group of {size / 1e9:.1f} GB; write it with smaller ones")
-        leaf = f"{self.column}.bytes" if self.is_struct else self.column
-        try:
-            column = self.file.read_row_group(group, [leaf]).column(0).combine_chunks()
-        except _CORRUPT as error:
-            raise UnusableImage(f"damaged in the Parquet file ({error})") from None
-        return column.field("bytes") if self.is_struct else column
+
+@lru_cache(maxsize=1)  # of all files together: a folder may hold a hundred
+def _read_group(rows: _Rows, group: int) -> pa.Array:
+    size = rows.file.metadata.row_group(group).total_byte_size
+    if size > _GROUP_BYTES:
+        raise UnusableImage(f"row group of {size / 1e9:.1f} GB; write it with smaller ones")
+    leaf = f"{rows.column}.bytes" if rows.is_struct else rows.column
+    try:
+        column = rows.file.read_row_group(group, [leaf]).column(0).combine_chunks()
+    except _CORRUPT as error:
+        raise UnusableImage(f"damaged in the Parquet file ({error})") from None
+    return column.field("bytes") if rows.is_struct else column
 
 
 def _image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:

@@ -103,6 +103,16 @@ def test_a_folder_of_shards_as_data_sets_have_it(tmp_path):
     }
 
 
+def test_a_parquet_file_that_may_not_be_read_is_not_called_corrupt(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = make_parquet(tmp_path / "cats.parquet", {"a.png": PNG})
+    monkeypatch.setattr("pipeline.inputs.parquet.pq.ParquetFile", refuse)
+    with pytest.raises(UserError, match="may not be read: change its permissions"):
+        read(path)
+
+
 def test_a_row_group_too_large_to_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.inputs.parquet._GROUP_BYTES", 10)
     path = make_parquet(tmp_path / "cats.parquet", {"a.png": PNG})

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+GPU_BATCH = 256  # images that a network sees at once there, outside training
+
 
 def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,10 +54,58 @@ def keep_freed_memory() -> None:
             mallopt(m_trim_threshold, 2**31 - 1)
 
 
+class Rows:
+    """Rows of an array, as tensors on a device.
+
+    A GPU holds all of the array, if that takes at most a quarter of its free memory, so that no
+    step waits for a copy. Else the rows asked for are read: of a memory map no more is in memory.
+    """
+
+    def __init__(self, array: np.ndarray, device: torch.device):
+        self.array, self.device = array, device
+        self.held = None
+        if device.type == "cuda" and array.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
+            self.held = _signed(np.array(array)).to(device)
+
+    def __getitem__(self, index: tuple[np.ndarray, ...]) -> Tensor:
+        """index: int arrays of equal length, as for the array. uint16 comes as int32."""
+        if self.held is None:
+            return _signed(self.array[index]).to(self.device)
+        return self.held[tuple(to_device(i, self.device) for i in index)]
+
+
+def _signed(array: np.ndarray) -> Tensor:
+    """torch does little with uint16."""
+    return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A small array, copied while the device goes on with what it has to do."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
+
+
+def waiting_is_free(device: torch.device) -> bool:
+    """Whether a number can be read, or a shape depend on one, without an idle moment."""
+    return device.type == "cpu"
+
+
+def alone(batch: Tensor) -> tuple[Tensor, ...]:
+    """What passes through a network together: on a processor each row of a batch by itself.
+
+    In a batch of another size its threads share out a convolution or a norm in another way, and the
+    last bit of a result with it. A GPU is slow with one at a time, and gives up that promise.
+    """
+    return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
+
+
 def to_float(images: np.ndarray, device: torch.device) -> Tensor:
     """uint8 (N, H, W, 3) -> float (N, 3, H, W) in [-1, 1]; channels stay last in memory."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    return tensor.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return pixels_to_float(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+
+
+def pixels_to_float(images: Tensor) -> Tensor:
+    """As `to_float`, of a tensor where it is."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> np.ndarray:

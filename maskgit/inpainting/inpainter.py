@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import autocast
+from maskgit.device import alone, autocast
 from maskgit.inpainting.decoding import MASKGIT, Decoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
 from maskgit.schedules import Gamma
@@ -160,13 +160,12 @@ class Inpainter:
         return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
 
     def look(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
-        """What the transformer sees of the known pixels, (N, T, dim), one image after the other:
-        in a batch the last bit of a convolution depends on how many there are."""
+        """What the transformer sees of the known pixels, (N, T, dim)."""
         if not self.transformer.sees_pixels:
             return None
         known = known_pixels(images, hole, self.device)
         with autocast(self.device):
-            return torch.cat([self.transformer.look(image[None]) for image in known])
+            return torch.cat([self.transformer.look(part) for part in alone(known)])
 
     def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Tokens int64 (N, T) -> uint8 (N, H, W, 3), with an eye on the known pixels."""

@@ -65,15 +65,16 @@ class Extractor:
     def __call__(
         self,
         images: np.ndarray,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> np.ndarray:
         """Features of every image, by all ranks; a row depends on its own image only.
 
         Args:
             images: uint8 RGB, (N, H, W, 3), N >= 1; a read-only memory map will do.
-            batch_size: images that pass through the network together. Small batches are the faster
-                ones on a CPU: large activations cost more in memory traffic than they save.
+            batch_size: images that pass through the network together; None for what is fast.
+                Small batches are on a CPU: large activations cost more in memory traffic than they
+                save.
             progress: called after each batch with how many images are done since, for instance the
                 `update` method of a tqdm bar.
 
@@ -89,6 +90,7 @@ class Extractor:
                 f"not {images.dtype} of shape {images.shape}"
             )
         rows = []
+        batch_size = batch_size or (8 if self.device.type == "cpu" else 256)
         with torch.inference_mode():
             for start in ranks.share(range(0, len(images), batch_size)):
                 # np.array copies: torch warns about read-only memory.

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from maskgit.device import to_float
+from maskgit.device import best_device, to_float
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.discrimination import discrimination
 from maskgit.scoring.distances import frechet, kernel_distance
@@ -23,7 +23,6 @@ from maskgit.scoring.features import Extractor
 # otherwise: it stands for one channel of one pixel in 50 000 being off by one.
 PSNR_CAP = 100.0
 
-CPU = torch.device("cpu")
 BATCH = 16  # images that pass through the perceptual network together
 
 
@@ -95,23 +94,24 @@ def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
     At each layer a place counts by the share of it that is hole.
 
     Args:
-        output, truth, hole: as `hole_errors` takes them; computed in batches, on the CPU.
+        output, truth, hole: as `hole_errors` takes them; computed in batches.
 
     Returns:
         float64 (N,), at least 0, NaN where an image has no hole.
     """
-    network = PerceptualLoss().eval()
+    device = best_device()
+    network = PerceptualLoss().eval().to(device)
     rows = [np.empty(0)]
     with torch.inference_mode():
         for start in range(0, len(output), BATCH):
             batch = slice(start, start + BATCH)
             pairs = zip(
-                network.features(to_float(output[batch], CPU)),
-                network.features(to_float(truth[batch], CPU)),
+                network.features(to_float(output[batch], device)),
+                network.features(to_float(truth[batch], device)),
                 strict=True,
             )
-            holes = torch.from_numpy(np.array(hole[batch])).float()[:, None]
-            rows.append(sum(_mean_in_hole(*pair, holes) for pair in pairs).numpy())
+            holes = torch.from_numpy(np.array(hole[batch])).to(device).float()[:, None]
+            rows.append(sum(_mean_in_hole(*pair, holes) for pair in pairs).cpu().numpy())
     return np.concatenate(rows)
 
 

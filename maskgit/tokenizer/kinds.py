@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import to_float, to_uint8
+from maskgit.device import alone, to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
@@ -20,19 +20,15 @@ Tokenizer = VQGAN | LabVQGAN
 TOKENIZERS = (VQGAN, LabVQGAN)
 
 
-# One image after the other: in a batch of another size the threads of a processor share out a
-# convolution or a norm in another way, and the last bit of a result with it.
-
-
 def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) -> tokens int64 (N, h, w); an image's do not depend on the others."""
     pixels = to_float(images, next(tokenizer.parameters()).device)
-    return torch.cat([tokenizer.encode(image[None]) for image in pixels])
+    return torch.cat([tokenizer.encode(images) for images in alone(pixels)])
 
 
 def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
     """Tokens int64 (N, h, w) -> uint8 (N, H, W, 3); an image does not depend on the others."""
-    return np.concatenate([to_uint8(tokenizer.decode(image[None])) for image in tokens])
+    return np.concatenate([to_uint8(tokenizer.decode(part)) for part in alone(tokens)])
 
 
 def draw_each(
@@ -48,5 +44,5 @@ def draw_each(
     )
     tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.size)
     known = known_pixels(images, hole, tokens.device)
-    pairs = zip(tokens, known, strict=True)
-    return np.concatenate([to_uint8(tokenizer.decode(t[None], k[None])) for t, k in pairs])
+    parts = zip(alone(tokens), alone(known), strict=True)
+    return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from maskgit import ranks
 from maskgit.data.holes import mixture
-from maskgit.device import autocast, to_float
+from maskgit.device import Rows, autocast, pixels_to_float, to_device, to_float
 from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
-from maskgit.training.optim import muon_and_adamw, set_learning_rate, warmup_cosine
-from maskgit.training.trainer import Chance, ShuffledBatches, Trainer
+from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
+from maskgit.training.trainer import Chance, Metrics, ShuffledBatches, Trainer
 
 SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
 HOLED = 0.75  # the share of the images that are rebuilt into one
@@ -63,11 +63,12 @@ class TokenizerTrainer(Trainer):
         how: TokenizerTraining,
         perceptual: nn.Module | None,
     ):
-        self.model, self.images, self.validation = model, images, validation
+        self.model, self.validation = model, validation
         self.how, self.perceptual = how, perceptual
         self.steps = how.steps
         self.device = next(model.parameters()).device
-        self.chance = Chance(how.seed)
+        self.images = Rows(images, self.device)
+        self.chance = Chance(how.seed, self.device)
         self.batches = ShuffledBatches(len(images), how.batch_size, self.chance.numpy)
         self.muon, self.adamw = muon_and_adamw(
             model,
@@ -77,9 +78,8 @@ class TokenizerTrainer(Trainer):
             betas=(0.9, 0.99),
         )
         self.critic = PatchDiscriminator().to(self.device)
-        self.critic_adamw = torch.optim.AdamW(
-            self.critic.parameters(), how.learning_rate, betas=(0.5, 0.9)
-        )
+        critic = list(self.critic.parameters())
+        self.critic_adamw = adamw(critic, how.learning_rate, weight_decay=1e-2, betas=(0.5, 0.9))
         self.settled = False
         self.network, self.judge = ranks.parallel(model), ranks.parallel(self.critic)
         self.parts = {
@@ -92,7 +92,7 @@ class TokenizerTrainer(Trainer):
             "chance": self.chance,
         }
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> Metrics:
         how, model, critic = self.how, self.model, self.critic
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
@@ -110,19 +110,19 @@ class TokenizerTrainer(Trainer):
             drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
             output = torch.where(drawn > 0, output, truth)
             reconstruction = reconstruction_loss(output, truth) / drawn.mean()
-            metrics = {"reconstruction_loss": reconstruction.item()}
+            metrics = {"reconstruction_loss": reconstruction.detach()}
             if self.perceptual is not None:
                 distance = self.perceptual(output, truth) / drawn.mean()
                 reconstruction = reconstruction + how.perceptual_weight * distance
-                metrics["perceptual_loss"] = distance.item()
+                metrics["perceptual_loss"] = distance.detach()
             loss = reconstruction + how.commitment_weight * quantized.commitment_loss
-            metrics["commitment_loss"] = quantized.commitment_loss.item()
+            metrics["commitment_loss"] = quantized.commitment_loss.detach()
             adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_start
             if adversarial_on:
                 fooling = -critic.requires_grad_(False)(output).mean()
                 weight = adaptive_weight(reconstruction, fooling, model.last_layer)
                 loss = loss + how.adversarial_weight * weight * fooling
-                metrics["adversarial_loss"] = fooling.item()
+                metrics["adversarial_loss"] = fooling.detach()
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -136,9 +136,7 @@ class TokenizerTrainer(Trainer):
             self.critic_adamw.zero_grad(set_to_none=True)
             critic_loss.backward()
             self.critic_adamw.step()
-            metrics["discriminator_loss"] = critic_loss.item()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the tokenizer's loss is {loss.item()} at step {self.done}")
+            metrics["discriminator_loss"] = critic_loss.detach()
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
@@ -150,11 +148,11 @@ class TokenizerTrainer(Trainer):
         holed: the share of images with a hole; for the others it is all of the picture.
         """
         rng = self.chance.numpy
-        truth = to_float(self.images[next(self.batches)], self.device)
-        flip = torch.from_numpy(rng.random(len(truth)) < 0.5).to(self.device)
+        truth = pixels_to_float(self.images[next(self.batches),])
+        flip = to_device(rng.random(len(truth)) < 0.5, self.device)
         hole = np.stack([draw_hole(rng, truth.shape[2], holed) for _ in truth])
         truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
-        return truth, torch.from_numpy(hole).to(self.device)
+        return truth, to_device(hole, self.device)
 
 
 def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:

@@ -45,6 +45,7 @@ class Codebook(nn.Module):
         self.register_buffer("count", torch.ones(size))
         self.register_buffer("total", self.embedding.clone())
         self.register_buffer("initialised", torch.tensor(False))
+        self.started = False  # what `initialised` says, without waiting for the device
 
     @property
     def unit_vectors(self) -> Tensor:
@@ -65,9 +66,11 @@ class Codebook(nn.Module):
 
     def _quantize(self, latents: Tensor) -> Quantized:
         flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
-        if self.training and not self.initialised:
-            self._restart(torch.ones(self.size, dtype=torch.bool), flat.detach().flatten(0, 2))
-            self.initialised.fill_(True)
+        if self.training and not self.started:
+            if not self.initialised:
+                self._restart(torch.ones_like(self.count) > 0, flat.detach().flatten(0, 2))
+                self.initialised.fill_(True)
+            self.started = True
         tokens = self.nearest(flat)
         codes = self.lookup(tokens)
         if self.training:
@@ -86,7 +89,8 @@ class Codebook(nn.Module):
 
         It counts the data of all ranks; the codes restart from the first one's.
         """
-        count = ranks.summed(torch.bincount(tokens, minlength=self.size).float())
+        ones = torch.ones_like(tokens, dtype=self.count.dtype)
+        count = ranks.summed(torch.zeros_like(self.count).index_add_(0, tokens, ones))
         total = ranks.summed(torch.zeros_like(self.total).index_add_(0, tokens, latents))
         self.count.lerp_(count, 1 - self.decay)
         self.total.lerp_(total, 1 - self.decay)
@@ -95,11 +99,11 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _restart(self, dead: Tensor, latents: Tensor) -> None:
-        index = dead.nonzero().flatten()
-        pick = torch.randint(len(latents), (len(index),), device=latents.device)
-        self.embedding[index] = latents[pick]
-        self.count[index] = self.count.mean()
-        self.total[index] = latents[pick] * self.count[index, None]
+        pick = latents[torch.randint(len(latents), (self.size,), device=latents.device)]
+        count = torch.where(dead, self.count.mean(), self.count)
+        self.embedding.copy_(torch.where(dead[:, None], pick, self.embedding))
+        self.total.copy_(torch.where(dead[:, None], pick * count[:, None], self.total))
+        self.count.copy_(count)
         ranks.copy_the_first(self.embedding, self.count, self.total)
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-from maskgit.device import bf16_pays
+from maskgit.device import bf16_pays, waiting_is_free
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
@@ -20,8 +20,7 @@ def warmup_cosine(step: int, steps: int, warmup: int) -> float:
 def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Moves the averaged weights towards the model's; young averages forget faster."""
     keep = min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - keep)
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
 
 
 class Muon(torch.optim.Optimizer):
@@ -45,17 +44,18 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape[p.shape].append(p)
             for same in by_shape.values():
-                updates = torch.stack([self._nesterov(p, group["momentum"]) for p in same])
+                updates = torch.stack(self._nesterov(same, group["momentum"]))
                 updates = orthogonalise(updates.flatten(2)).view(updates.shape)
                 size = 0.2 * math.sqrt(max(updates[0].flatten(1).shape))
-                for p, update in zip(same, updates, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update, alpha=-group["lr"] * size)
+                torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(same, list(updates), alpha=-group["lr"] * size)
 
-    def _nesterov(self, p: Tensor, momentum: float) -> Tensor:
-        velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
-        velocity.mul_(momentum).add_(p.grad)
-        return p.grad + momentum * velocity
+    def _nesterov(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
+        gradients = [p.grad for p in parameters]
+        velocities = [self.state[p].setdefault("velocity", torch.zeros_like(p)) for p in parameters]
+        torch._foreach_mul_(velocities, momentum)
+        torch._foreach_add_(velocities, gradients)
+        return list(torch._foreach_add(gradients, velocities, alpha=momentum))
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
@@ -91,8 +91,22 @@ def muon_and_adamw(
     others = [p for p in model.parameters() if id(p) not in inside]
     return [
         Muon(matrices, learning_rate, weight_decay),
-        torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=weight_decay),
+        adamw(others, learning_rate, weight_decay, betas),
     ]
+
+
+def adamw(
+    parameters: list[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+) -> torch.optim.AdamW:
+    """On a GPU in one kernel, which does not read its count of steps here; on a processor that
+    gains nothing."""
+    fused = not waiting_is_free(parameters[0].device)
+    return torch.optim.AdamW(
+        parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=fused
+    )
 
 
 def set_learning_rate(optimisers: list[torch.optim.Optimizer], learning_rate: float) -> None:

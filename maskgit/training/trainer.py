@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maskgit import ranks
 
@@ -27,14 +27,14 @@ class Stateful(Protocol):
 class Chance:
     """Everything drawn at random in a training, from one seed; by each rank for itself.
 
-    `numpy` and `torch` are generators of its own; dropout and the codebook draw from torch's
-    global ones, which are seeded here too.
+    `numpy` and `torch`, on the device, are generators of its own; dropout and the codebook draw
+    from torch's global ones, which are seeded here too.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, device: torch.device):
         seed += RANK_SEEDS * ranks.rank()
         self.numpy = np.random.default_rng(seed)
-        self.torch = torch.Generator().manual_seed(seed)
+        self.torch = torch.Generator(device).manual_seed(seed)
         torch.manual_seed(seed)
 
     def state_dict(self) -> dict:
@@ -102,6 +102,21 @@ class Best:
         self.loss = state["loss"]
 
 
+Metrics = dict[str, float | Tensor]  # tensors stay on the device until someone reads them
+
+
+def read(metrics: Metrics) -> dict[str, float]:
+    """The numbers, for which the device has to be waited for.
+
+    Raises FloatingPointError where a loss is not finite.
+    """
+    numbers = {name: float(value) for name, value in metrics.items()}
+    for name, value in numbers.items():
+        if name.endswith("loss") and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
+    return numbers
+
+
 class Trainer(ABC):
     """`steps` to do, of which `done` are done; `parts` is everything later steps depend on."""
 
@@ -110,11 +125,8 @@ class Trainer(ABC):
     parts: dict[str, Stateful]
 
     @abstractmethod
-    def step(self) -> dict[str, float]:
-        """Does one more step and returns its metrics; evaluations add some called `val_...`.
-
-        Raises FloatingPointError where the loss is not finite.
-        """
+    def step(self) -> Metrics:
+        """Does one more step and returns its metrics; evaluations add some called `val_...`."""
 
     def state_dict(self) -> dict:
         """Of all ranks, to be asked of all; not a copy: the next step changes its tensors."""

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.data.known_pixels import known_pixels
+from maskgit.data.known_pixels import holed
+from maskgit.device import pixels_to_float
 from maskgit.schedules import Gamma
 
 PARTLY = 0.5  # share of the hole-shaped examples that are partly filled already
@@ -20,12 +21,15 @@ PARTLY = 0.5  # share of the hole-shaped examples that are partly filled already
 class Holes(NamedTuple):
     """Holes to train on, and what each does to the tokens (see `tokenizer.hidden_tokens`)."""
 
-    pixels: np.ndarray  # bool (M, H, W), True = unknown
-    touched: np.ndarray  # bool (M, N), places whose code cannot be known
-    covered: np.ndarray  # bool (M, N), places with an unknown pixel in their own cell
+    pixels: Tensor  # bool (M, H, W), True = unknown
+    touched: Tensor  # bool (M, N), places whose code cannot be known
+    covered: Tensor  # bool (M, N), places with an unknown pixel in their own cell
 
-    def pick(self, rows: np.ndarray) -> "Holes":
+    def pick(self, rows: Tensor) -> "Holes":
         return Holes(*[part[rows] for part in self])
+
+    def to(self, device: torch.device) -> "Holes":
+        return Holes(*[part.to(device) for part in self])
 
 
 class Example(NamedTuple):
@@ -41,16 +45,21 @@ class Example(NamedTuple):
         return Example(*[part.to(device) for part in self])
 
 
-def random_hidden(among: Tensor, gamma: Gamma, generator: torch.Generator) -> Tensor:
+def mask_ratios(count: int, gamma: Gamma, rng: np.random.Generator) -> Tensor:
+    """The share of tokens to hide in each of `count` images: gamma(r) of r ~ U[0, 1), (count,)
+    (MaskGIT, section 3.1)."""
+    return torch.tensor([gamma(r) for r in rng.random(count)], dtype=torch.float32)
+
+
+def random_hidden(among: Tensor, ratio: Tensor, generator: torch.Generator) -> Tensor:
     """Training masks of masked visual token modelling (MaskGIT, section 3.1).
 
-    For each image draws r ~ U[0, 1) and hides exactly ceil(gamma(r) * n) of the n places `among`,
-    bool (B, N), at least one of them, at uniformly random places. Returns bool (B, N).
+    Hides exactly ceil(ratio * n) of an image's n places `among`, bool (B, N), at least one of them,
+    at uniformly random places. ratio: float (B,). Returns bool (B, N). All on one device.
     """
-    ratio = torch.rand(len(among), generator=generator)
-    share = torch.tensor([gamma(r) for r in ratio.tolist()])
-    count = (share * among.sum(dim=1)).clamp_min(1).ceil()
-    noise = torch.rand(among.shape, generator=generator).masked_fill(~among, torch.inf)
+    count = (ratio * among.sum(dim=1)).clamp_min(1).ceil()
+    noise = torch.rand(among.shape, generator=generator, device=among.device)
+    noise = noise.masked_fill(~among, torch.inf)
     rank = noise.argsort(dim=1).argsort(dim=1)
     return (rank < count[:, None]) & among
 
@@ -63,36 +72,34 @@ def cells_to_pixels(places: Tensor, side: int) -> Tensor:
 
 
 def hide(
-    images: np.ndarray,
-    tokens: np.ndarray,
+    images: Tensor,
+    tokens: Tensor,
     holes: Holes,
-    from_hole: np.ndarray,
-    partly: np.ndarray,
+    from_hole: Tensor,
+    partly: Tensor,
+    ratio: Tensor,
     sees_pixels: bool,
-    gamma: Gamma,
     generator: torch.Generator,
 ) -> Example:
-    """What inference meets, or, where not `from_hole` (B,), tokens hidden at random.
+    """What inference meets, or, where not `from_hole` bool (B,), tokens hidden at random.
 
-    images: uint8 (B, H, W, 3) and their tokens (B, N); holes: one for each of them. Of a hole's
-    tokens all are hidden, and where `partly` (B,) a random share of them through gamma, as after
-    some steps of decoding. Of the rest, those whose code cannot be known are not shown either; a
-    model that sees no pixels has to predict them. Where tokens are hidden at random, the pixels of
-    all others are known.
+    images: uint8 (B, H, W, 3) and their tokens, integers (B, N); holes: one for each of them;
+    ratio: float (B,), see `random_hidden`. Of a hole's tokens all are hidden, and where `partly`
+    bool (B,) a random share of them, as after some steps of decoding. Of the rest, those whose code
+    cannot be known are not shown either; a model that sees no pixels has to predict them. Where
+    tokens are hidden at random, the pixels of all others are known. Everything lies on one device.
     """
-    from_hole_rows = torch.from_numpy(from_hole)
-    touched, covered = torch.from_numpy(holes.touched), torch.from_numpy(holes.covered)
-    to_decide = covered if sees_pixels else touched
-    at_random = random_hidden(torch.ones_like(touched), gamma, generator)
-    some = random_hidden(to_decide, gamma, generator)
-    left = torch.where(torch.from_numpy(partly)[:, None], some, to_decide)
-    hidden = torch.where(from_hole_rows[:, None], left, at_random)
-    unseen = torch.where(from_hole_rows[:, None], left | (touched & ~to_decide), at_random)
-    squares = cells_to_pixels(at_random, images.shape[1]).numpy()
-    hole = np.where(from_hole[:, None, None], holes.pixels, squares)
-    known = known_pixels(images, hole, torch.device("cpu"))
-    truth = torch.from_numpy(tokens.astype(np.int64))
-    return Example(truth, unseen, hidden, known, from_hole_rows)
+    to_decide = holes.covered if sees_pixels else holes.touched
+    at_random = random_hidden(torch.ones_like(to_decide), ratio, generator)
+    some = random_hidden(to_decide, ratio, generator)
+    left = torch.where(partly[:, None], some, to_decide)
+    hidden = torch.where(from_hole[:, None], left, at_random)
+    cannot_be_known = left | (holes.touched & ~to_decide)
+    unseen = torch.where(from_hole[:, None], cannot_be_known, at_random)
+    squares = cells_to_pixels(at_random, images.shape[1])
+    hole = torch.where(from_hole[:, None, None], holes.pixels, squares)
+    known = holed(pixels_to_float(images), hole)
+    return Example(tokens.long(), unseen, hidden, known, from_hole)
 
 
 def fixed_batches(
@@ -109,18 +116,18 @@ def fixed_batches(
     images: uint8 (n, H, W, 3); tokens: uint16 (n, N). Every other image hides what a hole hides,
     the rest are hidden at random through gamma.
     """
-    generator = torch.Generator().manual_seed(seed)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     batches = []
     for start in range(0, len(tokens), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(tokens)))
+        rows = torch.arange(start, min(start + batch_size, len(tokens)))
         batch = hide(
-            images[rows],
-            tokens[rows],
+            torch.from_numpy(images[rows]),
+            torch.from_numpy(tokens[rows].astype(np.int64)),
             holes.pick(rows % len(holes.pixels)),
             rows % 2 == 0,
-            np.zeros(len(rows), dtype=bool),
+            torch.zeros(len(rows), dtype=torch.bool),
+            mask_ratios(len(rows), gamma, rng),
             sees_pixels,
-            gamma,
             generator,
         )
         batches.append(batch)

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from maskgit import ranks
-from maskgit.device import autocast
+from maskgit.data.views import view_maps
+from maskgit.device import Rows, autocast, to_device
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
-from maskgit.training.trainer import Best, Chance, ShuffledBatches, Trainer
+from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
-from maskgit.transformer.masking import PARTLY, Example, Holes, hide
+from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 
 
@@ -37,10 +38,10 @@ class TransformerTraining:
 class TransformerTrainer(Trainer):
     """Trains `model` in place on images and their stored tokens.
 
-    images: uint8 (n, H, W, 3); tokens: uint16 (2, n, N), theirs and their mirrors'. validation:
-    fixed batches, so that evaluations compare. gamma: the mask schedule of training. Every
-    `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
-    averaged weights; `best` keeps the best of them.
+    images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of them (`view_maps`).
+    validation: fixed batches, so that evaluations compare. gamma: the mask schedule of training.
+    Every `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer`
+    on the averaged weights; `best` keeps the best of them.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class TransformerTrainer(Trainer):
         how: TransformerTraining,
         gamma: Gamma,
     ):
-        self.model, self.images, self.tokens, self.holes = model, images, tokens, holes
-        self.validation, self.how, self.gamma = validation, how, gamma
+        self.model, self.validation, self.how, self.gamma = model, validation, how, gamma
         self.steps = how.steps
-        self.device = next(model.parameters()).device
-        self.chance = Chance(how.seed)
+        self.device = device = next(model.parameters()).device
+        self.images, self.tokens, self.holes = Rows(images, device), Rows(tokens, device), holes
+        self.views = to_device(view_maps(len(tokens), images.shape[1]), device)
+        self.holes = holes.to(device)
+        self.chance = Chance(how.seed, device)
         self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.chance.numpy)
         matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
         self.muon, self.adamw = muon_and_adamw(
@@ -76,7 +79,7 @@ class TransformerTrainer(Trainer):
             "chance": self.chance,
         }
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> Metrics:
         how, model = self.how, self.model
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
@@ -93,12 +96,10 @@ class TransformerTrainer(Trainer):
         update_ema(self.average, model, self.done, how.ema_decay)
 
         metrics = {
-            "train_loss": loss.item(),
-            "gradient_norm": norm.item(),
+            "train_loss": loss.detach(),
+            "gradient_norm": norm,
             "learning_rate": learning_rate,
         }
-        if not np.isfinite(metrics["train_loss"]):
-            raise FloatingPointError(f"the transformer's loss is not finite at step {self.done}")
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_transformer(self.average, self.validation)
@@ -106,23 +107,23 @@ class TransformerTrainer(Trainer):
         return metrics
 
     def draw_batch(self) -> Example:
-        """Some images mirrored, some hidden by a hole, some of these partly filled already."""
-        rng, rows = self.chance.numpy, next(self.batches)
+        """Any view of some images, some hidden by a hole, some of these partly filled already."""
+        rng, rows, device = self.chance.numpy, next(self.batches), self.device
         size = len(rows)
-        mirrored = rng.integers(2, size=size)
-        images = self.images[rows]
-        images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
-        batch = hide(
-            images,
-            self.tokens[mirrored, rows],
-            self.holes.pick(rng.integers(len(self.holes.pixels), size=size)),
-            rng.random(size) < self.how.hole_share,
-            rng.random(size) < PARTLY,
+        view = rng.integers(len(self.views), size=size)
+        tokens, images = self.tokens[view, rows], self.images[rows,]
+        y, x = self.views[to_device(view, device)].unbind(dim=1)
+        image = torch.arange(size, device=device)[:, None, None]
+        return hide(
+            images[image, y[:, :, None], x[:, None, :]],
+            tokens,
+            self.holes.pick(to_device(rng.integers(len(self.holes.pixels), size=size), device)),
+            to_device(rng.random(size) < self.how.hole_share, device),
+            to_device(rng.random(size) < PARTLY, device),
+            mask_ratios(size, self.gamma, rng).to(device, non_blocking=True),
             self.model.sees_pixels,
-            self.gamma,
             self.chance.torch,
         )
-        return batch.to(self.device)
 
 
 @torch.inference_mode()

@@ -31,16 +31,16 @@ def uncertainty_curve(
         generator = torch.Generator().manual_seed(seed)
         losses = []
         for start in range(0, len(images), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(images)))
-            all_of_them = np.ones(len(rows), dtype=bool)
+            rows = torch.arange(start, min(start + BATCH, len(images)))
+            all_of_them = torch.ones(len(rows), dtype=torch.bool)
             example = hide(
-                images[rows],
-                tokens[rows],
+                torch.from_numpy(images[rows]),
+                torch.from_numpy(tokens[rows].astype(np.int64)),
                 holes.pick(rows % len(holes.pixels)),
                 all_of_them,
                 all_of_them,
+                torch.full((len(rows),), share, dtype=torch.float32),
                 model.sees_pixels,
-                lambda r, share=share: float(share),
                 generator,
             )
             with autocast(device):

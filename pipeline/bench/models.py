@@ -74,7 +74,7 @@ def make_holes(params: Params, grid: int, side: int) -> Holes:
     holes = draw_holes(64, params.data.holes, params.data.hole_area, side, 0)
     cell = side // grid
     hidden = hidden_tokens(torch.from_numpy(holes), cell, cell // 2)
-    return Holes(holes, *[part.flatten(1).numpy() for part in hidden])
+    return Holes(torch.from_numpy(holes), *[part.flatten(1) for part in hidden])
 
 
 def make_tokenizer(params: Params) -> VQGAN:

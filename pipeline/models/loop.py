@@ -3,7 +3,7 @@
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.training.trainer import Trainer
+from maskgit.training.trainer import Metrics, Trainer, read
 from pipeline.plumbing.errors import Stopped, UserError, stop_later
 from pipeline.plumbing.snapshots import Snapshots
 from pipeline.tracking.run import StageRun
@@ -27,10 +27,7 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
     progress = tqdm(desc=name, initial=trainer.done, total=trainer.steps, unit="step")
     with progress as bar, stop_later() as stop:
         while trainer.done < trainer.steps:
-            try:
-                metrics = trainer.step()
-            except FloatingPointError as error:
-                raise UserError(f"{error}; lower its learning_rate in params.yaml") from None
+            metrics = trainer.step()
             log_progress(run, bar, history, trainer.done, metrics, trainer.steps)
             bar.update()
             signum, due = ranks.largest(stop.signum or 0, snapshots.due())
@@ -53,13 +50,18 @@ def check_shares(batch_size: int) -> None:
 
 
 def log_progress(
-    run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: dict[str, float], steps: int
+    run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: Metrics, steps: int
 ) -> None:
     """Logs about a hundred times a training, and whenever there was an evaluation."""
     evaluated = any(key.startswith("val_") for key in metrics)
     if not evaluated and step % max(1, steps // 100):
         return
-    metrics = ranks.mean(metrics)
+    try:
+        metrics = ranks.mean(read(metrics))
+    except FloatingPointError as error:
+        raise UserError(
+            f"{error} at step {step} of {bar.desc}; lower its learning_rate in params.yaml"
+        ) from None
     history.append({"step": step} | metrics)
     run.log_metrics(metrics, step)
     bar.set_postfix({key: f"{value:.3f}" for key, value in metrics.items() if key.endswith("loss")})

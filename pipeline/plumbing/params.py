@@ -88,6 +88,7 @@ class Vqgan(Section):
 
 
 class Encode(Section):
+    views: Annotated[int, Field(ge=1, le=256)]
     batch_size: BatchSize
 
 

@@ -7,6 +7,7 @@ import torch
 from tqdm import tqdm
 
 from maskgit import ranks
+from maskgit.data.views import view_maps
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -25,12 +26,10 @@ from pipeline.plumbing.launch import several_processes, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.tracking.stage import stage_run
 
-VIEWS = {"train": 2, "val": 1}  # only training uses mirrors
-
 
 def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -> torch.Tensor:
-    """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of the images in
-    `source`: as they are and, where it has two views, mirrored; each rank its share of the batches.
+    """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of every view of the
+    images in `source`; each rank its share of the batches.
 
     Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
     batch, so that a million images need no more memory than a batch does.
@@ -41,8 +40,8 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
         rows = slice(start, start + batch)
         images = np.array(np.load(source, mmap_mode="r")[rows])
         out = np.load(target, mmap_mode="r+")
-        for view, shown in zip(out, (images, images[:, :, ::-1]), strict=False):
-            view[rows] = encode_each(tokenizer, shown).flatten(1).cpu().numpy()
+        for view, (y, x) in zip(out, view_maps(len(out), images.shape[1]), strict=True):
+            view[rows] = encode_each(tokenizer, images[:, y][:, :, x]).flatten(1).cpu().numpy()
             counts += np.bincount(view[rows].ravel(), minlength=len(counts))
     return ranks.summed(torch.from_numpy(counts))
 
@@ -52,7 +51,7 @@ def main() -> None:
     with stage_run("encode", {"encode": params.encode.model_dump()}, TOKENS) as run:
         tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         with shared_folder(TOKENS) as folder:
-            for split, views in VIEWS.items():
+            for split, views in {"train": params.encode.views, "val": 1}.items():
                 source, target = PREPARED / f"{split}.npy", folder / f"{split}.npy"
                 count, side, _, _ = load_array(source, mmap_mode="r").shape
                 if not ranks.rank():

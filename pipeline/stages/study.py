@@ -23,14 +23,13 @@ from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
 IMAGES = 256  # at most, of the validation and of the test split
-BATCH = 16
 
 
 class Task:
-    """Images with holes, and what their fills are held against."""
+    """Images with holes, `batch` to be filled at once, and what their fills are held against."""
 
-    def __init__(self, images: np.ndarray, holes: np.ndarray, extractor: Extractor):
-        self.images, self.holes, self.extractor = images, holes, extractor
+    def __init__(self, images: np.ndarray, holes: np.ndarray, batch: int, extractor: Extractor):
+        self.images, self.holes, self.batch, self.extractor = images, holes, batch, extractor
         self.features = extractor(images)
 
     def scores(
@@ -38,8 +37,8 @@ class Task:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Every score of one setting, and the steps it took, image by image."""
         filled, steps = [], []
-        for start in range(0, len(self.images), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(self.images), self.batch):
+            part = slice(start, start + self.batch)
             task = self.images[part], self.holes[part]
             indices = range(start, start + len(task[0]))
             runs = inpainter.each(*task, load_gamma(gamma), [iterations], seed, indices)
@@ -75,7 +74,7 @@ def run_plan(
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            task = Task(images, holes, extractor)
+            task = Task(images, holes, params.inpaint.batch_size, extractor)
             for gamma, iterations in settings:
                 columns, steps = task.scores(inpainter, gamma, iterations, params.seed)
                 tables.append(
@@ -93,7 +92,8 @@ def main(decoder: str) -> None:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         sampler = params.inpaint.model_copy(update={"decoder": decoder})
         inpainter = load_inpainter(sampler)
-        validation = Task(*(part[:IMAGES] for part in load_task("val")), extractor)
+        images, holes = (part[:IMAGES] for part in load_task("val"))
+        validation = Task(images, holes, params.inpaint.batch_size, extractor)
         tuning = tune(inpainter, plan, validation, params.seed)
         test, _ = load_task("test")
         scores = run_plan(inpainter, plan, test[:IMAGES], extractor, params)

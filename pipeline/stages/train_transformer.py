@@ -94,11 +94,8 @@ def main() -> None:
     settings = params.train
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
     tokens = load_array(TOKENS / "train.npy", mmap_mode="r")
-    holes = Holes(
-        load_array(PREPARED / "train_holes.npy"),
-        load_array(TOKENS / "touched.npy"),
-        load_array(TOKENS / "covered.npy"),
-    )
+    paths = PREPARED / "train_holes.npy", TOKENS / "touched.npy", TOKENS / "covered.npy"
+    holes = Holes(*[torch.from_numpy(load_array(path)) for path in paths])
     codebook = load_array(TOKENS / "codebook.npy")
     gamma = SCHEDULES[settings.gamma]
     sees_pixels = settings.pixels and not settings.checkpoint

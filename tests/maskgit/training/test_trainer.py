@@ -19,7 +19,7 @@ def test_each_index_comes_once_before_any_comes_again(count, batch, seed):
 @given(before=st.integers(0, 9), after=st.integers(1, 9), seed=st.integers(0, 2**32))
 def test_chance_and_batches_go_on_where_they_stopped(before, after, seed):
     def start():
-        chance = Chance(seed)
+        chance = Chance(seed, torch.device("cpu"))
         return chance, ShuffledBatches(7, 3, chance.numpy)
 
     def draw(chance, batches):

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.device import to_float
+from maskgit.device import pixels_to_float
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.transformer.masking import (
@@ -11,10 +11,9 @@ from maskgit.transformer.masking import (
     cells_to_pixels,
     fixed_batches,
     hide,
+    mask_ratios,
     random_hidden,
 )
-
-CPU = torch.device("cpu")
 
 
 @given(y=st.integers(0, 63), x=st.integers(0, 63), margin=st.integers(0, 2))
@@ -37,66 +36,69 @@ def test_random_masks_hide_the_exact_count_that_gamma_asks_for(seed, name):
     gamma = SCHEDULES[name]
     among = torch.rand(8, 256, generator=torch.Generator().manual_seed(seed)) < 0.4
     among[0], among[1] = True, False
-    hidden = random_hidden(among, gamma, torch.Generator().manual_seed(seed))
-    ratio = torch.rand(8, generator=torch.Generator().manual_seed(seed))  # drawn first
+    ratio = mask_ratios(8, gamma, np.random.default_rng(seed))
+    hidden = random_hidden(among, ratio, torch.Generator().manual_seed(seed))
     assert not hidden[~among].any()
-    for row, places, r in zip(hidden, among.sum(dim=1).tolist(), ratio.tolist(), strict=True):
+    drawn = np.random.default_rng(seed).random(8)
+    for row, places, r in zip(hidden, among.sum(dim=1).tolist(), drawn, strict=True):
         wanted = np.ceil(max(1.0, np.float32(gamma(r)) * np.float32(places)))
         assert row.sum().item() == min(wanted, places)
 
 
 def test_every_place_is_hidden_alike():
     among = torch.ones(4000, 16, dtype=torch.bool)
-    hidden = random_hidden(among, SCHEDULES["linear"], torch.Generator().manual_seed(0))
+    ratio = mask_ratios(4000, SCHEDULES["linear"], np.random.default_rng(0))
+    hidden = random_hidden(among, ratio, torch.Generator().manual_seed(0))
     share = hidden.float().mean(dim=0)
     assert (share - share.mean()).abs().max() < 0.04
 
 
 @st.composite
 def batches(draw):
-    """Images, tokens, holes and both choices for `hide`, of four images of 16 x 16."""
+    """Images, tokens, holes, both choices and ratios for `hide`, of four images of 16 x 16."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    images = rng.integers(256, size=(4, 16, 16, 3), dtype=np.uint8)
-    tokens = rng.integers(9, size=(4, 16), dtype=np.uint16)
-    pixels = rng.random((4, 16, 16)) < draw(st.sampled_from([0.0, 0.01, 0.2, 1.0]))
-    hidden = hidden_tokens(torch.from_numpy(pixels), 4, 2)
-    holes = Holes(pixels, *[part.flatten(1).numpy() for part in hidden])
-    return images, tokens, holes, rng.random(4) < 0.5, rng.random(4) < 0.5
+    images = torch.from_numpy(rng.integers(256, size=(4, 16, 16, 3), dtype=np.uint8))
+    tokens = torch.from_numpy(rng.integers(9, size=(4, 16)))
+    pixels = torch.from_numpy(
+        rng.random((4, 16, 16)) < draw(st.sampled_from([0.0, 0.01, 0.2, 1.0]))
+    )
+    holes = Holes(pixels, *[part.flatten(1) for part in hidden_tokens(pixels, 4, 2)])
+    choices = torch.from_numpy(rng.random((2, 4)) < 0.5)
+    return images, tokens, holes, *choices, mask_ratios(4, SCHEDULES["cosine"], rng)
 
 
 @given(batch=batches(), sees_pixels=st.booleans(), seed=st.integers(0, 2**32))
 def test_an_example_hides_what_inference_would(batch, sees_pixels, seed):
-    images, tokens, holes, from_hole, partly = batch
-    generator = torch.Generator().manual_seed(seed)
-    example = hide(*batch, sees_pixels, SCHEDULES["cosine"], generator)
-    assert np.array_equal(example.tokens, tokens)
+    images, tokens, holes, from_hole, partly, _ = batch
+    example = hide(*batch, sees_pixels, torch.Generator().manual_seed(seed))
+    assert torch.equal(example.tokens, tokens)
     assert not (example.hidden & ~example.unseen).any()
-    to_decide = torch.from_numpy(holes.covered if sees_pixels else holes.touched)
+    to_decide = holes.covered if sees_pixels else holes.touched
     for i in range(4):
-        known = example.known[i, 3].numpy() > 0
-        assert np.array_equal(example.known[i, :3, known].T, to_float(images, CPU)[i, :, known].T)
+        known = example.known[i, 3] > 0
+        truth = pixels_to_float(images)[i, :, known]
+        assert torch.equal(example.known[i, :3, known], truth)
         assert not example.known[i, :, ~known].any()
-        blank = ~cells_to_pixels(example.hidden[i : i + 1], 16)[0].numpy()
+        blank = ~cells_to_pixels(example.hidden[i : i + 1], 16)[0]
         if not from_hole[i]:  # exactly the hidden cells are blank
-            assert np.array_equal(known, blank)
+            assert torch.equal(known, blank)
             assert torch.equal(example.unseen[i], example.hidden[i])
             continue
-        assert np.array_equal(known, ~holes.pixels[i])
-        touched = torch.from_numpy(holes.touched[i])
+        assert torch.equal(known, ~holes.pixels[i])
         decided = to_decide[i] & ~example.unseen[i]
-        assert torch.equal(example.unseen[i] | decided, touched)
+        assert torch.equal(example.unseen[i] | decided, holes.touched[i])
         assert torch.equal(example.hidden[i] | decided, to_decide[i])
         if not partly[i]:
             assert not decided.any()
 
 
 def test_some_examples_are_partly_decided_already():
-    ones = np.ones((64, 16), dtype=bool)
-    holes = Holes(np.ones((64, 16, 16), dtype=bool), ones, ones)
-    images, tokens = np.zeros((64, 16, 16, 3), dtype=np.uint8), np.zeros((64, 16), dtype=np.uint16)
-    yes = np.ones(64, dtype=bool)
-    generator = torch.Generator().manual_seed(0)
-    example = hide(images, tokens, holes, yes, yes, True, SCHEDULES["linear"], generator)
+    ones = torch.ones(64, 16, dtype=torch.bool)
+    holes = Holes(torch.ones(64, 16, 16, dtype=torch.bool), ones, ones)
+    images = torch.zeros(64, 16, 16, 3, dtype=torch.uint8)
+    ratio = mask_ratios(64, SCHEDULES["linear"], np.random.default_rng(0))
+    yes, generator = ones[:, 0], torch.Generator().manual_seed(0)
+    example = hide(images, ones, holes, yes, yes, ratio, True, generator)
     counts = example.hidden.sum(dim=1)
     assert counts.min() < 4 and counts.max() > 12
 
@@ -104,9 +106,9 @@ def test_some_examples_are_partly_decided_already():
 def test_fixed_batches_stay_the_same_and_mix_both_kinds():
     tokens = np.arange(10 * 16, dtype=np.uint16).reshape(10, 16)
     images = np.random.default_rng(0).integers(256, size=(10, 16, 16, 3), dtype=np.uint8)
-    pixels = np.zeros((3, 16, 16), dtype=bool)
+    pixels = torch.zeros(3, 16, 16, dtype=torch.bool)
     pixels[:, 5, 5] = True
-    covered = np.zeros((3, 16), dtype=bool)
+    covered = torch.zeros(3, 16, dtype=torch.bool)
     covered[:, 5] = True
     holes = Holes(pixels, covered, covered)
     arguments = images, tokens, holes, True, SCHEDULES["cosine"], 5, 4

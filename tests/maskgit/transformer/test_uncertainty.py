@@ -17,7 +17,7 @@ def task():
     pixels[0, :8], pixels[1, 4:, 4:], pixels[2, 3:9, 2:14] = True, True, True
     covered = pixels.reshape(3, 4, 4, 4, 4).any(axis=(2, 4)).reshape(3, 16)
     tokens = rng.integers(CODES, size=(IMAGES, 16)).astype(np.uint16)
-    return images, tokens, Holes(pixels, covered, covered)
+    return images, tokens, Holes(*map(torch.from_numpy, (pixels, covered, covered)))
 
 
 def model():

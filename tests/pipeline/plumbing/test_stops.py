@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from maskgit.training.trainer import Trainer
@@ -92,12 +93,8 @@ def test_a_second_signal_does_not_wait_for_the_step(run):
 
 def test_a_loss_that_is_no_number_is_one_line(run):
     trainer = Counting()
-
-    def diverge():
-        raise FloatingPointError("the loss is nan at step 0")
-
-    trainer.step = diverge
-    with pytest.raises(UserError, match="step 0; lower its learning_rate"):
+    trainer.step = lambda: {"train_loss": torch.tensor(torch.nan), "val_loss": 1.0}
+    with pytest.raises(UserError, match="train_loss is nan at step 0 of count; lower its learning"):
         train(trainer, snapshots.Snapshots(None, ""), run, "count")
 
 

@@ -1,30 +1,54 @@
-"""Divides images into train, validation and test."""
+"""Divides images into train, validation and test, each by its own hash.
+
+Where images are shuffled, one that is added to a hundred thousand moves nearly all others, and what
+was trained on before is tested on. Here the split of an image hangs on its own bytes.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 
 SPLITS = ("train", "val", "test")
 
 
-def split_sizes(count: int, validation: float, test: int | float) -> tuple[int, int, int]:
-    """How many images train, val and test get. `test` is a number (int) or a share (float).
+def assign_splits(
+    digests: Sequence[str], validation: float, test: int | float, seed: int
+) -> np.ndarray:
+    """The split of each image, by two numbers drawn from a hash of the seed and its digest.
 
-    Raises ValueError where validation or test would stay empty, or training get under half.
+    Where `test` is a share, one added image moves no other. Where it is a number, an added image
+    that is tested takes the place of one other. The order of the images does not matter.
+
+    Args:
+        digests: N digests of the files' bytes, all different.
+        validation: share, 0 to 1, of the images that are not tested; one at least is taken (and
+            gives way to the first that is drawn).
+        test: a number of images (int), or a share (float, 0 to 1), which is kept on average.
+        seed: another one gives other splits.
+
+    Returns:
+        array of names (N,), each one of SPLITS.
+
+    Raises:
+        ValueError: no image would be tested or validated, or under half would train.
     """
-    tests = test if isinstance(test, int) else round(count * test)
-    validations = max(1, round(count * validation))
-    trains = count - tests - validations
-    if tests < 1 or trains < (count + 1) // 2:
+    hashes = b"".join(sha256(f"{seed} {digest}".encode()).digest() for digest in digests)
+    drawn = np.frombuffer(hashes, ">u8").reshape(-1, 4) / 2**64  # uniform, 0 to 1
+    tested = np.zeros(len(digests), bool)
+    if isinstance(test, int):
+        tested[np.argsort(drawn[:, 0])[:test]] = True
+    else:
+        tested = drawn[:, 0] < test
+    rest = np.where(tested, 2, drawn[:, 1])
+    validated = rest <= max(validation, rest.min(initial=1))
+    splits = np.select([tested, validated], ["test", "val"], "train")
+
+    trains, validations, tests = ((splits == name).sum() for name in SPLITS)
+    enough = tests == test if isinstance(test, int) else tests > 0
+    if not enough or not validations or 2 * trains < len(digests):
         raise ValueError(
-            f"{count} images are too few for {validations} to validate, {tests} to test "
-            "and at least half to train"
+            f"{len(digests)} images are too few for {max(1, validations)} to validate, "
+            f"{test if isinstance(test, int) else max(1, tests)} to test and at least half to train"
         )
-    return trains, validations, tests
-
-
-def assign_splits(count: int, validation: float, test: int | float, seed: int) -> np.ndarray:
-    """The split of each image, drawn at random: array of names (count,)."""
-    sizes = split_sizes(count, validation, test)
-    order = np.random.default_rng(seed).permutation(count)
-    splits = np.empty(count, dtype="<U5")
-    splits[order] = np.repeat(SPLITS, sizes)
     return splits

@@ -120,9 +120,9 @@ def make_manifest(source: Source, data: Data, seed: int) -> pd.DataFrame:
     kept = manifest["reason"] == ""
     if not manifest.loc[kept, "split"].all():
         try:
-            splits = assign_splits(int(kept.sum()), data.validation, data.test, seed)
+            splits = assign_splits(manifest["sha256"][kept], data.validation, data.test, seed)
         except ValueError as error:
-            raise UserError(f"{data.source}: {error}; add images or lower data.test") from None
+            raise UserError(f"{data.source}: {error}; add images or change data.test") from None
         manifest.loc[kept, "split"] = splits
     manifest.loc[~kept, "split"] = ""
     for split in SPLITS:

@@ -124,7 +124,7 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
     if kind == "efficientnet_lite0":
         return efficientnet_lite0()
     if weights is not None:
-        _check_fid_weights(Path(weights))
+        check_official(Path(weights), FID_WEIGHTS_NAME, FID_WEIGHTS_SHA256)
         return _fid(Path(weights))
     try:
         return _fid(_cached_or_downloaded_fid_weights())
@@ -222,14 +222,18 @@ def _fid(path: Path) -> Extractor:
     return replace(inception(path), name="fid", source=f"Inception, official FID weights {path}")
 
 
-def _check_fid_weights(path: Path) -> None:
+def check_official(path: Path, name: str, sha256: str) -> None:
+    """Raises FileNotFoundError where no file is, and ValueError where it is not the one meant.
+
+    name: what it was published as; sha256: its hash in hex, or as many first digits as are known.
+    """
     if not path.is_file():  # a pipe would be waited for
         raise FileNotFoundError(f"there is no file {path}")
     found = _sha256(path)
-    if found != FID_WEIGHTS_SHA256:
+    if not found.startswith(sha256):
         raise ValueError(
-            f"{path} is not the official {FID_WEIGHTS_NAME}: "
-            f"its sha256 is {found}, expected {FID_WEIGHTS_SHA256}"
+            f"{path} is not the official {name}: "
+            f"its sha256 is {found}, and should start with {sha256}"
         )
 
 

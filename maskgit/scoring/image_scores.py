@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from skimage.metrics import structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskgit.device import best_device, to_float
 from maskgit.perception import PerceptualLoss
@@ -123,6 +123,27 @@ def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:
     return total / weight.double().sum(dim=(1, 2, 3))
 
 
+def lpips_errors(
+    output: np.ndarray, truth: np.ndarray, hole: np.ndarray, network: nn.Module
+) -> np.ndarray:
+    """LPIPS of whole pictures, known pixels and all, as it is published.
+
+    Args:
+        output, truth, hole: as `hole_errors` takes them, but H and W at least 31; computed in
+            batches, on the CPU.
+        network: `maskgit.scoring.lpips_network`.
+
+    Returns:
+        float64 (N,), at least 0, NaN where an image has no hole.
+    """
+    rows = [np.empty(0)]
+    with torch.inference_mode():
+        for start in range(0, len(output), BATCH):
+            pair = (to_float(images[start : start + BATCH], CPU) for images in (output, truth))
+            rows.append(network(*pair).flatten().double().numpy())
+    return np.where(hole.any(axis=(1, 2)), np.concatenate(rows), np.nan)
+
+
 def score_images(
     output: np.ndarray,
     truth: np.ndarray,
@@ -130,6 +151,7 @@ def score_images(
     truth_features: np.ndarray,
     extractor: Extractor,
     progress: Callable[[int], object] | None = None,
+    lpips: nn.Module | None = None,
 ) -> dict[str, np.ndarray]:
     """Every score of one set of inpainted images, as a column over the images.
 
@@ -140,18 +162,22 @@ def score_images(
         truth_features: (N, D), of `truth`, by the same extractor.
         extractor: its names are the distances'.
         progress: see `Extractor.__call__`.
+        lpips: `maskgit.scoring.lpips_network`, where its weights can be had.
 
     Returns:
         float64 (N,) each: Fréchet and kernel distance under the extractor's names (pseudo-values:
-        only their mean has a meaning), P-IDS and U-IDS, those of `hole_errors`, and
-        `perceptual_hole`.
+        only their mean has a meaning), P-IDS and U-IDS, those of `hole_errors`,
+        `perceptual_hole`, and with `lpips` a column of that name.
     """
     features = extractor(output, progress=progress)
-    return {
+    columns = {
         **distance_columns(features, truth_features, extractor, paired=True),
         **hole_errors(output, truth, hole),
         "perceptual_hole": perceptual_errors(output, truth, hole),
     }
+    if lpips is not None:
+        columns["lpips"] = lpips_errors(output, truth, hole, lpips)
+    return columns
 
 
 def score_fills(
@@ -161,6 +187,7 @@ def score_fills(
     truth_features: np.ndarray,
     extractor: Extractor,
     progress: Callable[[int], object] | None = None,
+    lpips: nn.Module | None = None,
 ) -> dict[str, np.ndarray]:
     """`score_images` of several fills of the same holes, drawn with seeds of their own.
 
@@ -169,7 +196,8 @@ def score_fills(
     distance between two fills of one hole.
     """
     scored = [
-        score_images(fill, truth, hole, truth_features, extractor, progress) for fill in fills
+        score_images(fill, truth, hole, truth_features, extractor, progress, lpips)
+        for fill in fills
     ]
     columns = {name: np.mean([each[name] for each in scored], axis=0) for name in scored[0]}
     if len(fills) > 1:

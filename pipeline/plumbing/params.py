@@ -141,6 +141,7 @@ class Inpaint(Sampler):
 class Score(Section):
     extractor: Literal["auto", "inception", "efficientnet_lite0"]
     weights: str | None
+    lpips: str | None
     baselines: list[Annotated[str, one_of(BASELINES)]]
 
 
@@ -191,6 +192,12 @@ class Params(Section):
                 f"data.size ({self.data.size}) should be a multiple of vqgan.cell "
                 f"({self.vqgan.cell})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_lpips(self) -> "Params":
+        if self.score.lpips and self.data.size < 32:
+            raise ValueError(f"score.lpips needs data.size of at least 32, not {self.data.size}")
         return self
 
     @model_validator(mode="after")

@@ -1,8 +1,11 @@
-"""The feature extractor that params.yaml or a command asks for, its faults in plain words."""
+"""The networks that score, as params.yaml or a command asks for them; faults in plain words."""
 
 from pathlib import Path
 
+from torch import nn
+
 from maskgit.scoring.features import Extractor, choose_extractor
+from maskgit.scoring.lpips_network import lpips_network
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 
@@ -21,3 +24,13 @@ def load_extractor(
         raise UserError(f"{named}: {error}") from None
     print(f"{extractor.name}: {extractor.source}")
     return extractor
+
+
+def load_lpips(alexnet: str | None) -> nn.Module | None:
+    """`lpips_network`, if `score.lpips` gives its weights, a path from the project's root."""
+    if alexnet is None:
+        return None
+    try:
+        return lpips_network(project_root() / alexnet)
+    except (ValueError, OSError) as error:
+        raise UserError(f"score.lpips: {error}") from None

@@ -56,11 +56,11 @@ def by_kind(images: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
 
 
 def bucket_table(images: pd.DataFrame, buckets: pd.Series) -> pd.DataFrame:
-    """Scores inside the hole: a row for each method and each bucket that has images.
+    """Scores of single images: a row for each method and each bucket that has images.
 
     Distances are left out: each is of a whole set, and depends on how many images that has.
     """
-    scores = [name for name in images.columns if name.endswith("_hole")]
+    scores = [name for name in images.columns if name.endswith("_hole") or name == "lpips"]
     rows = []
     scored = images.dropna(subset=scores, how="all")
     methods = scored.groupby(["schedule", "iterations"], sort=False, dropna=False)

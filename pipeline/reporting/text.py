@@ -33,7 +33,7 @@ def aligned(rows: list[list[str]], words: bool = False) -> str:
 
 
 def scores_text(table: pd.DataFrame) -> str:
-    """Two tables from that of scores: of the sets, and inside the holes."""
+    """Two tables from that of scores: of whole pictures, and inside the holes."""
     names = table.columns[3:].drop("steps", errors="ignore")
     scores = [name for name in names if not name.endswith(("_low", "_high"))]
     inside = [name for name in scores if name.endswith("_hole")]

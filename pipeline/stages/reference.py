@@ -31,7 +31,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.launch import several_processes, shared_folder
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.extractor import load_extractor, load_lpips
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
@@ -56,6 +56,7 @@ def main() -> None:
     values = {"score": params.score.model_dump(), "split": params.inpaint.split}
     with stage_run("reference", values, REFERENCE) as run, shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
+        lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
         names = [*params.score.baselines, "tokenizer"]
         found = {}
@@ -70,7 +71,9 @@ def main() -> None:
                 else:
                     pairs = zip(truth, holes, strict=True)
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
-                found[name] = score_images(filled, truth, holes, features, extractor, bar.update)
+                found[name] = score_images(
+                    filled, truth, holes, features, extractor, bar.update, lpips
+                )
             if others is not None:
                 bar.set_description("score true_images")
                 other_features = extractor(others, progress=bar.update)

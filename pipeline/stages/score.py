@@ -30,7 +30,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.launch import several_processes
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.extractor import load_extractor, load_lpips
 from pipeline.reporting.pictures import load_picture
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -49,6 +49,7 @@ def main(schedule: str) -> None:
     values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
     with stage_run("score", values, table, schedule) as run:
         extractor = load_extractor(params.score.extractor, params.score.weights)
+        lpips = load_lpips(params.score.lpips)
         rows, images = [], []
         counts, fills = params.inpaint.plan(schedule)
         with tqdm(total=len(truth) * len(counts) * fills, unit="image") as bar:
@@ -56,7 +57,7 @@ def main(schedule: str) -> None:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 where = INPAINTED / schedule / str(iterations)
                 filled = [load_fill(where / results_folder(k), len(truth)) for k in range(fills)]
-                columns = score_fills(filled, truth, holes, features, extractor, bar.update)
+                columns = score_fills(filled, truth, holes, features, extractor, bar.update, lpips)
                 scores = summarise(columns)
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))

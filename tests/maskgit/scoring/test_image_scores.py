@@ -10,6 +10,7 @@ from maskgit.scoring.image_scores import (
     CPU,
     PSNR_CAP,
     hole_errors,
+    lpips_errors,
     perceptual_errors,
     score_fills,
     score_images,
@@ -191,3 +192,19 @@ def test_one_fill_has_no_diversity_and_equal_ones_none_to_show(images, hole):
     assert list(alone) == list(score_images(output, truth, hole, features, lite))
     twice = score_fills([output, output], truth, hole, features, lite)
     assert (twice["diversity_hole"] == 0).all()
+
+
+def test_lpips_is_a_column_where_its_network_is_at_hand(images, hole):
+    def network(a, b):  # the real one is tested in test_lpips_network.py
+        return (a - b).square().mean(dim=(1, 2, 3), keepdim=True)
+
+    output, truth = images
+    hole[1] = False
+    lite = efficientnet_lite0()
+    features = lite(truth)
+    columns = score_fills([output, truth], truth, hole, features, lite, lpips=network)
+    assert list(columns)[-2:] == ["lpips", "diversity_hole"]
+    np.testing.assert_allclose(
+        columns["lpips"], lpips_errors(output, truth, hole, network) / 2, equal_nan=True
+    )
+    np.testing.assert_array_equal(np.isnan(columns["lpips"]), [False, True, False, False])

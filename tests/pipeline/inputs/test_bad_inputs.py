@@ -33,7 +33,7 @@ from pipeline.inputs.dataset import count_source, read_source
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import MODEL_FOLDER, project_root
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.extractor import load_extractor, load_lpips
 from tests.clone import ROOT
 
 # What the bad inputs are made of
@@ -208,9 +208,13 @@ def fid_weights(name: str) -> str:
     return caught(load_extractor, "inception", name)
 
 
-def pickled() -> str:
+def pickled(load: Callable[[str], str]) -> str:
     Path("weights.pth").write_bytes(pickle.dumps(Runs()))
-    return fid_weights("weights.pth")
+    return load("weights.pth")
+
+
+def alexnet(name: str) -> str:
+    return caught(load_lpips, name)
 
 
 def link(target: str) -> str:
@@ -409,9 +413,14 @@ BAD = {
         f"{AGAIN}",
     ),
     "a pickle as FID weights": Bad(
-        pickled,
+        lambda: pickled(fid_weights),
         "score.weights: ...weights.pth is not the official pt_inception...",
     ),
+    "a pickle as AlexNet": Bad(
+        lambda: pickled(alexnet),
+        "score.lpips: ...weights.pth is not the official alexnet-owt-7be5be79.pth: ...",
+    ),
+    "no AlexNet": Bad(lambda: alexnet("none.pth"), "score.lpips: there is no file ...none.pth"),
     "no FID weights": Bad(
         lambda: fid_weights("none.pth"), "score.weights: there is no file ...none.pth"
     ),

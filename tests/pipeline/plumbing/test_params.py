@@ -114,6 +114,14 @@ def test_a_picture_is_a_whole_number_of_cells(project):
     assert load_params(project("data.size", 100)).data.size == 100
 
 
+def test_lpips_needs_pictures_that_its_network_can_see(project):
+    project("score.lpips", "alexnet.pth")
+    assert load_params(project("data.size", 32)).score.lpips == "alexnet.pth"
+    project("vqgan.cell", 4)
+    with pytest.raises(UserError, match=r"score.lpips needs data.size of at least 32, not 28"):
+        load_params(project("data.size", 28))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
 def test_files_that_are_no_parameters(project, text):
     folder = project("seed", 1)

@@ -64,6 +64,12 @@ def test_the_scores_of_each_kind_of_hole(images):
     assert table.loc[("telea", "box"), "psnr_hole"] == pytest.approx(own["psnr_hole"].mean())
 
 
+def test_buckets_have_the_lpips_of_their_images(images):
+    table = by_area(images.assign(lpips=images["psnr_hole"] / 100))
+    np.testing.assert_allclose(table["lpips"], table["psnr_hole"] / 100)
+    assert "lpips_low" in table and "lpips" not in by_area(images)
+
+
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [

@@ -1,0 +1,43 @@
+"""LPIPS as papers publish it: how far apart two whole pictures look to a trained eye.
+
+Zhang et al. 2018, arXiv 1801.03924, version 0.1 on AlexNet. Package lpips carries what was learned
+from people's judgements, but not the ImageNet weights of AlexNet.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from maskgit.scoring.features import check_official
+from maskgit.scoring.torchvision_import import import_torchvision
+
+ALEXNET_NAME = "alexnet-owt-7be5be79.pth"
+ALEXNET_SHA256 = "7be5be79"  # its first digits, which torchvision puts into the name
+
+
+def lpips_network(alexnet: str | os.PathLike) -> nn.Module:
+    """Maps two batches of images, float (B, 3, H, W) in [-1, 1], to their LPIPS, (B, 1, 1, 1).
+
+    H and W at least 31: AlexNet sees nothing in smaller ones. Nothing is downloaded.
+
+    Args:
+        alexnet: path of torchvision's ImageNet weights, ALEXNET_NAME.
+
+    Raises:
+        FileNotFoundError: there is no file at `alexnet`.
+        ValueError: it is another file.
+    """
+    check_official(Path(alexnet), ALEXNET_NAME, ALEXNET_SHA256)
+    import_torchvision()
+    from lpips import LPIPS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torchvision's, about arguments that lpips gives it
+        network = LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+    weights = torch.load(alexnet, weights_only=True)
+    for name, values in network.net.state_dict().items():  # slice2.3.bias is features.3.bias
+        values.copy_(weights[f"features.{name.partition('.')[2]}"])
+    return network.requires_grad_(False)

@@ -130,17 +130,18 @@ def lpips_errors(
 
     Args:
         output, truth, hole: as `hole_errors` takes them, but H and W at least 31; computed in
-            batches, on the CPU.
+            batches.
         network: `maskgit.scoring.lpips_network`.
 
     Returns:
         float64 (N,), at least 0, NaN where an image has no hole.
     """
-    rows = [np.empty(0)]
+    rows, device = [np.empty(0)], best_device()
+    network = network.to(device)
     with torch.inference_mode():
         for start in range(0, len(output), BATCH):
-            pair = (to_float(images[start : start + BATCH], CPU) for images in (output, truth))
-            rows.append(network(*pair).flatten().double().numpy())
+            pair = (to_float(images[start : start + BATCH], device) for images in (output, truth))
+            rows.append(network(*pair).flatten().double().cpu().numpy())
     return np.where(hole.any(axis=(1, 2)), np.concatenate(rows), np.nan)
 
 

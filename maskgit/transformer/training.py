@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import Rows, autocast, to_device
+from maskgit.device import Rows, autocast, compiled, to_device
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Trainer
@@ -66,7 +66,7 @@ class TransformerTrainer(Trainer):
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
         )
-        self.loss = ranks.parallel(ranks.Loss(model, masked_token_loss))
+        self.loss = compiled(ranks.parallel(ranks.Loss(model, masked_token_loss)), device)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.parts = {

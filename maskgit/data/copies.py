@@ -7,17 +7,19 @@ or turned.
 
 Pictures taken alike (aligned faces) all agree in their coarse luminance. What tells them apart is
 the detail, so both steps compare luminance with its local mean taken off and its local contrast
-evened out: first every pair at 16 x 16 by matrix products, then the few that agree at 64 x 64 with
-small shifts allowed.
+evened out: at 16 x 16 each picture with those that `neighbours` finds in the same buckets, then the
+few that agree at 64 x 64 with small shifts allowed.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from maskgit.data.neighbours import LENGTH, Mapper, Neighbours, find_neighbours
 
 # Agreement of detail, at most 1, from which two pictures are near copies. Chosen by eye on 14,505
 # aligned cat faces, 5,950 of them exact copies: the 97 pairs above 0.82 (93 near copies) are one
@@ -29,27 +31,30 @@ NEAR_COPY = 0.82
 # Pairs below it at 16 x 16 are not looked at again. Of the 37 million pairs of those faces 5,000
 # are above it, and with them 97 of the 98 near copies.
 _CANDIDATE = 0.85
+# Of each picture the most alike at 16 x 16 are looked at again, so that time stays in proportion
+# where all are alike. Of those faces one in a hundred has as many; with 4, one near copy is lost.
+_MOST = 8
 _COARSE, _FINE = 16, 64
+_MIRROR = np.arange(_COARSE**2).reshape(_COARSE, _COARSE)[:, ::-1].ravel()
 _SHIFT = 6  # cells of the fine grid, a tenth of the picture
 _NOISE = 3.0  # grey levels of contrast that compression makes up
 _PLAIN = 0.1  # detail below it is the rounding to whole grey levels
-_ROWS = 128  # pictures compared with all others at once; bounds the memory
+_ROWS = 128  # pictures compared in one go
 
 
-class Selection(Sequence):
-    """Some of a sequence's items, in an order of one's own; none is copied before it is asked for.
+class Prints(NamedTuple):
+    """What pictures are compared by before their pixels are.
 
-    items: any sequence, such as a memory map with a picture in each row. rows: int (N,).
+    Attributes:
+        files: uint8 (N, 32); sha256 of the files' bytes.
+        pixels: uint8 (N, 32); sha256 of the pixels.
+        coarse: int16 (N, 256); detail at 16 x 16 as vectors of length 4000, zeros where there is
+            none. 512 bytes a picture, so they may lie on disk: see `find_copies`.
     """
 
-    def __init__(self, items: Sequence, rows: np.ndarray):
-        self.items, self.rows = items, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        return self.items[self.rows[i]]
+    files: np.ndarray
+    pixels: np.ndarray
+    coarse: Sequence
 
 
 class Copies(NamedTuple):
@@ -64,72 +69,114 @@ class Copies(NamedTuple):
     exact: np.ndarray
 
 
+def take_print(image: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """A picture's rows of `Prints.pixels` and `Prints.coarse`; image: uint8 RGB (H, W, 3)."""
+    grid = _detail(image, _COARSE)
+    coarse = np.zeros(_COARSE**2, np.int16)
+    if grid.std() > _PLAIN:
+        grid -= grid.mean()
+        coarse[:] = np.rint(grid.ravel() * (LENGTH / np.linalg.norm(grid)))
+    return sha256(image.tobytes()).digest(), coarse
+
+
 def find_copies(
-    images: Sequence[np.ndarray], digests: Sequence[str], threshold: float = NEAR_COPY
+    images: Sequence[np.ndarray],
+    prints: Prints,
+    threshold: float = NEAR_COPY,
+    mapper: Mapper = map,
 ) -> Copies:
     """Find exact and near copies.
 
     Every near copy was compared with its original itself, so likeness does not run along chains,
-    and no two originals are near copies of each other. A picture without detail (flat, or a soft
-    gradient) has exact copies only.
+    and of all that were compared no two originals are near copies of each other. A picture without
+    detail (flat, or a soft gradient) has exact copies only.
 
     Args:
         images: N pictures, uint8 RGB (H, W, 3), each looked at by itself. Order matters only for
             which of a group is the original.
-        digests: N digests of the files' bytes.
+        prints: of the same pictures.
         threshold: agreement from which two pictures are near copies; above 1 finds exact ones only.
+        mapper: `map`, or what shares the work among processes and yields results in order;
+            `images` and `prints.coarse` are then pickled with each piece of work.
 
     Raises:
-        ValueError: as many digests as images are needed.
+        ValueError: as many prints as images are needed.
     """
-    if len(images) != len(digests):
-        raise ValueError(f"{len(images)} images but {len(digests)} digests")
-    original = _exact_originals(images, digests)
+    if not len(images) == len(prints.files) == len(prints.pixels) == len(prints.coarse):
+        raise ValueError(f"{len(images)} images but {len(prints.files)} prints")
+    original = _exact_originals(prints)
     exact = original != np.arange(len(images))
-    distinct = np.flatnonzero(~exact)
-    near = np.arange(len(images))
-    near[distinct] = distinct[_near_originals(Selection(images, distinct), threshold)]
+    like = find_neighbours(prints.coarse, ~exact, _MIRROR, _CANDIDATE, _MOST, mapper)
+    near = _near_originals(images, prints.coarse, like, threshold, mapper)
     return Copies(near[original], exact)
 
 
-def _exact_originals(images: Sequence[np.ndarray], digests: Sequence[str]) -> np.ndarray:
-    original = np.arange(len(images))
-    first: dict[str | bytes, int] = {}  # by digest of the file (str) and of the pixels (bytes)
-    for i, (digest, image) in enumerate(zip(digests, images, strict=True)):
-        keys = (digest, sha256(image.tobytes()).digest())
-        original[i] = min(first.get(key, i) for key in keys)
-        for key in keys:
-            first.setdefault(key, original[i])
+def _exact_originals(prints: Prints) -> np.ndarray:
+    original = np.arange(len(prints.files))
+    first = np.stack([_first_alike(prints.files), _first_alike(prints.pixels)])
+    for i in np.flatnonzero((first < original).any(axis=0)):
+        original[i] = original[first[:, i]].min()
     return original
 
 
-def _near_originals(images: Sequence[np.ndarray], threshold: float) -> np.ndarray:
+def _first_alike(digests: np.ndarray) -> np.ndarray:
+    """The first row that equals row i; digests: uint8 (N, 32). Returns int (N,)."""
+    keys = np.ascontiguousarray(digests).view("V32").ravel()
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return first[place]
+
+
+def _near_originals(
+    images: Sequence[np.ndarray],
+    coarse: Sequence,
+    like: Neighbours,
+    threshold: float,
+    mapper: Mapper,
+) -> np.ndarray:
     original = np.arange(len(images))
-    coarse, mirrored = _coarse_vectors(images)
-    fine = lru_cache(maxsize=4096)(lambda i: _detail(images[i], _FINE))
-    for start in range(0, len(images), _ROWS):
-        rows = coarse[start : start + _ROWS]
-        stop = start + len(rows)
-        likeness = np.maximum(rows @ coarse[:stop].T, rows @ mirrored[:stop].T)
-        earlier = np.tril(likeness > _CANDIDATE, start - 1)
-        for row, j in np.argwhere(earlier):
-            i = start + row
-            undecided = original[i] == i and original[j] == j
-            if undecided and _agreement(fine(i), fine(j)) >= threshold:
-                original[i] = j
+    rows = np.flatnonzero(like.number[:, 0] >= 0)
+    blocks = [rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)]
+    pairs = (np.column_stack([block, like.number[block]]) for block in blocks)
+    agreements = mapper(partial(_agreements, images), pairs)
+    for block, agreed in zip(blocks, agreements, strict=True):
+        for i, agreement in zip(block, agreed, strict=True):
+            known = dict(zip(like.number[i].tolist(), agreement.tolist(), strict=True))
+            known.pop(-1, None)
+            for j in sorted({original[j] for j in known}):  # of a copy, what it is a copy of
+                if j not in known and not _alike_coarsely(coarse[i], coarse[j]):
+                    continue
+                if j not in known:
+                    known[j] = _agreements(images, np.array([[i, j]]))[0, 0]
+                if known[j] >= threshold:
+                    original[i] = j
+                    break
     return original
 
 
-def _coarse_vectors(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (N, 256) of the pictures and of their mirror images, float32."""
-    coarse = np.zeros((len(images), _COARSE, _COARSE), np.float32)
-    for i, image in enumerate(images):
-        grid = _detail(image, _COARSE)
-        if min(grid.std(), _centre(_detail(image, _FINE)).std()) > _PLAIN:
-            grid -= grid.mean()
-            coarse[i] = grid / np.linalg.norm(grid)  # else it stays zero, which is like nothing
-    flat = (len(images), _COARSE * _COARSE)
-    return coarse.reshape(flat), coarse[:, :, ::-1].reshape(flat)
+def _alike_coarsely(a: np.ndarray, b: np.ndarray) -> bool:
+    """As `find_neighbours` has it."""
+    views = np.stack([b, b[_MIRROR]]).astype(np.int64)
+    return (views @ a).max() > _CANDIDATE * LENGTH**2
+
+
+def _agreements(images: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    """How far the first picture of each row agrees with each other one of it.
+
+    pairs: int (n, 1 + m), -1 where there is no picture. Returns float (n, m).
+    """
+    fine = cache(lambda i: _fine_detail(images[i]))
+    agreements = np.zeros((len(pairs), pairs.shape[1] - 1))
+    for agreement, (i, *others) in zip(agreements, pairs.tolist(), strict=True):
+        for k, j in enumerate(others):
+            if j >= 0 and fine(i) is not None and fine(j) is not None:
+                agreement[k] = _agreement(fine(i), fine(j))
+    return agreements
+
+
+def _fine_detail(image: np.ndarray) -> np.ndarray | None:
+    """Detail at 64 x 64; None where there is none in the middle, which is what is compared."""
+    detail = _detail(image, _FINE)
+    return detail if _centre(detail).std() > _PLAIN else None
 
 
 def _detail(image: np.ndarray, size: int) -> np.ndarray:

@@ -170,8 +170,19 @@ def draw_holes(
     area: share of the picture, drawn uniformly between these two, for the kinds that heed it.
     Returns bool (count, size, size), True = to be filled.
     """
-    holes = np.empty((count, size, size), dtype=bool)
-    for i in range(count):
+    return draw_numbered_holes(range(count), kinds, area, size, seed)
+
+
+def draw_numbered_holes(
+    numbers: Sequence[int],
+    kinds: Sequence[str],
+    area: tuple[float, float],
+    size: int,
+    seed: int,
+) -> np.ndarray:
+    """As `draw_holes`, but only the holes with these numbers."""
+    holes = np.empty((len(numbers), size, size), dtype=bool)
+    for hole, i in zip(holes, numbers, strict=True):
         rng = np.random.default_rng([seed, i])
-        holes[i] = HOLES[kinds[i % len(kinds)]](rng, size, rng.uniform(*area))
+        hole[:] = HOLES[kinds[i % len(kinds)]](rng, size, rng.uniform(*area))
     return holes

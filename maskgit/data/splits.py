@@ -4,7 +4,6 @@ Where images are shuffled, one that is added to a hundred thousand moves nearly 
 was trained on before is tested on. Here the split of an image hangs on its own bytes.
 """
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -13,7 +12,7 @@ SPLITS = ("train", "val", "test")
 
 
 def assign_splits(
-    digests: Sequence[str], validation: float, test: int | float, seed: int
+    digests: np.ndarray, validation: float, test: int | float, seed: int
 ) -> np.ndarray:
     """The split of each image, by two numbers drawn from a hash of the seed and its digest.
 
@@ -21,7 +20,7 @@ def assign_splits(
     that is tested takes the place of one other. The order of the images does not matter.
 
     Args:
-        digests: N digests of the files' bytes, all different.
+        digests: uint8 (N, 32); sha256 of the files' bytes, all different.
         validation: share, 0 to 1, of the images that are not tested; one at least is taken (and
             gives way to the first that is drawn).
         test: a number of images (int), or a share (float, 0 to 1), which is kept on average.
@@ -33,8 +32,10 @@ def assign_splits(
     Raises:
         ValueError: no image would be tested or validated, or under half would train.
     """
-    hashes = b"".join(sha256(f"{seed} {digest}".encode()).digest() for digest in digests)
-    drawn = np.frombuffer(hashes, ">u8").reshape(-1, 4) / 2**64  # uniform, 0 to 1
+    hashes = bytearray()
+    for digest in digests:
+        hashes += sha256(f"{seed} {digest.tobytes().hex()}".encode()).digest()[:16]
+    drawn = np.frombuffer(hashes, ">u8").reshape(-1, 2) / 2**64  # uniform, 0 to 1
     tested = np.zeros(len(digests), bool)
     if isinstance(test, int):
         tested[np.argsort(drawn[:, 0])[:test]] = True

@@ -4,19 +4,18 @@ The lab's layout is `cat_face/{train,val,test}` with `mask64/` beside `cat_face`
 a zip. It alone says which split a picture belongs to.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from maskgit.data.crops import random_crops
 from maskgit.data.holes import hole_of
-from maskgit.data.image_files import UnusableImage, decode_image, to_square
+from maskgit.data.image_files import UnusableImage, decode_image
+from pipeline.inputs.images import File, SourceImage, read_image
 from pipeline.inputs.parquet import expand_parquet, is_parquet, list_parquet
 from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
 from pipeline.inputs.zips import is_zip, opened_zip
@@ -32,27 +31,6 @@ _EXPECTED = (
     "expected a folder of images, a zip or a Parquet file of images, "
     f"or the lab layout {LAB}/{{{','.join(LAB_SPLITS)}}} with {LAB_MASKS}/"
 )
-
-
-@dataclass(frozen=True)
-class SourceImage:
-    """One file of the source.
-
-    Attributes:
-        file: its path relative to the source, with forward slashes.
-        sha256: of the file's bytes, in hex; '' where they were not read.
-        pixels: uint8 RGB (size, size, 3), None where the file is unusable.
-        crops: uint8 RGB (crops, size, size, 3), windows of it; None likewise.
-        reason: why it is unusable, '' where it is usable.
-        split: train, val or test where the lab's layout says so, else ''.
-    """
-
-    file: str
-    sha256: str
-    pixels: np.ndarray | None
-    crops: np.ndarray | None
-    reason: str
-    split: str
 
 
 def read_source(
@@ -74,15 +52,36 @@ def read_source(
     Raises:
         UserError: there is no such source, or it is corrupt, or holds no image files.
     """
-    with _open_source(source) as entries:
-        for entry in _pictures(entries):
-            yield _read_image(entry, size, fit, min_side, crops, seed)
+    with open_pictures(source) as entries:
+        for entry in entries:
+            yield read_image(load_file(entry), size, fit, min_side, crops, seed)
 
 
-def count_source(source: Path) -> int:
-    """Count what `read_source` yields, without reading it; raises UserError alike."""
+@contextmanager
+def open_pictures(source: Path) -> Iterator[list[Entry]]:
+    """What `read_source` reads, unread, until the context is left; raises UserError alike."""
     with _open_source(source) as entries:
-        return len(_pictures(entries))
+        yield _pictures(entries)
+
+
+def file_blocks(entries: Iterable[Entry], most: int, most_bytes: int) -> Iterator[list[File]]:
+    """The files in lists of `most`, or of fewer that reach `most_bytes`."""
+    block, size = [], 0
+    for entry in entries:
+        block.append(load_file(entry))
+        size += len(block[-1].data)
+        if len(block) == most or size >= most_bytes:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def load_file(entry: Entry) -> File:
+    try:
+        return File(entry.file, entry.part, _read_bytes(entry), "")
+    except UnusableImage as unusable:
+        return File(entry.file, entry.part, b"", str(unusable))
 
 
 def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
@@ -174,7 +173,7 @@ def _is_lab(entries: list[Entry]) -> bool:
 
 
 def _pictures(entries: list[Entry]) -> list[Entry]:
-    """The entries that `read_source` yields, with every fault that shows without reading."""
+    """The entries that are pictures of the source, with every fault that shows without reading."""
     is_lab = _is_lab(entries)
     pictures = []
     for entry in entries:
@@ -190,23 +189,6 @@ def _pictures(entries: list[Entry]) -> list[Entry]:
 
 
 # Reading
-
-
-def _read_image(
-    entry: Entry, size: int, fit: str, min_side: int, crops: int, seed: int
-) -> SourceImage:
-    digest = ""
-    try:
-        data = _read_bytes(entry)
-        digest = hashlib.sha256(data).hexdigest()
-        image = decode_image(data)
-        if min(image.shape[:2]) < min_side:
-            raise UnusableImage(f"smaller than {min_side} px")
-    except UnusableImage as unusable:
-        return SourceImage(entry.file, digest, None, None, str(unusable), entry.part)
-    rng = np.random.default_rng([seed, int(digest[:16], 16)])
-    windows = random_crops(image, crops, size, rng)
-    return SourceImage(entry.file, digest, to_square(image, size, fit), windows, "", entry.part)
 
 
 def _read_hole(entry: Entry, size: int) -> np.ndarray:

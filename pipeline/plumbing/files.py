@@ -118,6 +118,26 @@ def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.
     return array
 
 
+class StoredArray:
+    """The first rows of a .npy file, indexed as an array. Other processes get the path and map it.
+
+    array: memory map (count, ...).
+    """
+
+    def __init__(self, path: Path, count: int):
+        self.path = path
+        self.array = np.load(path, mmap_mode="r")[:count]
+
+    def __reduce__(self):
+        return StoredArray, (self.path, len(self))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, key) -> np.ndarray:
+        return self.array[key]
+
+
 def write_sums(folder: Path) -> None:
     sums = "".join(
         f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files_in(folder)

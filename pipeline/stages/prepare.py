@@ -1,8 +1,8 @@
 """Stage prepare: images from a source -> splits as arrays, holes, a manifest."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -11,52 +11,49 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from maskgit.data.cats.cat import draw_cat
-from maskgit.data.copies import Selection, find_copies
-from maskgit.data.crops import random_crops
-from maskgit.data.holes import draw_holes
+from maskgit.data.copies import Prints, find_copies
+from maskgit.data.holes import draw_numbered_holes
 from maskgit.data.splits import SPLITS, assign_splits
-from pipeline.inputs.dataset import SourceImage, count_source, read_lab_masks, read_source
+from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
+from pipeline.inputs.images import draw_image, read_image, with_prints
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
     HOLES_CSV,
     PREPARED,
+    StoredArray,
     fresh_folder,
     new_array,
     project_root,
     save_array,
 )
 from pipeline.plumbing.params import Data, load_params
+from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run
 
 TRAINING_HOLES = 4096  # for any number of images; more would not look any different
-LARGE = 4  # times the size: what windows of drawn cats are cut from
-BLOCK = 1024  # images copied at a time
-
-
-def draw_source(count: int, size: int, crops: int, seed: int) -> Iterable[SourceImage]:
-    """The built-in data set: cat faces drawn by our own code, each from the seed and its number."""
-    for i in range(count):
-        pixels = draw_cat(np.random.default_rng([seed, i]), size)
-        rng = np.random.default_rng([seed, i])
-        windows = random_crops(draw_cat(rng, LARGE * size), crops, size, rng) if crops else None
-        digest = sha256(pixels.tobytes()).hexdigest()
-        yield SourceImage(f"cat_{i:05d}", digest, pixels, windows, "", "")
+BLOCK = 1024  # images copied, holes drawn and rows written at a time
+TOGETHER = 32  # images that a process makes at a time; fewer where they take more than
+TOGETHER_BYTES = 4_000_000
 
 
 class Source(NamedTuple):
-    """What was read: the pixels on disk, all else in memory."""
+    """What was read, on disk but for the table; test images come first where the source has splits.
 
-    images: list[SourceImage]  # without pixels; test images first where the source has splits
-    rows: np.ndarray  # int (N,), where the pixels of each are:
-    pixels: np.ndarray  # uint8 (N, size, size, 3), undefined where an image is unusable
-    crops: np.ndarray  # uint8 (N, crops, size, size, 3), likewise
+    Row k of all arrays but `digests` is the k-th usable image.
+    """
 
-    def save(self, path: Path, members: np.ndarray, with_crops: bool) -> None:
+    files: pd.DataFrame  # a row for each file: `file`, `split`, `reason` where it is unusable
+    digests: np.ndarray  # uint8 (files, 32), sha256 of each; zeros where it was not read
+    pixels: StoredArray  # uint8 (N, size, size, 3)
+    crops: StoredArray  # uint8 (N, crops, size, size, 3)
+    pixel_digests: np.ndarray  # uint8 (N, 32)
+    coarse: StoredArray  # int16 (N, 256), see Prints
+
+    def save(self, path: Path, rows: np.ndarray, with_crops: bool) -> None:
         """Writes the pixels of these images, then the crops of each."""
-        rows, crops = self.rows[members], self.crops.shape[1] if with_crops else 0
-        count, shape = len(rows), self.pixels.shape[1:]
+        crops = self.crops.array.shape[1] if with_crops else 0
+        count, shape = len(rows), self.pixels.array.shape[1:]
         out = new_array(path, np.uint8, (count * (1 + crops), *shape))
         for start in range(0, count, BLOCK):
             block = rows[start : start + BLOCK]
@@ -67,27 +64,54 @@ class Source(NamedTuple):
         out.flush()
 
 
-def load_source(data: Data, seed: int, folder: Path) -> Source:
-    """Every file of the source, usable or not; pixels go into arrays in the folder at once."""
+def ranges(count: int, size: int) -> list[range]:
+    return [range(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+@contextmanager
+def opened(data: Data, seed: int) -> Iterator[tuple[Callable, Iterator[Sequence], int]]:
+    """How an image is made, of what, in blocks, and how many there are."""
+    how = {"size": data.size, "crops": data.crops, "seed": seed}
+    together = TOGETHER_BYTES // (3 * data.size**2 * (1 + data.crops))
+    together = min(TOGETHER, max(1, together))
     if data.source == "synthetic":
-        images, total = draw_source(data.count, data.size, data.crops, seed), data.count
-    else:
-        source = project_root() / data.source
-        images = read_source(source, data.size, data.fit, data.min_side, data.crops, seed)
-        total = count_source(source)
-    shape = data.size, data.size, 3
-    pixels = new_array(folder / "pixels.npy", np.uint8, (total, *shape))
-    crops = new_array(folder / "crops.npy", np.uint8, (total, data.crops, *shape))
-    read = []
-    for image in tqdm(images, "read images", total, unit="image"):
-        if image.pixels is not None:
-            pixels[len(read)] = image.pixels
-            if data.crops:
-                crops[len(read)] = image.crops
-        read.append(replace(image, pixels=None, crops=None))
-    # of a group of copies the first is kept: let that be the one in the test split
-    rows = sorted(range(total), key=lambda i: ("test", "val", "train", "").index(read[i].split))
-    return Source([read[i] for i in rows], np.array(rows), pixels, crops)
+        yield partial(draw_image, **how), iter(ranges(data.count, together)), data.count
+        return
+    with open_pictures(project_root() / data.source) as entries:
+        # of a group of copies the first is kept: let that be the one in the test split
+        entries.sort(key=lambda entry: ("test", "val", "train", "").index(entry.part))
+        make = partial(read_image, fit=data.fit, min_side=data.min_side, **how)
+        yield make, file_blocks(entries, together, TOGETHER_BYTES), len(entries)
+
+
+def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source:
+    """Every file of the source, usable or not; pixels go into arrays in the folder at once."""
+    with opened(data, seed) as (make, blocks, total):
+        square = data.size, data.size, 3
+        pixels = new_array(folder / "pixels.npy", np.uint8, (total, *square))
+        crops = new_array(folder / "crops.npy", np.uint8, (total, data.crops, *square))
+        coarse = new_array(folder / "coarse.npy", np.int16, (total, 256))
+        digests, pixel_digests = (np.zeros((total, 32), np.uint8) for _ in range(2))
+        files, usable = {"file": [], "split": [], "reason": []}, 0
+        progress = tqdm(desc="read images", total=total, unit="image")
+        for made in workers.map(partial(with_prints, make), blocks, total):
+            for image, its_print in made:
+                row = len(files["file"])
+                digests[row] = np.frombuffer(bytes.fromhex(image.sha256).ljust(32, b"\0"), np.uint8)
+                files["file"].append(shown(image.file))
+                files["split"].append(image.split)
+                files["reason"].append(image.reason)
+                if its_print is not None:
+                    pixels[usable], crops[usable] = image.pixels, image.crops
+                    pixel_digests[usable] = np.frombuffer(its_print[0], np.uint8)
+                    coarse[usable] = its_print[1]
+                    usable += 1
+            progress.update(len(made))
+        progress.close()
+    pixels, crops, coarse = (
+        StoredArray(folder / f"{name}.npy", usable) for name in ("pixels", "crops", "coarse")
+    )
+    return Source(pd.DataFrame(files), digests, pixels, crops, pixel_digests[:usable], coarse)
 
 
 def shown(file: str) -> str:
@@ -95,23 +119,14 @@ def shown(file: str) -> str:
     return printable(f"./{file}" if file.startswith(("=", "+", "-", "@")) else file)
 
 
-def make_manifest(source: Source, data: Data, seed: int) -> pd.DataFrame:
+def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd.DataFrame:
     """A row for each file: its split, or the reason why it was left out."""
-    images = source.images
-    manifest = pd.DataFrame(
-        {
-            "file": [shown(image.file) for image in images],
-            "split": [image.split for image in images],
-            "sha256": [image.sha256 for image in images],
-            "duplicate_of": "",
-            "reason": [image.reason for image in images],
-        }
-    )
+    manifest = source.files.assign(duplicate_of="")[["file", "split", "duplicate_of", "reason"]]
     usable = np.flatnonzero(manifest["reason"] == "")
     if len(usable) == 0:
-        raise UserError(f"{data.source}: none of its {len(images)} files is a usable image")
-    pictures = Selection(source.pixels, source.rows[usable])
-    copies = find_copies(pictures, manifest["sha256"].iloc[usable].tolist())
+        raise UserError(f"{data.source}: none of its {len(manifest)} files is a usable image")
+    prints = Prints(source.digests[usable], source.pixel_digests, source.coarse)
+    copies = find_copies(source.pixels, prints, mapper=workers.map)
     repeats = copies.original != np.arange(len(usable))
     rows, originals = usable[repeats], usable[copies.original[repeats]]
     manifest.loc[rows, "duplicate_of"] = manifest.loc[originals, "file"].to_numpy()
@@ -120,7 +135,7 @@ def make_manifest(source: Source, data: Data, seed: int) -> pd.DataFrame:
     kept = manifest["reason"] == ""
     if not manifest.loc[kept, "split"].all():
         try:
-            splits = assign_splits(manifest["sha256"][kept], data.validation, data.test, seed)
+            splits = assign_splits(source.digests[kept], data.validation, data.test, seed)
         except ValueError as error:
             raise UserError(f"{data.source}: {error}; add images or change data.test") from None
         manifest.loc[kept, "split"] = splits
@@ -131,16 +146,37 @@ def make_manifest(source: Source, data: Data, seed: int) -> pd.DataFrame:
     return manifest
 
 
-def given_holes(data: Data, images: list[SourceImage], tests: np.ndarray) -> np.ndarray | None:
-    """The lab's own masks for its test images; None where the source has none."""
-    source = project_root() / data.source
-    masks = None if data.source == "synthetic" else read_lab_masks(source, data.size)
+def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> None:
+    for block in ranges(len(manifest), BLOCK):
+        rows = manifest.iloc[block.start : block.stop].copy()
+        read = digests[block.start : block.stop]
+        rows.insert(2, "sha256", [bytes(d).hex() if d.any() else "" for d in read])
+        rows.to_csv(path, mode="a", header=block.start == 0, index=False)
+
+
+def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | None:
+    """The lab's own masks for the test images with these numbers; None where it has none."""
+    path = project_root() / data.source
+    masks = None if data.source == "synthetic" else read_lab_masks(path, data.size)
     if masks is None:
         return None
-    given = sum(image.split == "test" for image in images)  # test images come first in `images`
+    given = int((source.files["split"] == "test").sum())  # they come first
     if len(masks) != given:
         raise UserError(f"{data.source}: {len(masks)} masks in mask64 for {given} test images")
     return masks[tests]
+
+
+def save_holes(path: Path, count: int, data: Data, seed: int, workers: Workers) -> np.ndarray:
+    """Draws holes into a file; bool (count, size, size)."""
+    holes = new_array(path, bool, (count, data.size, data.size))
+    draw = partial(
+        draw_numbered_holes, kinds=data.holes, area=data.hole_area, size=data.size, seed=seed
+    )
+    blocks = ranges(count, TOGETHER)
+    for block, drawn in zip(blocks, workers.map(draw, blocks), strict=True):
+        holes[block.start : block.stop] = drawn
+    holes.flush()
+    return holes
 
 
 def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
@@ -150,45 +186,54 @@ def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"split": split, "image": range(len(holes)), "kind": kind, "area": areas})
 
 
+def prepare(
+    data: Data, seed: int, folder: Path, workers: Workers
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Writes all that the stage leaves; returns the manifest and the test holes."""
+    with TemporaryDirectory(dir=folder) as unsorted:
+        source = load_source(data, seed, Path(unsorted), workers)
+        manifest = make_manifest(source, data, seed, workers)
+        splits = manifest["split"].to_numpy()
+        in_order = splits[source.files["reason"] == ""]
+        rows = {split: np.flatnonzero(in_order == split) for split in SPLITS}
+        tests = given_holes(data, source, np.flatnonzero(splits == "test"))
+        tables = []
+        for split, count, shift in (
+            ("train", TRAINING_HOLES, 1),
+            ("val", len(rows["val"]), 2),
+            ("test", len(rows["test"]), 0),
+        ):
+            path, kinds = folder / f"{split}_holes.npy", data.holes
+            if split == "test" and tests is not None:
+                holes, kinds = tests, ["given"]
+                save_array(path, holes)
+            else:
+                holes = save_holes(path, count, data, seed + shift, workers)
+            if split != "train":
+                tables.append(hole_table(split, holes, kinds))
+            source.save(folder / f"{split}.npy", rows[split], split == "train")
+        save_manifest(folder / "manifest.csv", manifest, source.digests)
+        pd.concat(tables).to_csv(folder / HOLES_CSV, index=False)
+        save_masks(folder / "test_holes", holes)
+        test = source.pixels[rows["test"][:40]]
+        holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
+        save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
+    return manifest, holes
+
+
 def main() -> None:
     params = load_params()
     data, seed = params.data, params.seed
     with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED) as run:
-        with fresh_folder(PREPARED) as folder, TemporaryDirectory(dir=folder) as unsorted:
-            source = load_source(data, seed, Path(unsorted))
-            manifest = make_manifest(source, data, seed)
-            members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
-            how = data.holes, data.hole_area, data.size
-            holes = {
-                "train": draw_holes(TRAINING_HOLES, *how, seed + 1),
-                "val": draw_holes(len(members["val"]), *how, seed + 2),
-                "test": draw_holes(len(members["test"]), *how, seed),
-            }
-            given = given_holes(data, source.images, members["test"])
-            if given is not None:
-                holes["test"] = given
-            tables = [
-                hole_table("val", holes["val"], data.holes),
-                hole_table("test", holes["test"], data.holes if given is None else ["given"]),
-            ]
-            for split in SPLITS:
-                source.save(folder / f"{split}.npy", members[split], split == "train")
-            for split in holes:
-                save_array(folder / f"{split}_holes.npy", holes[split])
-            manifest.to_csv(folder / "manifest.csv", index=False)
-            pd.concat(tables).to_csv(folder / HOLES_CSV, index=False)
-            save_masks(folder / "test_holes", holes["test"])
-            test = source.pixels[source.rows[members["test"][:40]]]
-            holed = np.where(holes["test"][:40, ..., None], HOLE_COLOUR, test)
-            save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
-
-        hole_area = float(holes["test"].mean())
-        run.log_metrics({f"{split}_images": len(members[split]) for split in SPLITS})
-        left_out = int((manifest["split"] == "").sum())
-        run.log_metrics({"left_out": left_out, "hole_area": hole_area})
+        with Workers() as workers, fresh_folder(PREPARED) as folder:
+            manifest, holes = prepare(data, seed, folder, workers)
+            hole_area = float(holes.mean())
+        images = manifest["split"].value_counts()
+        run.log_metrics({f"{split}_images": int(images[split]) for split in SPLITS})
+        run.log_metrics({"left_out": int(images.get("", 0)), "hole_area": hole_area})
         run.log_artifact(PREPARED / "manifest.csv")
         run.log_artifact(PREPARED / "preview.png")
-    kept = ", ".join(f"{len(members[split])} {split}" for split in SPLITS)
+    kept = ", ".join(f"{images[split]} {split}" for split in SPLITS)
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}")

@@ -1,4 +1,5 @@
 import io
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from maskgit.data.copies import find_copies
+from maskgit.data import copies, neighbours
+from maskgit.data.cats.cat import draw_cats
+from maskgit.data.copies import Prints, find_copies, take_print
 
 CATS = Path(__file__).parents[2] / "shared/data/cat-faces-64.zip"
 
@@ -24,8 +27,18 @@ def scene(seed: int) -> np.ndarray:
     return image
 
 
+def take_prints(images, files) -> Prints:
+    """files: a name for each, which stands for its bytes."""
+    prints = list(map(take_print, images))
+    digests = [sha256(str(file).encode()).digest() for file in files], [pair[0] for pair in prints]
+    coarse = np.array([pair[1] for pair in prints], np.int16).reshape(-1, 256)
+    files, pixels = (np.frombuffer(b"".join(d), np.uint8).reshape(-1, 32) for d in digests)
+    return Prints(files, pixels, coarse)
+
+
 def find(*images: np.ndarray, **options):
-    return find_copies(np.stack(images), [f"file {i}" for i in range(len(images))], **options)
+    images = np.stack(images)
+    return find_copies(images, take_prints(images, range(len(images))), **options)
 
 
 def jpeg(image: np.ndarray, quality: int = 80) -> np.ndarray:
@@ -56,6 +69,42 @@ def test_changed_pictures_are_near_copies(change):
     assert not exact.any()
 
 
+def compare_all_pairs(images, coarse) -> list[int]:
+    """The originals by the rule itself: each picture against every earlier one."""
+    original = list(range(len(images)))
+    rows = coarse.astype(np.int64)
+    likeness = np.maximum(rows @ rows.T, rows @ rows[:, copies._MIRROR].T)
+    for i in range(len(images)):
+        for j in range(i):
+            if original[j] == j and likeness[i, j] > copies._CANDIDATE * neighbours.LENGTH**2:
+                (agreement,) = copies._agreements(images, np.array([[i, j]])).ravel()
+                if agreement >= copies.NEAR_COPY:
+                    original[i] = j
+                    break
+    return original
+
+
+@pytest.mark.parametrize("bucket", [32, 1024])
+def test_buckets_find_what_all_pairs_find(bucket, monkeypatch):
+    monkeypatch.setattr(neighbours, "_BUCKET", bucket)
+    rng = np.random.default_rng(0)
+    images = [*draw_cats(200, seed=0)]
+    for change in rng.choice(list(CHANGES), 100):
+        images.append(CHANGES[change](images[rng.integers(200)]))
+    images = np.stack(images)
+    prints = take_prints(images, range(300))
+    expected = compare_all_pairs(images, prints.coarse)
+    assert sum(i != j for i, j in enumerate(expected)) >= 100
+    assert find_copies(images, prints).original.tolist() == expected
+
+
+def test_many_copies_of_one_picture_have_one_original(monkeypatch):
+    monkeypatch.setattr(neighbours, "_BUCKET", 32)
+    series = [jpeg(scene(0), 40 + i) for i in range(50)]
+    assert len(series) > copies._MOST
+    assert set(find(scene(1), *series, scene(0)).original.tolist()) == {0, 1}
+
+
 def test_different_pictures_are_no_copies():
     original, _ = find(*map(scene, range(400)))
     np.testing.assert_array_equal(original, np.arange(400))
@@ -64,7 +113,9 @@ def test_different_pictures_are_no_copies():
 def test_exact_by_digest_or_by_pixels():
     a, b = scene(0), scene(1)
     images = np.stack([a, b, a, b, jpeg(a)])
-    original, exact = find_copies(images, ["a", "b", "a again", "b", "a as jpeg"])
+    original, exact = find_copies(
+        images, take_prints(images, ["a", "b", "a again", "b", "a as jpeg"])
+    )
     assert original.tolist() == [0, 1, 0, 1, 0]
     assert exact.tolist() == [False, False, True, True, False]
     assert original.dtype == np.int64
@@ -99,13 +150,14 @@ def test_any_size_of_picture():
 
 
 def test_no_pictures():
-    original, exact = find_copies(np.zeros((0, 64, 64, 3), np.uint8), [])
+    original, exact = find_copies(np.zeros((0, 64, 64, 3), np.uint8), take_prints([], []))
     assert len(original) == len(exact) == 0
 
 
-def test_as_many_digests_as_images():
-    with pytest.raises(ValueError, match="1 images but 2 digests"):
-        find_copies(scene(0)[None], ["a", "b"])
+def test_as_many_prints_as_images():
+    prints = take_prints([scene(0), scene(1)], "ab")
+    with pytest.raises(ValueError, match="1 images but 2 prints"):
+        find_copies(scene(0)[None], prints)
 
 
 @settings(deadline=None, max_examples=30)
@@ -114,7 +166,7 @@ def test_originals_come_first_and_are_their_own(picks):
     images = [CHANGES[change](scene(seed)) if change else scene(seed) for seed, change in picks]
     digests = [f"{seed} {change}" for seed, change in picks]
     batch = np.stack(images) if images else np.zeros((0, 64, 64, 3), np.uint8)
-    original, exact = find_copies(batch, digests)
+    original, exact = find_copies(batch, take_prints(batch, digests))
     assert (original <= np.arange(len(picks))).all()
     assert (original[original] == original).all()
     assert (original[exact] < np.flatnonzero(exact)).all()
@@ -129,7 +181,7 @@ def test_originals_come_first_and_are_their_own(picks):
 def test_exact_copies_for_any_digests(picks):
     flat = np.array([grey for grey, _ in picks], np.uint8)
     images = np.broadcast_to(flat[:, None, None, None], (len(picks), 8, 8, 3))
-    original, exact = find_copies(images, [str(digest) for _, digest in picks])
+    original, exact = find_copies(images, take_prints(images, [digest for _, digest in picks]))
     assert (original[original] == original).all()
     for i, (grey, digest) in enumerate(picks):
         assert exact[i] == any(grey == g or digest == d for g, d in picks[:i])
@@ -141,7 +193,8 @@ def test_cat_faces():
 
     faces = list(read_source(CATS, 64, "crop", 64))
     digests = [face.sha256 for face in faces]
-    original, exact = find_copies(np.stack([face.pixels for face in faces]), digests)
+    images = np.stack([face.pixels for face in faces])
+    original, exact = find_copies(images, take_prints(images, digests))
     assert len(faces) == 14_505
     assert exact.sum() == len(digests) - len(set(digests)) == 5_950
     near = ~exact & (original != np.arange(len(faces)))

@@ -6,14 +6,21 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
 
 from maskgit.data.cats.cat import draw_cats
+from pipeline.plumbing import workers
+from pipeline.plumbing.files import content_hash
 from pipeline.plumbing.params import load_params
-from pipeline.stages.prepare import given_holes, load_source, make_manifest
+from pipeline.plumbing.workers import Workers
+from pipeline.stages.prepare import given_holes, load_source, make_manifest, prepare
 from tests.clone import ROOT
+
+ALONE = Workers(1)
 
 
 def parameters(source, **changes):
@@ -47,7 +54,7 @@ def dirty(tmp_path):
 
 def test_copies_and_bad_files_are_left_out_with_the_reason(dirty, pixels):
     data = parameters(dirty)
-    manifest = make_manifest(load_source(data, 0, pixels), data, 0).set_index("file")
+    manifest = make_manifest(load_source(data, 0, pixels, ALONE), data, 0, ALONE).set_index("file")
     assert len(manifest) == 35
     assert tuple(manifest.loc["exact.png", ["duplicate_of", "reason"]]) == ("3.png", "exact copy")
     assert tuple(manifest.loc["mirrored.png", ["duplicate_of", "reason"]]) == ("5.png", "near copy")
@@ -65,7 +72,8 @@ def test_other_sizes_and_added_images_move_none_between_the_splits(tmp_path, pix
 
     def splits(**changes):
         data = parameters(tmp_path, test=0.2, **changes)
-        return make_manifest(load_source(data, 0, pixels), data, 0).set_index("file")["split"]
+        manifest = make_manifest(load_source(data, 0, pixels, ALONE), data, 0, ALONE)
+        return manifest.set_index("file")["split"]
 
     before = splits()
     assert splits(size=48).equals(before)
@@ -80,7 +88,7 @@ def test_names_in_the_manifest_do_no_harm(tmp_path, pixels):
     for name in names:
         (tmp_path / name).write_bytes(b"")
     data = parameters(tmp_path)
-    manifest = make_manifest(load_source(data, 0, pixels), data, 0)
+    manifest = make_manifest(load_source(data, 0, pixels, ALONE), data, 0, ALONE)
     empty = set(manifest.loc[manifest["reason"] == "empty file", "file"])
     harmless = {"./=1+1.png", "./-x.png", "./@a.png", "./+b.png", "a\\x1b[2Jb\\n.png", "plain.png"}
     assert empty == harmless
@@ -99,14 +107,14 @@ def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path, pixels)
     save(tmp_path / "mask64", masks)
 
     data = parameters(tmp_path)
-    source = load_source(data, 0, pixels)
-    manifest = make_manifest(source, data, 0)
+    source = load_source(data, 0, pixels, ALONE)
+    manifest = make_manifest(source, data, 0, ALONE)
     rows = manifest.set_index("file")
     assert manifest["split"].value_counts().to_dict() == {"train": 12, "test": 4, "val": 3, "": 2}
     leak = rows.loc["cat_face/train/leak.png", ["duplicate_of", "reason"]]
     assert tuple(leak) == ("cat_face/test/2.png", "exact copy")
     tests = np.flatnonzero(manifest["split"] == "test")
-    holes = given_holes(data, source.images, tests)
+    holes = given_holes(data, source, tests)
     assert [hole[0].sum() for hole in holes] == [4, 12, 16, 20]
 
 
@@ -168,6 +176,38 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         assert first.read_bytes() == second.read_bytes(), file
     manifest = pd.read_csv(tmp_path / "a/data/prepared/manifest.csv")
     assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason"]
+
+
+def make_sources(folder):
+    """The same cats and bad files, enough for three blocks, as a folder, a zip and Parquet."""
+    cats = draw_cats(70, seed=1, size=80)
+    save(folder / "photos", cats)
+    save(folder / "photos", [cats[3][:, ::-1], cats[5]], ["mirrored.png", "same.png"])
+    (folder / "photos/bad.png").write_bytes(b"no image")
+    shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
+    files = [file.read_bytes() for file in sorted((folder / "photos").iterdir())]
+    pq.write_table(pa.table({"image": files}), folder / "photos.parquet", row_group_size=20)
+    return ["synthetic", "photos", "photos.zip", "photos.parquet"]
+
+
+def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_PAYS", -1)
+    monkeypatch.setattr("pipeline.stages.prepare.TRAINING_HOLES", 70)
+    with Workers(2) as two:
+        for source in make_sources(tmp_path):
+            path = source if source == "synthetic" else tmp_path / source
+            data = parameters(path, count=70, crops=1)
+            left = []
+            for shared in (ALONE, two):
+                folder = tmp_path / f"{source} {shared.count}"
+                folder.mkdir()
+                prepare(data, 0, folder, shared)
+                left.append(content_hash(folder))
+            assert left[0] == left[1], source
+            reasons = pd.read_csv(folder / "manifest.csv")["reason"].value_counts().to_dict()
+            if source != "synthetic":
+                assert reasons == {"exact copy": 1, "near copy": 1, "not an image": 1}
+        assert two.pool is not None
 
 
 @pytest.mark.parametrize("source", ["synthetic", "photos"])

@@ -1,0 +1,85 @@
+"""One image of a source, read or drawn: what other processes do, so it loads little."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+import numpy as np
+
+from maskgit.data.cats.cat import draw_cat
+from maskgit.data.copies import take_print
+from maskgit.data.crops import random_crops
+from maskgit.data.image_files import UnusableImage, decode_image, to_square
+
+LARGE = 4  # times the size: what windows of drawn cats are cut from
+
+
+class File(NamedTuple):
+    """The bytes of a file of the source, or in `fault` why there are none."""
+
+    name: str
+    part: str
+    data: bytes
+    fault: str
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One file of the source.
+
+    Attributes:
+        file: its path relative to the source, with forward slashes.
+        sha256: of the file's bytes, in hex; '' where they were not read.
+        pixels: uint8 RGB (size, size, 3), None where the file is unusable.
+        crops: uint8 RGB (crops, size, size, 3), windows of it; None likewise.
+        reason: why it is unusable, '' where it is usable.
+        split: train, val or test where the lab's layout says so, else ''.
+    """
+
+    file: str
+    sha256: str
+    pixels: np.ndarray | None
+    crops: np.ndarray | None
+    reason: str
+    split: str
+
+
+def read_image(
+    file: File, size: int, fit: str, min_side: int, crops: int, seed: int
+) -> SourceImage:
+    """See `pipeline.inputs.dataset.read_source`."""
+    digest = sha256(file.data).hexdigest() if not file.fault else ""
+    try:
+        if file.fault:
+            raise UnusableImage(file.fault)
+        image = decode_image(file.data)
+        if min(image.shape[:2]) < min_side:
+            raise UnusableImage(f"smaller than {min_side} px")
+    except UnusableImage as unusable:
+        return SourceImage(file.name, digest, None, None, str(unusable), file.part)
+    rng = np.random.default_rng([seed, int(digest[:16], 16)])
+    windows = random_crops(image, crops, size, rng)
+    return SourceImage(file.name, digest, to_square(image, size, fit), windows, "", file.part)
+
+
+def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
+    """One of the built-in data set: a cat face drawn by our own code, from the seed and a number.
+
+    Its file is its pixels.
+    """
+    pixels = draw_cat(np.random.default_rng([seed, number]), size)
+    windows = np.empty((0, size, size, 3), np.uint8)
+    if crops:
+        rng = np.random.default_rng([seed, number])
+        windows = random_crops(draw_cat(rng, LARGE * size), crops, size, rng)
+    digest = sha256(pixels.tobytes()).hexdigest()
+    return SourceImage(f"cat_{number:05d}", digest, pixels, windows, "", "")
+
+
+def with_prints(
+    make: Callable[[File | int], SourceImage], block: Sequence[File | int]
+) -> list[tuple[SourceImage, tuple[bytes, np.ndarray] | None]]:
+    """Images, and what copies of each usable one are found by."""
+    images = map(make, block)
+    return [(image, None if image.reason else take_print(image.pixels)) for image in images]

@@ -45,7 +45,10 @@ def write_rows(path: Path, kind: type, top: int, shape: tuple[int, ...], axis: i
 
 
 def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
-    """Columns work, rows, own_mb, files_mb, seconds (an image encoded, a training step)."""
+    """Columns work, rows, own_mb, files_mb, seconds (of an image, or of a training step).
+
+    `prepare` uses all processors that it may.
+    """
     if not Path("/proc/self/status").exists():
         raise UserError("--only growth measures memory through /proc, which only Linux has")
     table = []
@@ -57,10 +60,20 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
             images, tokens = Path(name) / "images.npy", Path(name) / "tokens.npy"
             write_rows(images, np.uint8, 256, (count, 16, 16, 3), 0)
             write_rows(tokens, np.uint16, 1024, (2, count, 64), 1)
-            command = [sys.executable, "-m", "pipeline.bench.memory", work, images, tokens]
-            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            table.append({"work": work, "rows": count} | json.loads(answer))
+            table.append({"work": work, "rows": count} | measured(work, images, tokens))
+        for path in (images, tokens):
+            path.unlink()
+        for count in tqdm(counts, "memory of prepare", unit="size"):
+            prepared = Path(name) / "prepared"
+            table.append({"work": "prepare", "rows": count} | measured("prepare", count, prepared))
+            shutil.rmtree(prepared)
     return pd.DataFrame(table)
+
+
+def measured(*work: object) -> dict[str, float]:
+    """What `pipeline.bench.memory` prints."""
+    command = [sys.executable, "-m", "pipeline.bench.memory", *map(str, work)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
@@ -100,7 +113,7 @@ def plot_memory(table: pd.DataFrame, path: Path) -> None:
         left.plot(
             rows["rows"], rows["files_mb"], marker="o", ls=":", label=f"{work}: pages of files"
         )
-        unit = "an image" if work == "encode" else "a step"
+        unit = "a step" if work == "train" else "an image"
         right.plot(rows["rows"], 1000 * rows["seconds"], marker="o", label=f"{work}, {unit}")
     top = 1.6 * table[["own_mb", "files_mb"]].to_numpy().max()  # room for the legend
     left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, top))

@@ -1,12 +1,19 @@
 """What a piece of work needs, measured in a process of its own and printed as JSON (Linux only).
 
-Used by pipeline.bench.growth: python -m pipeline.bench.memory WORK IMAGES TOKENS, the files of the
-images, uint8 (n, H, W, 3), and of their tokens, uint16 (2, n, N), which `encode` writes.
+Used by pipeline.bench.growth:
+
+    python -m pipeline.bench.memory encode IMAGES TOKENS
+    python -m pipeline.bench.memory train IMAGES TOKENS
+    python -m pipeline.bench.memory prepare COUNT FOLDER
+
+IMAGES is the file of the images, uint8 (n, H, W, 3), TOKENS that of their tokens, uint16 (2, n, N),
+which `encode` writes. `prepare` draws COUNT images, as small as the others, into a new folder.
 """
 
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -19,24 +26,27 @@ from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.models import make_holes, make_transformer, our_training
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.workers import Workers
 from pipeline.stages.encode import encode_split
+from pipeline.stages.prepare import prepare as prepare_images
 
 IMAGES = 1024  # encoded at a time: these are of 16 x 16 pixels only
 STEPS, BATCH = 100, 32  # of the training
+SIDE = 16  # of the prepared images, in pixels
 
 
-def encode(images: Path, tokens: Path) -> float:
+def encode(images: str, tokens: str) -> float:
     """The stage's own loop, with the smallest tokenizer. Seconds an image."""
     tokenizer = build(VQGAN, {"channels": 16, "encoder_blocks": 0, "decoder_blocks": 0}).eval()
     count, side = np.load(images, mmap_mode="r").shape[:2]
     shape = (2, count, (side // tokenizer.cell) ** 2)
     open_memmap(tokens, mode="w+", dtype=np.uint16, shape=shape)
     start = time.perf_counter()
-    encode_split(tokenizer, images, tokens, IMAGES)
+    encode_split(tokenizer, Path(images), Path(tokens), IMAGES)
     return (time.perf_counter() - start) / count
 
 
-def train(images: Path, tokens: Path) -> float:
+def train(images: str, tokens: str) -> float:
     """The stage's own loop, with the smallest transformer. Seconds a step."""
     params = load_params(preset="tiny")
     rows = [np.load(path, mmap_mode="r") for path in (images, tokens)]
@@ -51,24 +61,47 @@ def train(images: Path, tokens: Path) -> float:
     return (time.perf_counter() - start) / STEPS
 
 
+def prepare(count: str, folder: str) -> float:
+    """The stage without its record in MLflow. Seconds an image."""
+    data = load_params(preset="tiny").data
+    data = data.model_copy(update={"source": "synthetic", "count": int(count), "size": SIDE})
+    Path(folder).mkdir(parents=True)
+    start = time.perf_counter()
+    with Workers() as workers:
+        prepare_images(data, 0, Path(folder), workers)
+    return (time.perf_counter() - start) / data.count
+
+
+def resident(process: Path) -> dict[str, float]:
+    """Megabytes of a process of /proc: its own, and pages of files."""
+    fields = {"RssAnon:": "own_mb", "RssFile:": "files_mb"}
+    lines = map(str.split, (process / "status").read_text().splitlines())
+    return {fields[line[0]]: int(line[1]) / 1e3 for line in lines if line[0] in fields}
+
+
 def watch(stop: Event, peaks: dict[str, float]) -> None:
-    """Keeps the peaks of what is in memory, in megabytes: the process's own (`own_mb`), and pages
-    of files (`files_mb`), which the system takes back when it needs their place."""
+    """Keeps the peaks of what is in memory, in megabytes: `own_mb`, of this process and those that
+    it started, and `files_mb`, pages of files, which the system takes back when it needs their
+    place, of the process that has most: they share them."""
     while True:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            for field, name in (("RssAnon:", "own_mb"), ("RssFile:", "files_mb")):
-                if line.startswith(field):
-                    peaks[name] = max(peaks.get(name, 0.0), int(line.split()[1]) / 1e3)
+        started = " ".join(f.read_text() for f in Path("/proc/self/task").glob("*/children"))
+        now = []
+        for process in ("self", *started.split()):
+            with suppress(OSError):  # it may have ended
+                now.append(resident(Path("/proc", process)))
+        for name, together in (("own_mb", sum), ("files_mb", max)):
+            megabytes = together(one.get(name, 0.0) for one in now)
+            peaks[name] = max(peaks.get(name, 0.0), megabytes)
         if stop.wait(0.02):
             return
 
 
-def measure(work: str, images: Path, tokens: Path) -> dict[str, float]:
+def measure(work: str, *arguments: str) -> dict[str, float]:
     stop, peaks = Event(), {}
     watcher = Thread(target=watch, args=(stop, peaks))
     watcher.start()
     try:
-        seconds = {"encode": encode, "train": train}[work](images, tokens)
+        seconds = {"encode": encode, "train": train, "prepare": prepare}[work](*arguments)
     finally:
         stop.set()
         watcher.join()
@@ -76,4 +109,4 @@ def measure(work: str, images: Path, tokens: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], *map(Path, sys.argv[2:]))))
+    print(json.dumps(measure(*sys.argv[1:])))

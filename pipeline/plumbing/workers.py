@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import chain
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 
 from pipeline.plumbing.errors import UserError
@@ -56,7 +56,7 @@ class Workers:
                 if total is not None:
                     left *= (total - done) / done
                 if left > _PAYS:
-                    self.pool = self._start()
+                    self.pool = ProcessPoolExecutor(self.count, _Context(), _begin)
             if self.pool is not None:
                 yield from self._share(work, chain([block], blocks))
                 return
@@ -78,12 +78,6 @@ class Workers:
                 "fewer at a time need less: taskset -c 0 dvc repro"
             ) from None
 
-    def _start(self) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(self.count, get_context("spawn"), _begin)
-        with _starting():
-            pool.submit(int)  # starts them all
-        return pool
-
     def __enter__(self) -> "Workers":
         return self
 
@@ -95,19 +89,23 @@ class Workers:
             self.pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _starting() -> Iterator[None]:
-    """What new processes take over from ours: no main module, which may load torch and all, and
-    deaf ears for Ctrl-C, which we hear for them."""
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        if is_main:
-            signal.signal(signal.SIGINT, handler)
+class _Process(SpawnProcess):
+    def start(self) -> None:
+        """What it takes over from us: no main module, which may load torch and all, and deaf ears
+        for Ctrl-C, which we hear for it."""
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        is_main = threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+            if is_main:
+                signal.signal(signal.SIGINT, handler)
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 def _begin() -> None:

@@ -12,7 +12,6 @@ same bits on every machine, for any number of threads and processes.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,18 +29,6 @@ _TOGETHER = 16  # full buckets compared in one go
 Mapper = Callable[[Callable, Iterable[Sequence]], Iterable]
 
 
-class Neighbours(NamedTuple):
-    """The earlier vectors that each of N is most like, the most alike first.
-
-    Attributes:
-        number: int32 (N, most); which one, -1 where there are no more.
-        product: int32 (N, most); the inner product with it, 0 likewise.
-    """
-
-    number: np.ndarray
-    product: np.ndarray
-
-
 def find_neighbours(
     vectors: Sequence,
     among: np.ndarray,
@@ -49,7 +36,7 @@ def find_neighbours(
     least: float,
     most: int,
     mapper: Mapper = map,
-) -> Neighbours:
+) -> np.ndarray:
     """For each vector up to `most` earlier ones that it is like, itself or mirrored.
 
     Args:
@@ -61,9 +48,13 @@ def find_neighbours(
         least: cosine above which two vectors are alike.
         most: how many to keep of each.
         mapper: `map`, or what shares the work among processes and yields results in order.
+
+    Returns:
+        int32 (N, most); their numbers, the most alike first, -1 where there are no more.
     """
     count = len(vectors)
-    found = Neighbours(np.full((count, most), -1, np.int32), np.zeros((count, most), np.int32))
+    found = np.full((count, most), -1, np.int32)
+    products = np.zeros((count, most), np.int32)
     compare = partial(_compare, vectors, mirror, least, most)
     for table in range(_TABLES if 2 * count > _BUCKET else 1):
         keys = np.empty((2, count), np.uint32)  # of the vectors and of their mirror images
@@ -73,7 +64,7 @@ def find_neighbours(
         ):
             keys[:, block] = made
         for pairs in mapper(compare, _tasks(keys.ravel(), np.tile(among, 2))):
-            _keep(found, *pairs)
+            _keep(found, products, *pairs)
     return found
 
 
@@ -88,7 +79,7 @@ def _keys(vectors: Sequence, mirror: np.ndarray, table: int, block: range) -> np
 
 def _tasks(keys: np.ndarray, among: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Buckets, each the positions in `keys` of its members, in lists of equal work."""
-    order = np.flatnonzero(among)
+    order = np.flatnonzero(among).astype(np.int32)
     order = order[np.argsort(keys[order], kind="stable")]
     task, size = [], 0
     for start, stop in _buckets(keys[order]):
@@ -145,15 +136,17 @@ def _ranked(i: np.ndarray, j: np.ndarray, product: np.ndarray) -> tuple[np.ndarr
     return order, np.arange(len(order)) - first
 
 
-def _keep(found: Neighbours, i: np.ndarray, j: np.ndarray, product: np.ndarray) -> None:
+def _keep(
+    found: np.ndarray, products: np.ndarray, i: np.ndarray, j: np.ndarray, product: np.ndarray
+) -> None:
     """Puts pairs among those found before, which they may be better than."""
-    rows, most = np.unique(i), found.number.shape[1]
+    rows, most = np.unique(i), found.shape[1]
     i = np.concatenate([i, rows.repeat(most)])
-    j = np.concatenate([j, found.number[rows].ravel()])
-    product = np.concatenate([product, found.product[rows].ravel()])
+    j = np.concatenate([j, found[rows].ravel()])
+    product = np.concatenate([product, products[rows].ravel()])
     i, j, product = (part[j >= 0] for part in (i, j, product))
     order, rank = _ranked(i, j, product)
     order, rank = order[rank < most], rank[rank < most]
-    found.number[rows], found.product[rows] = -1, 0
-    found.number[i[order], rank] = j[order]
-    found.product[i[order], rank] = product[order]
+    found[rows], products[rows] = -1, 0
+    found[i[order], rank] = j[order]
+    products[i[order], rank] = product[order]

@@ -43,7 +43,7 @@ def assign_splits(
         tested = drawn[:, 0] < test
     rest = np.where(tested, 2, drawn[:, 1])
     validated = rest <= max(validation, rest.min(initial=1))
-    splits = np.select([tested, validated], ["test", "val"], "train")
+    splits = np.array(SPLITS, object)[np.select([tested, validated], [2, 1], 0)]
 
     trains, validations, tests = ((splits == name).sum() for name in SPLITS)
     enough = tests == test if isinstance(test, int) else tests > 0

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_pict
 from pipeline.tracking.stage import stage_run
 
 TRAINING_HOLES = 4096  # for any number of images; more would not look any different
-BLOCK = 1024  # images copied, holes drawn and rows written at a time
+BLOCK = 4096  # images copied and rows made or written at a time
 TOGETHER = 32  # images that a process makes at a time; fewer where they take more than
 TOGETHER_BYTES = 4_000_000
 
@@ -91,27 +92,27 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
         pixels = new_array(folder / "pixels.npy", np.uint8, (total, *square))
         crops = new_array(folder / "crops.npy", np.uint8, (total, data.crops, *square))
         coarse = new_array(folder / "coarse.npy", np.int16, (total, 256))
-        digests, pixel_digests = (np.zeros((total, 32), np.uint8) for _ in range(2))
-        files, usable = {"file": [], "split": [], "reason": []}, 0
-        progress = tqdm(desc="read images", total=total, unit="image")
-        for made in workers.map(partial(with_prints, make), blocks, total):
-            for image, its_print in made:
-                row = len(files["file"])
-                digests[row] = np.frombuffer(bytes.fromhex(image.sha256).ljust(32, b"\0"), np.uint8)
-                files["file"].append(shown(image.file))
-                files["split"].append(image.split)
-                files["reason"].append(image.reason)
-                if its_print is not None:
-                    pixels[usable], crops[usable] = image.pixels, image.crops
-                    pixel_digests[usable] = np.frombuffer(its_print[0], np.uint8)
-                    coarse[usable] = its_print[1]
-                    usable += 1
-            progress.update(len(made))
-        progress.close()
+        digests, pixel_digests = (
+            new_array(folder / f"{name}.npy", np.uint8, (total, 32)) for name in ("files", "prints")
+        )
+        tables, rows, usable = [], [], 0
+        made = chain.from_iterable(workers.map(partial(with_prints, make), blocks, total))
+        for row, (image, its_print) in enumerate(tqdm(made, "read images", total, unit="image")):
+            rows.append((shown(image.file), image.split, image.reason))
+            digests[row] = np.frombuffer(bytes.fromhex(image.sha256).ljust(32, b"\0"), np.uint8)
+            if its_print is not None:
+                pixels[usable], crops[usable] = image.pixels, image.crops
+                pixel_digests[usable] = np.frombuffer(its_print[0], np.uint8)
+                coarse[usable] = its_print[1]
+                usable += 1
+            if len(rows) == BLOCK or row == total - 1:  # a table takes less than its rows
+                tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
+                rows = []
     pixels, crops, coarse = (
         StoredArray(folder / f"{name}.npy", usable) for name in ("pixels", "crops", "coarse")
     )
-    return Source(pd.DataFrame(files), digests, pixels, crops, pixel_digests[:usable], coarse)
+    files = pd.concat(tables, ignore_index=True)
+    return Source(files, digests, pixels, crops, pixel_digests[:usable], coarse)
 
 
 def shown(file: str) -> str:
@@ -193,10 +194,10 @@ def prepare(
     with TemporaryDirectory(dir=folder) as unsorted:
         source = load_source(data, seed, Path(unsorted), workers)
         manifest = make_manifest(source, data, seed, workers)
-        splits = manifest["split"].to_numpy()
-        in_order = splits[source.files["reason"] == ""]
-        rows = {split: np.flatnonzero(in_order == split) for split in SPLITS}
-        tests = given_holes(data, source, np.flatnonzero(splits == "test"))
+        members = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
+        usable = np.flatnonzero(source.files["reason"] == "")
+        rows = {split: np.searchsorted(usable, members[split]) for split in SPLITS}
+        tests = given_holes(data, source, members["test"])
         tables = []
         for split, count, shift in (
             ("train", TRAINING_HOLES, 1),

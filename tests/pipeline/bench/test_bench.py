@@ -200,6 +200,9 @@ def test_growth_measures_memory_and_steps(project):
         assert set(measured) == {"own_mb", "files_mb", "seconds"}
         assert all(value > 0 for value in measured.values())
     assert np.load(tokens).shape == (2, 64, 16)
+    measured = memory.measure("prepare", 160, project / "prepared")
+    assert set(measured) == {"own_mb", "files_mb", "seconds"}
+    assert len(pd.read_csv(project / "prepared/manifest.csv")) == 160
     step = growth.time_step(load_params(preset="tiny"), 8, repeats=1)
     assert step["tokens"] == 64
     assert 0 < step["parameters"] < 1e6

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from maskgit.device import Rows, alone, compiled
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
+def test_rows_of_a_memory_map_are_those_of_the_array(tmp_path, dtype):
+    array = np.random.default_rng(0).integers(300, size=(2, 7, 3)).astype(dtype)
+    np.save(tmp_path / "a.npy", array)
+    rows = Rows(np.load(tmp_path / "a.npy", mmap_mode="r"), CPU)
+    view, row = np.array([0, 1, 1, 0]), np.array([6, 0, 6, 6])
+    assert np.array_equal(rows[view, row].numpy(), array[view, row])
+    assert np.array_equal(rows[view,].numpy(), array[view])
+
+
+@given(count=st.integers(1, 20))
+def test_on_a_processor_each_row_goes_alone(count):
+    batch = torch.arange(3 * count).view(count, 3)
+    parts = alone(batch)
+    assert [len(part) for part in parts] == [1] * count
+    assert torch.equal(torch.cat(parts), batch)
+
+
+def test_on_a_processor_nothing_is_compiled():
+    network = nn.Linear(2, 2)
+    assert compiled(network, CPU) is network

@@ -120,10 +120,10 @@ def _compare(
         alike = np.flatnonzero(products > least * LENGTH**2)
         i, j = numbers[plain[alike // len(members)]], numbers[alike % len(members)]
         earlier = j < i
-        found.append((i[earlier], j[earlier], products[alike[earlier]].astype(np.int32)))
-    i, j, product = map(np.concatenate, zip(*found, strict=True))
-    order, rank = _ranked(i, j, product)
-    return tuple(part[order[rank < most]] for part in (i, j, product))
+        pairs = i[earlier], j[earlier], products[alike[earlier]].astype(np.int32)
+        order, rank = _ranked(*pairs)
+        found.append([part[order[rank < most]] for part in pairs])
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
 
 
 def _ranked(i: np.ndarray, j: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

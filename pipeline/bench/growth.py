@@ -108,13 +108,12 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
 
 def plot_memory(table: pd.DataFrame, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-    for work, rows in table.groupby("work"):
-        left.plot(rows["rows"], rows["own_mb"], marker="o", label=f"{work}: its own")
-        left.plot(
-            rows["rows"], rows["files_mb"], marker="o", ls=":", label=f"{work}: pages of files"
-        )
+    for number, (work, rows) in enumerate(table.groupby("work")):
+        look = {"marker": "o", "color": f"C{number}"}
+        left.plot(rows["rows"], rows["own_mb"], label=f"{work}: its own", **look)
+        left.plot(rows["rows"], rows["files_mb"], ls=":", label=f"{work}: pages of files", **look)
         unit = "a step" if work == "train" else "an image"
-        right.plot(rows["rows"], 1000 * rows["seconds"], marker="o", label=f"{work}, {unit}")
+        right.plot(rows["rows"], 1000 * rows["seconds"], label=f"{work}, {unit}", **look)
     top = 1.6 * table[["own_mb", "files_mb"]].to_numpy().max()  # room for the legend
     left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, top))
     right.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds")

@@ -75,7 +75,7 @@ class Workers:
         except BrokenProcessPool:
             raise UserError(
                 "a process that shared the work was killed, most likely for want of memory; "
-                "fewer at a time need less: taskset -c 0 dvc repro"
+                "on fewer processors it needs less: taskset -c 0 dvc repro"
             ) from None
 
     def __enter__(self) -> "Workers":

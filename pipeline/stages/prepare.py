@@ -226,7 +226,7 @@ def main() -> None:
     params = load_params()
     data, seed = params.data, params.seed
     with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED) as run:
-        with Workers() as workers, fresh_folder(PREPARED) as folder:
+        with fresh_folder(PREPARED) as folder, Workers() as workers:
             manifest, holes = prepare(data, seed, folder, workers)
             hole_area = float(holes.mean())
         images = manifest["split"].value_counts()

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
 
 from maskgit.device import to_float
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.distances import frechet_distance, kernel_distance
 from maskgit.scoring.features import efficientnet_lite0
 from maskgit.scoring.image_scores import (
-    CPU,
     PSNR_CAP,
     hole_errors,
     lpips_errors,
@@ -15,6 +16,8 @@ from maskgit.scoring.image_scores import (
     score_fills,
     score_images,
 )
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -195,9 +198,11 @@ def test_one_fill_has_no_diversity_and_equal_ones_none_to_show(images, hole):
 
 
 def test_lpips_is_a_column_where_its_network_is_at_hand(images, hole):
-    def network(a, b):  # the real one is tested in test_lpips_network.py
-        return (a - b).square().mean(dim=(1, 2, 3), keepdim=True)
+    class Network(nn.Module):  # the real one is tested in test_lpips_network.py
+        def forward(self, a, b):
+            return (a - b).square().mean(dim=(1, 2, 3), keepdim=True)
 
+    network = Network()
     output, truth = images
     hole[1] = False
     lite = efficientnet_lite0()

@@ -138,7 +138,7 @@ def kill_stage(finished: Clone, name: str, kills: int, seed: int, progress: tqdm
                 done = reached or done
                 progress.update()
                 continue
-            if "dvc.lock' is invalid" in said:
+            if re.search(r"dvc.lock' (is invalid|validation failed)", said):
                 clone.run("git", "checkout", "dvc.lock")  # as docs/safety.md says
                 record.torn_locks += 1
                 continue

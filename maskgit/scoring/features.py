@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskgit import perception, ranks
+from maskgit.device import GPU_BATCH
 from maskgit.scoring.torchvision_import import import_torchvision
 
 # Same address as pytorch_fid.inception.FID_WEIGHTS_URL, without importing torchvision for it.
@@ -90,7 +91,7 @@ class Extractor:
                 f"not {images.dtype} of shape {images.shape}"
             )
         rows = []
-        batch_size = batch_size or (8 if self.device.type == "cpu" else 256)
+        batch_size = batch_size or (8 if self.device.type == "cpu" else GPU_BATCH)
         with torch.inference_mode():
             for start in ranks.share(range(0, len(images), batch_size)):
                 # np.array copies: torch warns about read-only memory.

@@ -193,22 +193,22 @@ def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float
     hidden = example.hidden
     if waiting_is_free(hidden.device):
         return hidden_token_losses(model, example, label_smoothing).mean()
-    shown = model.hide(example.tokens, example.unseen)
-    logits = model(shown, model.look(example.known)).float()
-    losses = F.cross_entropy(
-        logits.flatten(0, 1),
-        example.tokens.flatten(),
-        label_smoothing=label_smoothing,
-        reduction="none",
-    )
+    losses = _token_losses(model, example, label_smoothing)
     return (losses * hidden.flatten()).sum() / hidden.sum()
 
 
 def hidden_token_losses(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
     """The cross-entropy of each hidden token, (M,), in row order."""
-    tokens, hidden = example.tokens, example.hidden
-    shown = model.hide(tokens, example.unseen)
-    logits = model(shown, model.look(example.known), where=hidden).float()
+    return _token_losses(model, example, label_smoothing, example.hidden)
+
+
+def _token_losses(
+    model: nn.Module, example: Example, label_smoothing: float, where: Tensor | None = None
+) -> Tensor:
+    """The cross-entropy of each token, or of each `where`, bool (B, N): (M,), in row order."""
+    shown = model.hide(example.tokens, example.unseen)
+    logits = model(shown, model.look(example.known), where=where).float()
+    truth = example.tokens if where is None else example.tokens[where]
     return F.cross_entropy(
-        logits, tokens[hidden], label_smoothing=label_smoothing, reduction="none"
+        logits.flatten(0, -2), truth.flatten(), label_smoothing=label_smoothing, reduction="none"
     )

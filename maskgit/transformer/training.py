@@ -57,7 +57,7 @@ class TransformerTrainer(Trainer):
         self.model, self.validation, self.how, self.gamma = model, validation, how, gamma
         self.steps = how.steps
         self.device = device = next(model.parameters()).device
-        self.images, self.tokens, self.holes = Rows(images, device), Rows(tokens, device), holes
+        self.images, self.tokens = Rows(images, device), Rows(tokens, device)
         self.views = to_device(view_maps(len(tokens), images.shape[1]), device)
         self.holes = holes.to(device)
         self.chance = Chance(how.seed, device)

@@ -18,10 +18,11 @@ from pipeline.plumbing.errors import UserError
 
 _BITE = 4096  # bytes
 
-# What zipfile lets through from damaged bytes: NotImplementedError for a compression method or
-# version that it does not know, ValueError and OSError for offsets outside the file, struct.error
-# for records cut short. Not all of it is damage: an OSError may be the disk's own (_disk_failed),
-# and a sound file may be packed by a method that Python cannot unpack (_zip_fault names those).
+# What zipfile lets through from damaged bytes: Python's NotImplementedError for a compression
+# method, a version or a flag that it does not know, ValueError and OSError for offsets outside the
+# file, struct.error for records cut short. Not all of it is damage: an OSError may be the disk's
+# own (_disk_failed), and a sound file may be packed by a method that Python cannot unpack
+# (_zip_fault names those).
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)  # bzip2 hides gigabytes
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)

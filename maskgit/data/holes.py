@@ -51,7 +51,7 @@ def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     """Wandering brush strokes, drawn dab by dab until the area is reached. bool (size, size)."""
     hole = np.zeros((size, size), dtype=np.uint8)
     wanted = area * size * size
-    while hole.sum() < wanted:
+    while cv2.countNonZero(hole) < wanted:
         place = rng.uniform(0, size, 2)
         angle = rng.uniform(0, 2 * np.pi)
         radius = max(1, round(size * rng.uniform(0.03, 0.09)))
@@ -59,7 +59,7 @@ def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
             cv2.circle(hole, (int(place[0]), int(place[1])), radius, 1, -1)
             angle += rng.normal(0, 0.25)
             place = np.clip(place + np.array([np.cos(angle), np.sin(angle)]), 0, size - 1)
-            if hole.sum() >= wanted:
+            if cv2.countNonZero(hole) >= wanted:
                 break
     return hole.astype(bool)
 

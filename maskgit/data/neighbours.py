@@ -24,7 +24,7 @@ _TABLES = 16
 _BITS = 32
 _BUCKET = 1024  # vectors in a bucket at most
 _ROWS = 4096  # vectors read at a time
-_TOGETHER = 16  # full buckets compared in one go
+_TOGETHER = 4  # full buckets compared in one go
 
 Mapper = Callable[[Callable, Iterable[Sequence]], Iterable]
 

@@ -77,9 +77,35 @@ def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
     return SourceImage(f"cat_{number:05d}", digest, pixels, windows, "", "")
 
 
-def with_prints(
-    make: Callable[[File | int], SourceImage], block: Sequence[File | int]
-) -> list[tuple[SourceImage, tuple[bytes, np.ndarray] | None]]:
-    """Images, and what copies of each usable one are found by."""
-    images = map(make, block)
-    return [(image, None if image.reason else take_print(image.pixels)) for image in images]
+class Batch(NamedTuple):
+    """Images made together.
+
+    Attributes:
+        files: name, split and reason of each.
+        digests: uint8 (n, 32); sha256 of each, zeros where the bytes were not read.
+        pixels: uint8 (m, size, size, 3), of the m usable ones.
+        crops: uint8 (m, crops, size, size, 3).
+        pixel_digests, coarse: uint8 (m, 32), int16 (m, 256); see `maskgit.data.copies.Prints`.
+    """
+
+    files: list[tuple[str, str, str]]
+    digests: np.ndarray
+    pixels: np.ndarray
+    crops: np.ndarray
+    pixel_digests: np.ndarray
+    coarse: np.ndarray
+
+
+def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File | int]) -> Batch:
+    images = list(map(make, block))
+    usable = [image for image in images if not image.reason]
+    prints = [take_print(image.pixels) for image in usable]
+    digests = b"".join(bytes.fromhex(image.sha256).ljust(32, b"\0") for image in images)
+    return Batch(
+        [(image.file, image.split, image.reason) for image in images],
+        np.frombuffer(digests, np.uint8).reshape(-1, 32),
+        np.array([image.pixels for image in usable]),
+        np.array([image.crops for image in usable]),
+        np.frombuffer(b"".join(digest for digest, _ in prints), np.uint8).reshape(-1, 32),
+        np.array([coarse for _, coarse in prints]),
+    )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from maskgit.data.copies import Prints, find_copies
 from maskgit.data.holes import draw_numbered_holes
 from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
-from pipeline.inputs.images import draw_image, read_image, with_prints
+from pipeline.inputs.images import draw_image, make_batch, read_image
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
     HOLES_CSV,
@@ -34,7 +33,7 @@ from pipeline.tracking.stage import stage_run
 
 TRAINING_HOLES = 4096  # for any number of images; more would not look any different
 BLOCK = 4096  # images copied and rows made or written at a time
-TOGETHER = 32  # images that a process makes at a time; fewer where they take more than
+TOGETHER = 64  # images that a process makes at a time; fewer where they take more than
 TOGETHER_BYTES = 4_000_000
 
 
@@ -96,18 +95,19 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
             new_array(folder / f"{name}.npy", np.uint8, (total, 32)) for name in ("files", "prints")
         )
         tables, rows, usable = [], [], 0
-        made = chain.from_iterable(workers.map(partial(with_prints, make), blocks, total))
-        for row, (image, its_print) in enumerate(tqdm(made, "read images", total, unit="image")):
-            rows.append((shown(image.file), image.split, image.reason))
-            digests[row] = np.frombuffer(bytes.fromhex(image.sha256).ljust(32, b"\0"), np.uint8)
-            if its_print is not None:
-                pixels[usable], crops[usable] = image.pixels, image.crops
-                pixel_digests[usable] = np.frombuffer(its_print[0], np.uint8)
-                coarse[usable] = its_print[1]
-                usable += 1
-            if len(rows) == BLOCK or row == total - 1:  # a table takes less than its rows
-                tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
-                rows = []
+        with tqdm(desc="read images", total=total, unit="image") as progress:
+            for batch in workers.map(partial(make_batch, make), blocks, total):
+                done, new = progress.n, slice(usable, usable + len(batch.pixels))
+                digests[done : done + len(batch.files)] = batch.digests
+                if len(batch.pixels):
+                    pixels[new], crops[new] = batch.pixels, batch.crops
+                    pixel_digests[new], coarse[new] = batch.pixel_digests, batch.coarse
+                usable = new.stop
+                rows += ((shown(file), split, reason) for file, split, reason in batch.files)
+                progress.update(len(batch.files))
+                if len(rows) >= BLOCK or progress.n == total:  # a table takes less than its rows
+                    tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
+                    rows = []
     pixels, crops, coarse = (
         StoredArray(folder / f"{name}.npy", usable) for name in ("pixels", "crops", "coarse")
     )

@@ -179,7 +179,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
 
 
 def make_sources(folder):
-    """The same cats and bad files, enough for three blocks, as a folder, a zip and Parquet."""
+    """The same cats and bad files, enough for two blocks, as a folder, a zip and Parquet."""
     cats = draw_cats(70, seed=1, size=80)
     save(folder / "photos", cats)
     save(folder / "photos", [cats[3][:, ::-1], cats[5]], ["mirrored.png", "same.png"])

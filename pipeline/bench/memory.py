@@ -79,16 +79,23 @@ def resident(process: Path) -> dict[str, float]:
     return {fields[line[0]]: int(line[1]) / 1e3 for line in lines if line[0] in fields}
 
 
+def started_by(process: Path) -> list[dict[str, float]]:
+    """`resident` of each process that it started and that runs its own program by now."""
+    found = []
+    for children in process.glob("task/*/children"):
+        with suppress(OSError):  # of a thread or process that has ended
+            for child in (Path("/proc", pid) for pid in children.read_text().split()):
+                if (child / "cmdline").read_bytes() != (process / "cmdline").read_bytes():
+                    found.append(resident(child))
+    return found
+
+
 def watch(stop: Event, peaks: dict[str, float]) -> None:
     """Keeps the peaks of what is in memory, in megabytes: `own_mb`, of this process and those that
     it started, and `files_mb`, pages of files, which the system takes back when it needs their
     place, of the process that has most: they share them."""
     while True:
-        started = " ".join(f.read_text() for f in Path("/proc/self/task").glob("*/children"))
-        now = []
-        for process in ("self", *started.split()):
-            with suppress(OSError):  # it may have ended
-                now.append(resident(Path("/proc", process)))
+        now = [resident(Path("/proc/self")), *started_by(Path("/proc/self"))]
         for name, together in (("own_mb", sum), ("files_mb", max)):
             megabytes = together(one.get(name, 0.0) for one in now)
             peaks[name] = max(peaks.get(name, 0.0), megabytes)

@@ -13,6 +13,7 @@ from maskgit.scoring import features
 from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
@@ -56,6 +57,19 @@ def models():
 def token_models():
     """As `models`, but that the transformer sees tokens only."""
     return small_pair(cell=0)
+
+
+@pytest.fixture(scope="session")
+def guided_models():
+    """As `models`, with a guide beside the transformer."""
+    tokenizer, transformer = small_pair(cell=4)
+    sizes = {"cell": 4, "dim": 16, "heads": 2, "layers": 1}
+    guided = GuidedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
+    guide = MaskedTransformer(32, 4, grid=16, **sizes)
+    for parameter in guide.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    guide.know_codebook(tokenizer.codebook.embedding)
+    return tokenizer, guided.take(transformer, guide)
 
 
 @pytest.fixture(scope="session")

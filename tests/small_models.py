@@ -8,7 +8,7 @@ import torch
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.transformer.model import MaskedTransformer
+from maskgit.transformer.guidance import GuidedTransformer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.files import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.params import load_params
@@ -21,10 +21,11 @@ def save_small_models(folder: Path, **choices: str) -> None:
     sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
     tokenizer = VQGAN(**sizes)
     plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
-    transformer = MaskedTransformer(**plan)
+    transformer = GuidedTransformer(**plan)
     for parameter in transformer.parameters():  # it starts as the uniform guess
         torch.nn.init.normal_(parameter, std=0.2)
-    transformer.know_codebook(tokenizer.codebook.embedding)
+    for network in (transformer.trained, transformer.guide):
+        network.know_codebook(tokenizer.codebook.embedding)
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),

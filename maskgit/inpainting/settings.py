@@ -87,6 +87,7 @@ class Sampler(Section):
     decoder: Annotated[str, one_of(DECODERS)] = "confidence"
     temperature: Positive = 1.0
     choice_temperature: NotNegative = 4.5
+    guidance: NotNegative = 0.0
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
     seamless: bool = True
     lab: LabChoices = LabChoices()

@@ -5,8 +5,9 @@ and what `look` made of the picture gives logits float (B, N, codebook_size), or
 for the places named.
 """
 
+from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
 
-Transformer = MaskedTransformer | LabTransformer
-TRANSFORMERS = (MaskedTransformer, LabTransformer)
+Transformer = GuidedTransformer | MaskedTransformer | LabTransformer
+TRANSFORMERS = (GuidedTransformer, MaskedTransformer, LabTransformer)

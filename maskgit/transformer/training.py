@@ -1,5 +1,6 @@
 """Trains the transformer by masked visual token modelling (MaskGIT, arXiv 2202.04200, 3.1)."""
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Tra
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
+
+GUIDE = 0.2  # share of the steps after which the averaged weights are kept as a guide
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TransformerTrainer(Trainer):
     images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of them (`view_maps`).
     validation: fixed batches, so that evaluations compare. gamma: the mask schedule of training.
     Every `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer`
-    on the averaged weights; `best` keeps the best of them.
+    on the averaged weights; `best` keeps the best of them, `guide` (see `guidance`) an early one.
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class TransformerTrainer(Trainer):
         self.loss = compiled(ranks.parallel(ranks.Loss(model, masked_token_loss)), device)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
+        self.guide = deepcopy(self.average)
         self.parts = {
             "model": model,
             "average": self.average,
             "best": self.best,
+            "guide": self.guide,
             "muon": self.muon,
             "adamw": self.adamw,
             "batches": self.batches,
@@ -101,6 +106,8 @@ class TransformerTrainer(Trainer):
             "learning_rate": learning_rate,
         }
         self.done += 1
+        if self.done == math.ceil(GUIDE * how.steps):
+            self.guide.load_state_dict(self.average.state_dict())
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_transformer(self.average, self.validation)
             self.best.offer(self.average, metrics["val_loss"])

@@ -225,7 +225,7 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
         if isinstance(section, dict):
             given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
             if name == "inpaint" and imported:  # the preset's suits what it trains
-                given = given | {"temperature": 1.0, "choice_temperature": 4.5}
+                given = given | {"temperature": 1.0, "choice_temperature": 4.5, "guidance": 0.0}
             asked = [key for key, value in section.items() if value == FROM_PRESET]
             unknown = [key for key in asked if key not in given]
             if unknown:

@@ -33,8 +33,8 @@ fill(Image.open("photo.jpg"), Image.open("mask.png")).save("filled.png")  # whit
 
 or `maskgit inpaint photo.jpg --mask mask.png --out filled.png --model "this folder"`. Pictures may
 have any size; every pixel outside the hole stays as it was. Unless told otherwise it decodes by
-`{decoder}` under gamma = {gamma} with {iterations} iterations, at temperature {temperature:g} and
-choice temperature {choice_temperature:g}.
+`{decoder}` under gamma = {gamma} with {iterations} iterations, at temperature {temperature:g},
+choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
 

@@ -49,8 +49,8 @@ def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     """The inpainter and the schedule it follows; in one pass, none matters."""
     if name != ONE_PASS:
         return load_inpainter(inpaint), load_gamma(name)
-    most_likely = inpaint.model_copy(update={"decoder": "confidence", "temperature": 0.0})
-    return load_inpainter(most_likely), linear
+    most_likely = {"decoder": "confidence", "temperature": 0.0, "guidance": 0.0}
+    return load_inpainter(inpaint.model_copy(update=most_likely)), linear
 
 
 def main(schedule: str) -> None:

@@ -1,6 +1,6 @@
 """Stage prepare: images from a source -> splits as arrays, holes, a manifest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -127,7 +127,14 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
     if len(usable) == 0:
         raise UserError(f"{data.source}: none of its {len(manifest)} files is a usable image")
     prints = Prints(source.digests[usable], source.pixel_digests, source.coarse)
-    copies = find_copies(source.pixels, prints, mapper=workers.map)
+    with tqdm(desc="find near copies", unit="piece", delay=2) as bar:
+
+        def mapper(work: Callable, blocks: Iterable[Sequence]) -> Iterator:
+            for result in workers.map(work, blocks):
+                yield result
+                bar.update()
+
+        copies = find_copies(source.pixels, prints, mapper=mapper)
     repeats = copies.original != np.arange(len(usable))
     rows, originals = usable[repeats], usable[copies.original[repeats]]
     manifest.loc[rows, "duplicate_of"] = manifest.loc[originals, "file"].to_numpy()

@@ -12,6 +12,7 @@ import torch
 from maskgit import ranks
 from maskgit.device import keep_freed_memory
 from maskgit.schedules import SCHEDULES
+from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import Example, Holes, fixed_batches
 from maskgit.transformer.model import MaskedTransformer
@@ -139,8 +140,10 @@ def main() -> None:
         run.log_dataset(params.data.source, "training")
         torch.manual_seed(params.seed)
         if settings.start_from:
-            task = settings.start_from, "transformer", [MaskedTransformer], images.shape[1]
+            kinds = GuidedTransformer, MaskedTransformer
+            task = settings.start_from, "transformer", kinds, images.shape[1]
             config, model = start_model(*task)
+            model = model.trained if isinstance(model, GuidedTransformer) else model
         else:
             model = build(MaskedTransformer, config)
             model.know_codebook(torch.from_numpy(codebook))
@@ -151,7 +154,8 @@ def main() -> None:
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
             uncertainty = validation.measure(best.model, params.seed)
-            save(folder, config, best.model, history, best.loss, uncertainty)
+            model = build(GuidedTransformer, config).take(best.model, trainer.guide)
+            save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
         run.log_artifacts(TRANSFORMER)
 

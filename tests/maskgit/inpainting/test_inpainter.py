@@ -21,7 +21,8 @@ schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)
 
 
-PAIRS = "models", "token_models", "lab_models"  # who sees pixels: both, the decoder, neither
+# Who sees pixels: both, both and the guide, the decoder, neither
+PAIRS = "models", "guided_models", "token_models", "lab_models"
 CASES = [(name, "models") for name in DECODERS]
 CASES += [("confidence", pair) for pair in PAIRS[1:]]
 
@@ -29,7 +30,7 @@ CASES += [("confidence", pair) for pair in PAIRS[1:]]
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def inpainter(request):
     decoder, pair = request.param
-    return make_inpainter(Sampler(decoder=decoder), *request.getfixturevalue(pair))
+    return make_inpainter(Sampler(decoder=decoder, guidance=0.7), *request.getfixturevalue(pair))
 
 
 @st.composite

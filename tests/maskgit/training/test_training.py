@@ -245,6 +245,7 @@ def test_the_transformers_training_goes_on_where_it_stopped(stripes, tmp_path, s
     assert_equal_weights(resumed.model, undisturbed.model)
     assert_equal_weights(resumed.average, undisturbed.average)
     assert_equal_weights(resumed.best.model, undisturbed.best.model)
+    assert_equal_weights(resumed.guide, undisturbed.guide)
     assert resumed.best.loss == min(m["val_loss"] for _, m in records if "val_loss" in m)
 
 

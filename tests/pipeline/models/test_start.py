@@ -46,7 +46,10 @@ def test_both_go_on_from_the_folder(project):
     assert len(pd.read_csv(TOKENIZER / "history.csv")) == 1
     trained = weights(TRANSFORMER / MODEL)
     for name, value in weights(start / "transformer.safetensors").items():
-        np.testing.assert_allclose(trained[name], value, atol=1e-6)  # two very small steps
+        network, name = name.split(".", 1)
+        if network == "trained":  # in two very small steps; its guide is itself after the first
+            np.testing.assert_allclose(trained[f"trained.{name}"], value, atol=1e-6)
+            np.testing.assert_allclose(trained[f"guide.{name}"], value, atol=1e-6)
     assert pd.read_csv(TRANSFORMER / "history.csv")["step"].iloc[-1] == 2
 
 

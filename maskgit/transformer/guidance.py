@@ -1,0 +1,49 @@
+"""Autoguidance: a transformer led away from what it thought when it was young.
+
+Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself", arXiv 2406.02507, whose
+weight w is 1 + guidance; here on logits. Both networks err alike, the young one more, so the way
+from its guess to the other's points beyond it, to what a longer training would say.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from maskgit.transformer.model import MaskedTransformer
+
+
+class GuidedTransformer(nn.Module):
+    """Used as a `MaskedTransformer`, whose arguments it takes. Its logits are those of `trained`,
+    plus `guidance` times what they differ from the guide's; at 0 the guide costs nothing."""
+
+    def __init__(self, **config):
+        super().__init__()
+        self.trained = MaskedTransformer(**config)
+        self.guide = MaskedTransformer(**config)
+        self.guidance = 0.0
+        self.grid = self.trained.grid
+        self.mask_token = self.trained.mask_token
+        self.sees_pixels = self.trained.sees_pixels
+
+    def take(self, trained: MaskedTransformer, guide: MaskedTransformer) -> "GuidedTransformer":
+        """Copies the weights of both."""
+        self.trained.load_state_dict(trained.state_dict())
+        self.guide.load_state_dict(guide.state_dict())
+        return self.eval()
+
+    def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        return self.trained.hide(tokens, hidden)
+
+    def look(self, known: Tensor) -> Tensor | None:
+        """As of one, for the guide beside it: (B, N, 2 dim)."""
+        networks = [self.trained, self.guide] if self.guidance else [self.trained]
+        seen = [network.look(known) for network in networks]
+        return torch.cat(seen, dim=2) if self.sees_pixels else None
+
+    def forward(
+        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+    ) -> Tensor:
+        if not self.guidance:
+            return self.trained(tokens, seen, where)
+        own, guides = (None, None) if seen is None else seen.chunk(2, dim=2)
+        guess, young = self.trained(tokens, own, where), self.guide(tokens, guides, where)
+        return guess + self.guidance * (guess - young)

@@ -2,13 +2,19 @@
 
 import ctypes
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 GPU_BATCH = 256  # images that a network sees at once there, outside training
 
@@ -107,6 +113,27 @@ def alone(batch: Tensor) -> tuple[Tensor, ...]:
     last bit of a result with it. A GPU is slow with one at a time, and gives up that promise.
     """
     return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
+
+
+def side_by_side(
+    work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
+) -> Iterator[Result]:
+    """work(piece) for each, in order; on a processor by threads with a core each, several at once.
+
+    One picture is too little for cores to share, and where each has its own no result depends on
+    how many there are.
+    """
+    if device.type != "cpu":
+        yield from map(work, pieces)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(work, pieces)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def to_float(images: np.ndarray, device: torch.device) -> Tensor:

@@ -24,8 +24,20 @@ from maskgit.device import waiting_is_free
 from maskgit.transformer.masking import Example
 
 
+ROWS = 256
+
+
 def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, (x.shape[-1],))
+
+
+def in_whole_blocks(rows: Tensor) -> Tensor:
+    """With zeros behind them to a multiple of ROWS.
+
+    For each number of rows that it meets a processor's library makes another kernel and keeps it: a
+    training step takes a third more time and by and by gigabytes.
+    """
+    return F.pad(rows, (0, 0, 0, -len(rows) % ROWS))
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
@@ -91,12 +103,12 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, grid: int, where: Tensor | None = None) -> Tensor:
-        """(B, N, dim) -> the same; with `where` bool (B, N) only there, (M, dim)."""
+        """(B, N, dim) -> the same; with `where` bool (B, N) only there, (M, dim), then zeros."""
         image = x.transpose(1, 2).unflatten(2, (grid, grid))  # channels-last in memory
         x = x + self.neighbours(image).flatten(2).transpose(1, 2)
         x = x + self.dropout(self.attention(norm(x)))
         if where is not None:
-            x = x[where]
+            x = in_whole_blocks(x[where])
         return x + self.dropout(self.mlp(norm(x)))
 
 
@@ -181,7 +193,8 @@ class MaskedTransformer(nn.Module):
             x = block(x, self.grid)
         x = norm(last(x, self.grid, where))
         weight = self.head.weight + self.codebook[:-1] @ self.to_code.weight
-        return F.linear(x, weight, self.head.bias)
+        logits = F.linear(x, weight, self.head.bias)
+        return logits if where is None else logits[: int(where.sum())]
 
 
 def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:

@@ -3,6 +3,7 @@
 import sys
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
+from maskgit.device import side_by_side
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear
 from pipeline.models.inpainter import load_gamma, load_inpainter
@@ -27,6 +29,35 @@ from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
 SHOWN = 16  # images in the pictures of each iteration
+
+
+class Task(NamedTuple):
+    """What is filled, uint8 (N, H, W, 3) and bool (N, H, W), and how; batch by batch."""
+
+    images: np.ndarray
+    holes: np.ndarray
+    inpainter: Inpainter
+    gamma: Gamma
+    counts: list[int]
+    seed: int
+    folder: Path
+
+    def fill(self, piece: tuple[range, int]) -> torch.Tensor:
+        """Fills and saves a batch, for each number of iterations; (counts, n), the steps taken.
+
+        piece: the images' numbers, and which fill of them it is.
+        """
+        indices, fill = piece
+        batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
+        filled = self.inpainter.each(*batch, self.gamma, self.counts, self.seed, indices, fill)
+        steps = []
+        for count, result in filled:
+            where = self.folder / str(count)
+            save_results(where / results_folder(fill), result.images, indices.start)
+            steps.append(result.trajectory.steps().cpu())
+            if indices.start == fill == 0:
+                save_iterations(where, self.inpainter, *batch, result)
+        return torch.stack(steps)
 
 
 def save_results(folder: Path, images: np.ndarray, first: int) -> None:
@@ -65,19 +96,14 @@ def main(schedule: str) -> None:
         steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
         every, size = range(len(images)), inpaint.batch_size
         batches = [every[start : start + size] for start in ranks.share(every[::size])]
-        total = sum(map(len, batches)) * len(counts) * fills
+        pieces = list(product(batches, range(fills)))
+        task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
+        total = sum(map(len, batches)) * fills * len(counts)
         with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
-            for indices, fill in product(batches, range(fills)):
-                start, stop = indices.start, indices.stop
-                batch = images[start:stop], holes[start:stop]
-                filled = inpainter.each(*batch, gamma, counts, params.seed, indices, fill)
-                for number, (count, result) in enumerate(filled):
-                    where = folder / str(count)
-                    save_results(where / results_folder(fill), result.images, start)
-                    steps[number, fill, start:stop] = result.trajectory.steps().cpu()
-                    if start == fill == 0:
-                        save_iterations(where, inpainter, *batch, result)
-                    bar.update(len(result.images))
+            filled = side_by_side(task.fill, pieces, inpainter.device)
+            for (indices, fill), taken in zip(pieces, filled, strict=True):
+                steps[:, fill, indices.start : indices.stop] = taken
+                bar.update(taken.numel())
         steps = ranks.summed(steps).numpy()
         if ranks.rank():
             return

@@ -8,6 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
+from maskgit.device import side_by_side
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.image_scores import score_images
@@ -36,18 +37,18 @@ class Task:
         self, inpainter: Inpainter, gamma: str, iterations: int, seed: int
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Every score of one setting, and the steps it took, image by image."""
-        filled, steps = [], []
-        for start in range(0, len(self.images), self.batch):
-            part = slice(start, start + self.batch)
-            task = self.images[part], self.holes[part]
-            indices = range(start, start + len(task[0]))
-            runs = inpainter.each(*task, load_gamma(gamma), [iterations], seed, indices)
-            for _, result in runs:
-                filled.append(result.images)
-                steps.append(result.trajectory.steps().cpu().numpy())
-        filled = np.concatenate(filled)
+        how, every = (load_gamma(gamma), [iterations], seed), range(len(self.images))
+
+        def fill(indices: range) -> tuple[np.ndarray, np.ndarray]:
+            batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
+            ((_, result),) = inpainter.each(*batch, *how, indices)
+            return result.images, result.trajectory.steps().cpu().numpy()
+
+        batches = [every[start : start + self.batch] for start in every[:: self.batch]]
+        results = list(side_by_side(fill, batches, inpainter.device))
+        filled, steps = map(np.concatenate, zip(*results, strict=True))
         columns = score_images(filled, self.images, self.holes, self.features, self.extractor)
-        return columns, np.concatenate(steps)
+        return columns, steps
 
 
 def tune(inpainter: Inpainter, plan: Plan, task: Task, seed: int) -> pd.DataFrame:

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from maskgit.device import Rows, alone, compiled
+from maskgit.device import Rows, alone, compiled, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -31,3 +33,25 @@ def test_on_a_processor_each_row_goes_alone(count):
 def test_on_a_processor_nothing_is_compiled():
     network = nn.Linear(2, 2)
     assert compiled(network, CPU) is network
+
+
+def test_pieces_come_in_order_each_on_one_core():
+    before = torch.get_num_threads()
+    made = side_by_side(lambda i: (i, torch.get_num_threads()), range(9), CPU)
+    assert list(made) == [(i, 1) for i in range(9)]
+    assert torch.get_num_threads() == before
+
+
+def test_after_a_failure_no_more_pieces_are_begun():
+    before, begun = torch.get_num_threads(), []
+
+    def work(i):
+        begun.append(i)
+        if i == 0:
+            raise ValueError("no")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="no"):
+        list(side_by_side(work, range(1000), CPU))
+    assert len(begun) < 1000
+    assert torch.get_num_threads() == before

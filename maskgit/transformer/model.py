@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from maskgit.device import waiting_is_free
 from maskgit.transformer.masking import Example
 
-
 ROWS = 256
 
 

@@ -1,8 +1,8 @@
-"""What a network may see of a picture with a hole."""
+"""What a network may see of a picture with a hole, and how it looks at it."""
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskgit.device import to_float
 
@@ -20,3 +20,20 @@ def holed(images: Tensor, hole: Tensor) -> Tensor:
     """As `known_pixels`, of images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
     hole = hole[:, None]
     return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)
+
+
+class Look(nn.Conv2d):
+    """Known pixels (B, 4, H, W) -> (B, channels, H / step, W / step); each sees two steps by two.
+
+    oneDNN's bf16 convolutions are wrong for kernels of 16 and more on processors with AMX (in torch
+    2.13), so those are done in float32.
+    """
+
+    def __init__(self, channels: int, step: int, bias: bool = True):
+        super().__init__(4, channels, 2 * step, stride=step, padding=step // 2, bias=bias)
+
+    def forward(self, known: Tensor) -> Tensor:
+        if known.device.type != "cpu" or self.kernel_size[0] < 16:
+            return super().forward(known)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(known)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit import ranks
-from maskgit.data.known_pixels import holed
+from maskgit.data.known_pixels import Look, holed
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 
 CELL = 4  # pixels a token stands for, per side, unless asked for otherwise: 8, 16, ...
@@ -151,12 +151,6 @@ def make_encoder(channels: int, blocks: int, latent_dim: int, cell: int) -> nn.S
     )
 
 
-def look(channels: int, step: int) -> nn.Conv2d:
-    """Known pixels (B, 4, H, W) -> (B, channels, H/step, W/step); each output sees two steps by
-    two."""
-    return nn.Conv2d(4, channels, 2 * step, stride=step, padding=step // 2)
-
-
 class Doubling(nn.Module):
     """(B, channels, h, w) to twice the resolution, with the known pixels (B, 4, H, W) of it."""
 
@@ -165,7 +159,7 @@ class Doubling(nn.Module):
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
         )
-        self.from_pixels = look(finer, step)
+        self.from_pixels = Look(finer, step)
         self.block = ResidualBlock(finer)
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
@@ -184,7 +178,7 @@ class Decoder(nn.Module):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
-        self.from_pixels = look(channels, cell)
+        self.from_pixels = Look(channels, cell)
         self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
         steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
         widths = [channels] + [half] * len(steps)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskgit.data.known_pixels import Look
 from maskgit.device import waiting_is_free
 from maskgit.transformer.masking import Example
 
@@ -140,7 +141,7 @@ class MaskedTransformer(nn.Module):
         self.token_embedding = nn.Embedding(codebook_size + 1, dim)
         self.sees_pixels = cell > 0
         if self.sees_pixels:  # its own cell and half a cell on each side
-            self.from_pixels = nn.Conv2d(4, dim, 2 * cell, cell, padding=cell // 2, bias=False)
+            self.from_pixels = Look(dim, cell, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(grid * grid, dim))
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList([Block(dim, heads, dropout) for _ in range(layers)])

@@ -42,7 +42,11 @@ def _fold_batch_norms(model: nn.Module) -> None:
 
 
 class PerceptualLoss(nn.Module):
-    """Distance between images float (B, 3, H, W) in [-1, 1]; a scalar, 0 for equal images."""
+    """Distance between images float (B, 3, H, W) in [-1, 1]; a scalar, 0 for equal images.
+
+    In float32 on a processor, whatever the rest runs in: the bf16 gradients of strided depthwise
+    convolutions take it six times as long.
+    """
 
     def __init__(self):
         super().__init__()
@@ -51,10 +55,11 @@ class PerceptualLoss(nn.Module):
         self.blocks = nn.ModuleList(network._blocks[:DEPTH])
 
     def features(self, images: Tensor) -> list[Tensor]:
-        maps = [self.stem(images)]  # the package normalises with mean and std 0.5: [-1, 1]
-        for block in self.blocks:
-            maps.append(block(maps[-1]))
-        return [F.normalize(m, dim=1) for m in maps]
+        with torch.autocast("cpu", enabled=False):
+            maps = [self.stem(images)]  # the package normalises with mean and std 0.5: [-1, 1]
+            for block in self.blocks:
+                maps.append(block(maps[-1]))
+            return [F.normalize(m, dim=1) for m in maps]
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():

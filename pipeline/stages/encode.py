@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
+from maskgit.device import keep_freed_memory
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -72,4 +73,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     with plain_errors(), several_processes():
+        keep_freed_memory()
         main()

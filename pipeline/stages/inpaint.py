@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import side_by_side
+from maskgit.device import keep_freed_memory, side_by_side
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear
 from pipeline.models.inpainter import load_gamma, load_inpainter
@@ -116,4 +116,5 @@ def main(schedule: str) -> None:
 
 if __name__ == "__main__":
     with plain_errors(), several_processes():
+        keep_freed_memory()
         main(sys.argv[1])

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
+from maskgit.device import keep_freed_memory
 from maskgit.inpainting.seam import reconstruct
 from maskgit.scoring.baselines import BASELINES
 from maskgit.scoring.image_scores import distance_columns, score_images
@@ -94,4 +95,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     with plain_errors(), several_processes():
+        keep_freed_memory()
         main()

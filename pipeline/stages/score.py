@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
+from maskgit.device import keep_freed_memory
 from maskgit.scoring.image_scores import score_fills
 from maskgit.scoring.intervals import summarise
 from pipeline.plumbing.errors import plain_errors
@@ -73,4 +74,5 @@ def main(schedule: str) -> None:
 
 if __name__ == "__main__":
     with plain_errors(), several_processes():
+        keep_freed_memory()
         main(sys.argv[1])

@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import side_by_side
+from maskgit.device import keep_freed_memory, side_by_side
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.image_scores import score_images
@@ -106,4 +106,5 @@ def main(decoder: str) -> None:
 
 if __name__ == "__main__":
     with plain_errors():
+        keep_freed_memory()
         main(sys.argv[1])

@@ -60,8 +60,9 @@ def compiled(network: nn.Module, device: torch.device) -> nn.Module:
 def keep_freed_memory() -> None:
     """Lets the C library reuse large buffers in place of giving each back to the system.
 
-    A training frees and takes the same buffers at every step. On two Linux cores a step of the
-    transformer took 13 to 21 % less time; the tokenizer's gain was within the noise.
+    A training frees and takes the same buffers at every step, and so does a network with each
+    batch. On two Linux cores a step of the transformer took 13 to 21 % less time, features of
+    images 40 %; the gain of a tokenizer's training was within the noise.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from musl

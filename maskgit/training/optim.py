@@ -6,7 +6,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-from maskgit.device import bf16_pays, waiting_is_free
+from maskgit.device import bf16_pays
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
@@ -101,11 +101,9 @@ def adamw(
     weight_decay: float,
     betas: tuple[float, float],
 ) -> torch.optim.AdamW:
-    """On a GPU in one kernel, which does not read its count of steps here; on a processor that
-    gains nothing."""
-    fused = not waiting_is_free(parameters[0].device)
+    """In one kernel, which on a GPU need not read its count of steps here."""
     return torch.optim.AdamW(
-        parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=fused
+        parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True
     )
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import keep_freed_memory
+from maskgit.device import keep_freed_memory, side_by_side
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -36,14 +36,19 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
     batch, so that a million images need no more memory than a batch does.
     """
     counts = np.zeros(tokenizer.codebook.size, dtype=np.int64)
-    total = len(np.load(source, mmap_mode="r"))
-    for start in tqdm(ranks.share(range(0, total, batch)), "encode", unit="batch"):
-        rows = slice(start, start + batch)
-        images = np.array(np.load(source, mmap_mode="r")[rows])
-        out = np.load(target, mmap_mode="r+")
-        for view, (y, x) in zip(out, view_maps(len(out), images.shape[1]), strict=True):
-            view[rows] = encode_each(tokenizer, images[:, y][:, :, x]).flatten(1).cpu().numpy()
-            counts += np.bincount(view[rows].ravel(), minlength=len(counts))
+    views = len(np.load(target, mmap_mode="r"))
+
+    def tokens_of(start: int) -> np.ndarray:
+        images = np.array(np.load(source, mmap_mode="r")[start : start + batch])
+        seen = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
+        return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
+
+    starts = ranks.share(range(0, len(np.load(source, mmap_mode="r")), batch))
+    encoded = side_by_side(tokens_of, starts, next(tokenizer.parameters()).device)
+    parts = zip(starts, encoded, strict=True)
+    for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
+        np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
+        counts += np.bincount(tokens.ravel(), minlength=len(counts))
     return ranks.summed(torch.from_numpy(counts))
 
 

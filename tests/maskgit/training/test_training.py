@@ -285,8 +285,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    for module in (transformer_model, optim):
-        monkeypatch.setattr(module, "waiting_is_free", lambda device: False)
+    monkeypatch.setattr(transformer_model, "waiting_is_free", lambda device: False)
 
 
 def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):

@@ -3,9 +3,10 @@
 import ctypes
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,24 +117,26 @@ def alone(batch: Tensor) -> tuple[Tensor, ...]:
     return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
 
 
+@contextmanager
 def side_by_side(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
-) -> Iterator[Result]:
+) -> Iterator[Iterator[Result]]:
     """work(piece) for each, in order; on a processor by threads with a core each, several at once.
 
     One picture is too little for cores to share, and where each has its own no result depends on
-    how many there are.
+    how many there are. After the block nothing is at work any more, whatever ended it.
     """
     if device.type != "cpu":
-        yield from map(work, pieces)
+        yield map(work, pieces)
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPool(threads)  # ThreadPoolExecutor loses a thread if a stop comes as it starts
     try:
-        yield from pool.map(work, pieces)
+        yield pool.imap(work, pieces)
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.terminate()
+        pool.join()
         torch.set_num_threads(threads)
 
 

@@ -17,11 +17,20 @@ import torch
 import torch.distributed as dist
 
 from maskgit import ranks
-from pipeline.plumbing.errors import UserError
+from maskgit.device import keep_freed_memory
+from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder, partial_of
 
 VARIABLE = "MASKGIT_LAUNCH"
 PATIENCE = timedelta(hours=2)  # ranks that have nothing left to do wait for the first one's work
+
+
+@contextmanager
+def network_stage() -> Iterator[None]:
+    """Around a stage that runs networks: faults in one line, one process or several."""
+    with plain_errors(), several_processes():
+        keep_freed_memory()
+        yield
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import keep_freed_memory, side_by_side
+from maskgit.device import side_by_side
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
 from maskgit.tokenizer.vqgan import codebook_usage
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     MODEL,
     PREPARED,
@@ -23,7 +22,7 @@ from pipeline.plumbing.files import (
     new_array,
     save_array,
 )
-from pipeline.plumbing.launch import several_processes, shared_folder
+from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.tracking.stage import stage_run
 
@@ -44,11 +43,11 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
         return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
 
     starts = ranks.share(range(0, len(np.load(source, mmap_mode="r")), batch))
-    encoded = side_by_side(tokens_of, starts, next(tokenizer.parameters()).device)
-    parts = zip(starts, encoded, strict=True)
-    for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
-        np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
-        counts += np.bincount(tokens.ravel(), minlength=len(counts))
+    with side_by_side(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
+        parts = zip(starts, encoded, strict=True)
+        for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
+            np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
+            counts += np.bincount(tokens.ravel(), minlength=len(counts))
     return ranks.summed(torch.from_numpy(counts))
 
 
@@ -77,6 +76,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main()

@@ -12,18 +12,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import keep_freed_memory, side_by_side
+from maskgit.device import side_by_side
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear
 from pipeline.models.inpainter import load_gamma, load_inpainter
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     INPAINTED,
     STEPS_CSV,
     load_task,
     results_folder,
 )
-from pipeline.plumbing.launch import several_processes, shared_folder
+from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
@@ -99,8 +98,10 @@ def main(schedule: str) -> None:
         pieces = list(product(batches, range(fills)))
         task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
-        with tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar:
-            filled = side_by_side(task.fill, pieces, inpainter.device)
+        with (
+            tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
+            side_by_side(task.fill, pieces, inpainter.device) as filled,
+        ):
             for (indices, fill), taken in zip(pieces, filled, strict=True):
                 steps[:, fill, indices.start : indices.stop] = taken
                 bar.update(taken.numel())
@@ -115,6 +116,5 @@ def main(schedule: str) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main(sys.argv[1])

@@ -12,14 +12,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import keep_freed_memory
 from maskgit.inpainting.seam import reconstruct
 from maskgit.scoring.baselines import BASELINES
 from maskgit.scoring.image_scores import distance_columns, score_images
 from maskgit.scoring.intervals import summarise
 from maskgit.tokenizer.kinds import TOKENIZERS
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     IMAGES_CSV,
     MODEL,
@@ -30,7 +28,7 @@ from pipeline.plumbing.files import (
     load_task,
     save_array,
 )
-from pipeline.plumbing.launch import several_processes, shared_folder
+from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor, load_lpips
 from pipeline.reporting.tables import image_table, table_row
@@ -94,6 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main()

@@ -11,10 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import keep_freed_memory
 from maskgit.scoring.image_scores import score_fills
 from maskgit.scoring.intervals import summarise
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     IMAGE_SCORES,
     IMAGES_CSV,
@@ -29,7 +27,7 @@ from pipeline.plumbing.files import (
     results_folder,
     write_table,
 )
-from pipeline.plumbing.launch import several_processes
+from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_extractor, load_lpips
 from pipeline.reporting.pictures import load_picture
@@ -73,6 +71,5 @@ def main(schedule: str) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main(sys.argv[1])

@@ -45,8 +45,8 @@ class Task:
             return result.images, result.trajectory.steps().cpu().numpy()
 
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
-        results = list(side_by_side(fill, batches, inpainter.device))
-        filled, steps = map(np.concatenate, zip(*results, strict=True))
+        with side_by_side(fill, batches, inpainter.device) as results:
+            filled, steps = map(np.concatenate, zip(*results, strict=True))
         columns = score_images(filled, self.images, self.holes, self.features, self.extractor)
         return columns, steps
 

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from maskgit import ranks
-from maskgit.device import keep_freed_memory
 from maskgit.schedules import SCHEDULES
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
@@ -26,7 +25,6 @@ from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
     MODEL,
     PREPARED,
@@ -36,7 +34,7 @@ from pipeline.plumbing.files import (
     fresh_folder,
     load_array,
 )
-from pipeline.plumbing.launch import several_processes
+from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
@@ -161,6 +159,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main()

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from maskgit import ranks
-from maskgit.device import best_device, keep_freed_memory
+from maskgit.device import best_device
 from maskgit.perception import PerceptualLoss
 from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, decode_each, encode_each
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
@@ -16,9 +16,8 @@ from pipeline.models.checkpoints import build, save_model
 from pipeline.models.lab_tokenizer import import_tokenizer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
-from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
-from pipeline.plumbing.launch import several_processes
+from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
@@ -114,6 +113,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(), several_processes():
-        keep_freed_memory()
+    with network_stage():
         main()

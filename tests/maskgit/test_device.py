@@ -1,3 +1,4 @@
+import threading
 import time
 
 import numpy as np
@@ -37,8 +38,8 @@ def test_on_a_processor_nothing_is_compiled():
 
 def test_pieces_come_in_order_each_on_one_core():
     before = torch.get_num_threads()
-    made = side_by_side(lambda i: (i, torch.get_num_threads()), range(9), CPU)
-    assert list(made) == [(i, 1) for i in range(9)]
+    with side_by_side(lambda i: (i, torch.get_num_threads()), range(9), CPU) as made:
+        assert list(made) == [(i, 1) for i in range(9)]
     assert torch.get_num_threads() == before
 
 
@@ -51,7 +52,47 @@ def test_after_a_failure_no_more_pieces_are_begun():
             raise ValueError("no")
         time.sleep(0.01)
 
-    with pytest.raises(ValueError, match="no"):
-        list(side_by_side(work, range(1000), CPU))
+    with pytest.raises(ValueError, match="no"), side_by_side(work, range(1000), CPU) as made:
+        list(made)
     assert len(begun) < 1000
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def pieces():
+    """Work that takes a moment, and the numbers of the pieces that were begun and done."""
+    begun, done = [], []
+
+    def work(i):
+        begun.append(i)
+        time.sleep(0.05)
+        done.append(i)
+
+    return work, begun, done
+
+
+def test_what_stops_the_block_leaves_nothing_at_work(pieces):
+    work, begun, done = pieces
+    with pytest.raises(SystemExit), side_by_side(work, range(1000), CPU) as made:
+        next(made)
+        raise SystemExit
+    assert sorted(begun) == sorted(done)
+    assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_stop_while_the_threads_start_leaves_nothing_at_work(pieces, nth, monkeypatch):
+    work, begun, done = pieces
+    start, started = threading.Thread.start, []
+
+    def start_and_stop(thread):
+        start(thread)
+        started.append(thread)
+        if len(started) == nth:
+            raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_and_stop)
+        with pytest.raises(SystemExit), side_by_side(work, range(1000), CPU):
+            pass
+    assert sorted(begun) == sorted(done)

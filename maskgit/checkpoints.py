@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from maskgit.device import best_device
 
@@ -108,6 +110,16 @@ def build(kind: type[Model], config: dict) -> Model:
     return kind(**config).to(best_device(), memory_format=torch.channels_last)
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves out random numbers: for those, "meta" loads torch's compiler, which takes a second."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in (F.normalize, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if function is torch.randn else function)(*args, **kwargs)
+
+
 def skeleton(kind: type[Model], config: object) -> Model:
     """The model that `config` describes, without memory for its weights ("meta").
 
@@ -119,7 +131,7 @@ def skeleton(kind: type[Model], config: object) -> Model:
     ):
         raise BadCheckpoint("has sizes beyond any model of this project")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             return kind(**config)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError):
         raise BadCheckpoint(f"has sizes that make no {kind.__name__}") from None

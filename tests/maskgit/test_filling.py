@@ -1,6 +1,9 @@
 """The Python call: pictures of every kind in, the same kind out, with the hole filled."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +102,16 @@ def test_the_docs_work_as_printed(small_models, tmp_path, monkeypatch):
     for block in blocks:
         exec(block, names)
     assert len(blocks) >= 3 and (tmp_path / "filled.png").is_file()
+
+
+def test_on_a_processor_nobody_waits_for_a_compiler():
+    program = """
+import sys
+import numpy as np
+from maskgit import load
+fill = load("weights")
+fill(np.zeros((64, 64, 3), np.uint8), np.eye(64, dtype=bool), iterations=1)
+assert "torch._dynamo" not in sys.modules
+"""
+    without_gpu = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", program], env=without_gpu, cwd=ROOT, check=True)

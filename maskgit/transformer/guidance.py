@@ -5,9 +5,12 @@ weight w is 1 + guidance; here on logits. Both networks err alike, the young one
 from its guess to the other's points beyond it, to what a longer training would say.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
+from maskgit.checkpoints import Checkpoint
 from maskgit.transformer.model import MaskedTransformer
 
 
@@ -47,3 +50,12 @@ class GuidedTransformer(nn.Module):
         own, guides = (None, None) if seen is None else seen.chunk(2, dim=2)
         guess, young = self.trained(tokens, own, where), self.guide(tokens, guides, where)
         return guess + self.guidance * (guess - young)
+
+
+def without_guide(checkpoint: Checkpoint) -> Checkpoint:
+    """The trained transformer alone, in half the bytes: all that is used at guidance 0."""
+    if checkpoint.kind != GuidedTransformer.__name__:
+        return checkpoint
+    own = "trained."
+    state = {k.removeprefix(own): v for k, v in checkpoint.state.items() if k.startswith(own)}
+    return replace(checkpoint, kind=MaskedTransformer.__name__, state=state)

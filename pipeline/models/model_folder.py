@@ -7,6 +7,7 @@ import pandas as pd
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
 from maskgit.model_folder import Config, TrainedOn, folder_files
+from maskgit.transformer.guidance import without_guide
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import (
     MODEL,
@@ -37,8 +38,10 @@ def write_model_folder(
             hole_area=params.data.hole_area,
         ),
     )
-    pair = checkpoint(TOKENIZER / MODEL), checkpoint(TRANSFORMER / MODEL)
-    for name, content in folder_files(config, *pair, card(config)).items():
+    tokenizer, transformer = checkpoint(TOKENIZER / MODEL), checkpoint(TRANSFORMER / MODEL)
+    if not config.decoding.guidance:
+        transformer = without_guide(transformer)
+    for name, content in folder_files(config, tokenizer, transformer, card(config)).items():
         (folder / name).write_bytes(content)
 
 

@@ -1,8 +1,11 @@
 import torch
 
+from maskgit.checkpoints import checkpoint_of, restore
 from maskgit.data.known_pixels import holed
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
+from maskgit.transformer.guidance import without_guide
+from maskgit.transformer.model import MaskedTransformer
 
 TOKENS = torch.arange(2 * 256).reshape(2, 256) % 33
 
@@ -35,3 +38,13 @@ def test_without_guidance_and_in_the_labs_loop_it_is_the_trained_one_alone(guide
         guided.guidance = 9.0
         make_inpainter(sampler, *guided_models)
         assert torch.equal(look_and_guess(guided), look_and_guess(guided.trained))
+
+
+def test_a_file_without_its_guide_holds_the_trained_one(guided_models):
+    _, guided = guided_models
+    config = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
+    whole = checkpoint_of(config, guided)
+    alone = restore(without_guide(whole), [MaskedTransformer])
+    assert torch.equal(look_and_guess(alone), look_and_guess(guided.trained))
+    plain = checkpoint_of(config, guided.trained)
+    assert without_guide(plain) is plain

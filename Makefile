@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+INSTALL := pip install --quiet --no-compile --constraint CONSTRAINTS --editable
+# Compiles what was installed on every core; pip has one. Some files in it are not meant to be.
+COMPILE := python -m compileall -q -j 0 -x /tests/ .venv/lib > /dev/null || true
 
 repro: $(BIN)/.installed
 	dvc repro
@@ -23,11 +26,13 @@ $(BIN)/.installed: pyproject.toml CONSTRAINTS
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	@echo 'Installing the pinned dependencies into .venv; this takes a few minutes.'
-	$(BIN)/pip install --quiet --constraint CONSTRAINTS --editable '.[test]'
+	$(BIN)/$(INSTALL) '.[test]'
+	$(BIN)/$(COMPILE)
 	touch $@
 
 $(BIN)/.demo: $(BIN)/.installed
-	$(BIN)/pip install --quiet --constraint CONSTRAINTS --editable '.[demo]'
+	$(BIN)/$(INSTALL) '.[demo]'
+	$(BIN)/$(COMPILE)
 	touch $@
 
 .PHONY: repro test demo

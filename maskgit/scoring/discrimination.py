@@ -1,7 +1,5 @@
 """How well fills pass for true images before a linear judge (P-IDS and U-IDS)."""
 
-import warnings
-
 import numpy as np
 
 FOLDS = 4  # the judge never sees the pairs that it is asked about
@@ -29,21 +27,16 @@ def discrimination(features: np.ndarray, truth_features: np.ndarray) -> dict[str
     n = len(features)
     if n < FEWEST:
         return {"p_ids_cv": np.full(n, np.nan), "u_ids_cv": np.full(n, np.nan)}
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import GroupKFold, cross_val_predict  # half a second
     from sklearn.svm import LinearSVC
 
-    both = np.concatenate([truth_features, features]).astype(np.float64)
-    is_true = np.repeat([1, 0], n)
-    with warnings.catch_warnings():  # a machine that could still learn a little judges, too
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        true_side, fill_side = cross_val_predict(
-            LinearSVC(dual=True, max_iter=2000, random_state=0),
-            both,
-            is_true,
-            groups=np.tile(np.arange(n), 2),
-            cv=GroupKFold(FOLDS),
-            method="decision_function",
-        ).reshape(2, n)
+    true_side, fill_side = cross_val_predict(
+        LinearSVC(dual=False),  # the exact optimum, sooner than the dual solver comes near it
+        np.concatenate([truth_features, features]).astype(np.float64),
+        np.repeat([1, 0], n),
+        groups=np.tile(np.arange(n), 2),
+        cv=GroupKFold(FOLDS),
+        method="decision_function",
+    ).reshape(2, n)
     errors = ((true_side < 0).astype(float) + (fill_side > 0)) / 2
     return {"p_ids_cv": (fill_side > true_side).astype(float), "u_ids_cv": errors}

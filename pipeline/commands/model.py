@@ -9,6 +9,7 @@ from maskgit.model_folder import CARD, folder_files, read_model_folder
 from maskgit.onnx_export import onnx_files
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import write_sums
 
 
 def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
@@ -36,6 +37,7 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
             (out / name).write_bytes(files[name])
     for name, content in graphs.items():
         (out / name).write_bytes(content)
+    write_sums(out)
 
 
 def as_onnx(fill: Fill) -> dict[str, bytes]:

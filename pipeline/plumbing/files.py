@@ -139,9 +139,8 @@ class StoredArray:
 
 
 def write_sums(folder: Path) -> None:
-    sums = "".join(
-        f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files_in(folder)
-    )
+    files = (file for file in files_in(folder) if file != folder / SUMS)
+    sums = "".join(f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files)
     (folder / SUMS).write_text(sums)
 
 

@@ -53,7 +53,7 @@ def fill_photo(
         for start in range(0, len(wave), BATCH):
             numbers = wave[start : start + BATCH]
             batch = [windows[number] for number in numbers]
-            views = [cut(filled, left, window.corner, window.side) for window in batch]
+            views = [(filled[window.whole], left[window.whole]) for window in batch]
             small, holes = zip(*[shrink(*view, size) for view in views], strict=True)
             generators = image_generators(seed, numbers, fill)
             task = np.stack(small), np.stack(holes), gamma, iterations, generators
@@ -89,34 +89,11 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
     return np.where(hole[..., None], values.astype(own.dtype) * scale, own).astype(own.dtype)
 
 
-def cut(
-    image: np.ndarray, hole: np.ndarray, corner: tuple[int, int], side: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The window's pixels and what is unknown there: the hole, and all outside the picture."""
-    crop = np.zeros((side, side, 3), dtype=np.uint8)
-    unknown = np.ones((side, side), dtype=bool)
-    source, target = overlap(hole.shape, corner, side)
-    crop[target], unknown[target] = image[source], hole[source]
-    return crop, unknown
-
-
 def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
     """Puts what the window fills into the picture, in place; it is known from then on."""
     part = patch[window.within]
     image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
     hole[window.inner] &= ~window.fills
-
-
-def overlap(
-    shape: tuple[int, int], corner: tuple[int, int], side: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where window and picture meet, in the picture's and in the window's coordinates."""
-    starts = [max(0, place) for place in corner]
-    stops = [min(length, place + side) for length, place in zip(shape, corner, strict=True)]
-    spans = list(zip(starts, stops, corner, strict=True))
-    in_picture = tuple(slice(start, stop) for start, stop, _ in spans)
-    in_window = tuple(slice(start - place, stop - place) for start, stop, place in spans)
-    return in_picture, in_window
 
 
 def shrink(crop: np.ndarray, unknown: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,28 +19,32 @@ MARGIN = 4  # a window fills what lies further from its edges than its side divi
 
 
 class Window(NamedTuple):
-    """A square of the picture, which may reach out of it, and what is filled from it."""
+    """A square of the picture, and the hole pixels that are filled from it."""
 
     corner: tuple[int, int]  # row, column
     side: int
-    inner: tuple[slice, slice]  # of the picture
+    inner: tuple[slice, slice]  # of the picture, around the pixels that are filled
     fills: np.ndarray  # bool, of the inner part
 
     @property
+    def whole(self) -> tuple[slice, slice]:
+        """All of the window, as slices of the picture."""
+        return square(self.corner, self.side)
+
+    @property
     def within(self) -> tuple[slice, slice]:
-        """The inner part, of the window."""
+        """The inner part, as slices of the window."""
         spans = zip(self.inner, self.corner, strict=True)
         return tuple(slice(span.start - start, span.stop - start) for span, start in spans)
 
-    def overlaps(self, other: "Window") -> bool:
-        return all(
-            a < b + other.side and b < a + self.side
-            for a, b in zip(self.corner, other.corner, strict=True)
-        )
+
+def square(corner: tuple[int, int], side: int) -> tuple[slice, slice]:
+    """The slices of a picture that cut out a square."""
+    return tuple(slice(start, start + side) for start in corner)
 
 
 def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
-    """Windows that fill every hole pixel once, in an order to be kept where they overlap.
+    """Returns windows that fill every hole pixel once, in an order to be kept where they overlap.
 
     hole: bool (H, W); size: pixels per side that the model draws. Thick parts come first. Parts
     that need no window larger than `size` share windows, for that costs no detail.
@@ -48,25 +52,32 @@ def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
     parts, count = ndimage.label(hole, np.ones((3, 3)))
     boxes = ndimage.find_objects(parts)
     sides = np.array([0] + [_side(parts, i, boxes[i - 1], size) for i in range(1, count + 1)])
-    native, unknown = _clamped(size, hole.shape), hole.copy()
+    native, unknown, left = _clamped(size, hole.shape), hole.copy(), np.zeros_like(hole)
     windows = []
     for number in np.argsort(-sides[1:], kind="stable") + 1:
         if sides[number] > native:
-            windows += _cover(parts == number, unknown, parts, boxes, int(sides[number]))
-    return windows + _cover((sides <= native)[parts] & hole, unknown, parts, boxes, native)
+            box = boxes[number - 1]
+            left[box] = parts[box] == number
+            windows += _cover(left, box, unknown, parts, boxes, int(sides[number]))
+    left = (sides <= native)[parts] & hole
+    return windows + _cover(left, np.s_[:, :], unknown, parts, boxes, native)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:
-    """Their numbers, in groups of windows that do not overlap, each after all that it must wait
-    for: a group may be filled at once."""
-    wave = []
+    """Groups the windows, by number, so that those of a group may be filled at once.
+
+    The windows of a group do not overlap, and each comes after all earlier ones that it overlaps.
+    """
+    groups: list[list[int]] = []
+    size = [max((w.corner[axis] + w.side for w in windows), default=0) for axis in (0, 1)]
+    following = np.zeros(size, dtype=np.int32)  # the group that may next cover a pixel
     for i, window in enumerate(windows):
-        earlier = [wave[j] for j in range(i) if window.overlaps(windows[j])]
-        wave.append(max(earlier, default=-1) + 1)
-    return [
-        [i for i, w in enumerate(wave) if w == number]
-        for number in range(max(wave, default=-1) + 1)
-    ]
+        number = following[window.whole].max()
+        following[window.whole] = number + 1
+        if number == len(groups):
+            groups.append([])
+        groups[number].append(i)
+    return groups
 
 
 def _clamped(side: int, shape: tuple[int, int]) -> int:
@@ -74,9 +85,10 @@ def _clamped(side: int, shape: tuple[int, int]) -> int:
 
 
 def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -> int:
-    """Of the windows that a part of the hole needs, by its thickness: the largest circle in it.
+    """Returns the side of the windows that a part of the hole needs.
 
-    The picture's edge ends a hole as little as anything unknown does.
+    It follows from the part's thickness, the diameter of the largest circle in it. A hole goes on
+    beyond the picture's edge.
     """
     around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     inside = parts[around] == number
@@ -89,25 +101,27 @@ def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -
 
 def _cover(
     left: np.ndarray,
+    box: tuple[slice, slice],
     unknown: np.ndarray,
     parts: np.ndarray,
     boxes: list[tuple[slice, slice]],
     least: int,
 ) -> list[Window]:
-    """Windows for all the pixels `left`, from the first row down, with sides of at least `least`.
+    """Returns windows for the pixels that are `left`, from the first row down.
 
-    What they fill is no longer `unknown`, in place.
+    box: where these pixels lie; least: the smallest side of a window. In
+    place, nothing is `left` afterwards, and what the windows fill is no longer `unknown`.
     """
-    left, windows = left.copy(), []
-    for row, column in zip(*np.nonzero(left), strict=True):
+    windows = []
+    first = [span.start or 0 for span in box]
+    for row, column in np.argwhere(left[box]) + first:
         if not left[row, column]:  # an earlier window has it
             continue
         side = least
         while True:
             corner, inner = _place((row, column), left, boxes[parts[row, column] - 1], side)
-            whole = tuple(slice(max(0, start), start + side) for start in corner)
             larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
-            if larger == side or unknown[whole].mean() <= UNKNOWN:
+            if larger == side or unknown[square(corner, side)].mean() <= UNKNOWN:
                 break
             side = larger
         windows.append(Window(corner, side, inner, left[inner].copy()))
@@ -119,35 +133,30 @@ def _cover(
 def _place(
     first: tuple[int, int], left: np.ndarray, box: tuple[slice, slice], side: int
 ) -> tuple[tuple[int, int], tuple[slice, slice]]:
-    """Corner of a window that fills the first pixel that is left, and what else it may fill.
+    """Returns the corner of a window that fills the first pixel left, and what else it may fill.
 
     box: around the part of the hole that the pixel belongs to.
     """
-    row, column = first
+    row, column = map(int, first)
     reach = side // 2 - side // MARGIN  # from a window's middle to what it does not fill
     if max(s.stop - s.start for s in box) <= 2 * reach:  # the part fits: in the middle
         middle = [(s.start + s.stop) // 2 for s in box]
     else:  # from here down, and to the right if nothing is left over to the left
         beside = left[row : row + 2 * reach, max(0, column - reach) : column]
         middle = [row + reach, column + (0 if beside.any() else reach)]
-    spans = [
-        (_inside(place - side // 2, side, length), length)
+    corner = tuple(
+        min(max(0, place - side // 2), length - side)  # the nearest place within the picture
         for place, length in zip(middle, left.shape, strict=True)
-    ]
-    corner = tuple(start for start, _ in spans)
-    inner = tuple(_inner(start, side, length) for start, length in spans)
+    )
+    inner = tuple(
+        _inner(start, side, length) for start, length in zip(corner, left.shape, strict=True)
+    )
     return corner, inner
 
 
-def _inside(start: int, side: int, length: int) -> int:
-    """The nearest start at which a window lies within the picture, or around it."""
-    low, high = sorted((0, length - side))
-    return int(min(max(start, low), high))
-
-
 def _inner(start: int, side: int, length: int) -> slice:
-    """What a window may fill of a row or column: not its margin, unless the picture ends there."""
+    """Returns what a window may fill of an axis: not its margin, unless the picture ends there."""
     margin = side // MARGIN
-    first = 0 if start <= 0 else start + margin
-    last = length if start + side >= length else start + side - margin
+    first = 0 if start == 0 else start + margin
+    last = length if start + side == length else start + side - margin
     return slice(first, last)

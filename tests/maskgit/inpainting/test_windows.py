@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.inpainting.windows import CONTEXT, UNKNOWN, plan_windows, waves
+from maskgit.inpainting import windows
+from maskgit.inpainting.windows import CONTEXT, UNKNOWN, _cover, plan_windows, waves
 
 SIZE = 64
 
@@ -42,15 +43,22 @@ def test_what_is_filled_has_known_or_earlier_filled_pixels_around_it_or_the_pict
             assert part.stop == length or start + window.side - part.stop >= window.side // 4
 
 
+def overlap(first, second):
+    return all(
+        a.start < b.stop and b.start < a.stop
+        for a, b in zip(first.whole, second.whole, strict=True)
+    )
+
+
 @given(holes())
 def test_windows_at_once_do_not_overlap_and_the_order_is_kept(hole):
-    windows = plan_windows(hole, SIZE)
-    groups = waves(windows)
-    assert sorted(chain(*groups)) == list(range(len(windows)))
+    planned = plan_windows(hole, SIZE)
+    groups = waves(planned)
+    assert sorted(chain(*groups)) == list(range(len(planned)))
     wave = {number: i for i, group in enumerate(groups) for number in group}
-    for i, first in enumerate(windows):
-        for j, second in enumerate(windows[:i]):
-            if first.overlaps(second):
+    for i, first in enumerate(planned):
+        for j, second in enumerate(planned[:i]):
+            if overlap(first, second):
                 assert wave[i] > wave[j]
 
 
@@ -59,11 +67,52 @@ def test_no_window_has_more_unknown_than_training_unless_it_is_as_large_as_can_b
     """Of what earlier windows leave; one that is as small as can be is no larger than it has to."""
     unknown = hole.copy()
     for window in plan_windows(hole, SIZE):
-        whole = tuple(slice(max(0, start), start + window.side) for start in window.corner)
-        assert unknown[whole].mean() <= UNKNOWN or window.side == min(hole.shape)
+        assert unknown[window.whole].mean() <= UNKNOWN or window.side == min(hole.shape)
         assert window.side <= min(hole.shape)
         unknown[window.inner] &= ~window.fills
     assert not unknown.any()
+
+
+@given(holes())
+def test_every_window_lies_within_the_picture(hole):
+    for window in plan_windows(hole, SIZE):
+        assert hole[window.whole].shape == (window.side, window.side)
+
+
+def spots(count):
+    """A picture with spots of 21 x 21 pixels, each too thick for a window of the model's size."""
+    hole = np.zeros((50, 50 * count), dtype=bool)
+    for start in range(0, hole.shape[1], 50):
+        hole[10:31, start + 10 : start + 31] = True
+    return hole
+
+
+def test_planning_visits_the_pixels_of_each_spot_and_the_picture_once(monkeypatch):
+    visited = []
+
+    def cover(left, box, *rest):
+        visited.append(left[box].size)
+        return _cover(left, box, *rest)
+
+    monkeypatch.setattr(windows, "_cover", cover)
+    hole = spots(40)
+    plan_windows(hole, size=16)
+    assert sum(visited) == hole.size + 40 * 21 * 21
+
+
+def test_grouping_looks_at_each_window_twice_however_many_there_are():
+    looks = []
+
+    class Counted(windows.Window):
+        @property
+        def whole(self):
+            looks.append(self)
+            return super().whole
+
+    planned = [Counted(*window) for window in plan_windows(spots(40), size=16)]
+    assert len(planned) >= 40
+    waves(planned)
+    assert len(looks) == 2 * len(planned)
 
 
 def sides(hole):

@@ -22,6 +22,7 @@ from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Decoding, fault_of
 from maskgit.model_folder import PARTS, BadModel, Config, read_model_folder
+from maskgit.schedules import make_gamma
 from maskgit.tokenizer.kinds import TOKENIZERS
 from maskgit.transformer.kinds import TRANSFORMERS
 
@@ -106,7 +107,7 @@ class Fill:
             self.inpainter,
             picture.rgb,
             hole,
-            self.config.gamma(decoding.gamma),
+            make_gamma(decoding.gamma, self.config.uncertainty),
             decoding.iterations,
             decoding.seed,
             fill,

@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
 from maskgit.inpainting.settings import Decoding, Positive, Section, fault_of
-from maskgit.schedules import SCHEDULES, Gamma, entropic
 
 CONFIG, CARD = "config.json", "README.md"
 PARTS = "tokenizer", "transformer"
@@ -46,10 +45,6 @@ class Config(Section):
         default_factory=dict
     )  # kind and sizes, as the weights' own files say
 
-    def gamma(self, name: str) -> Gamma:
-        """A mask schedule; the entropic one is this model's own."""
-        return SCHEDULES.get(name) or entropic(self.uncertainty)
-
 
 class ModelFolder(NamedTuple):
     config: Config
@@ -70,7 +65,7 @@ def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
 ) -> dict[str, bytes]:
     """The files of a model folder, by name. The tokenizer and the transformer become partners."""
-    config = config.model_copy(update={"networks": described(tokenizer, transformer)})
+    config = config.changed(networks=described(tokenizer, transformer))
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
     parts = zip(PARTS, pair, strict=True)

@@ -34,10 +34,11 @@ class Predict(nn.Module):
 
     def __init__(self, inpainter: Inpainter):
         super().__init__()
-        self.transformer = inpainter.transformer
+        self.transformer, self.guidance = inpainter.transformer, inpainter.guidance
 
     def forward(self, tokens: Tensor, known: Tensor) -> Tensor:
-        return self.transformer(tokens, self.transformer.look(known))
+        seen = self.transformer.look(known, **self.guidance)
+        return self.transformer(tokens, seen, **self.guidance)
 
 
 class Draw(nn.Module):

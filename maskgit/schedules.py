@@ -79,3 +79,15 @@ def entropic(nats: Sequence[float]) -> Gamma:
     left = np.concatenate([[0.0], np.cumsum((costs[:-1] + costs[1:]) / 2)])
     left /= left[-1]
     return lambda r: float(np.interp(1 - r, left, shares))
+
+
+def make_gamma(name: str, uncertainty: Sequence[float] = ()) -> Gamma:
+    """Returns the mask schedule of that name.
+
+    uncertainty: of the transformer, in nats; only `entropic` needs it, see there. Raises ValueError
+    that names the schedules.
+    """
+    names = NAMES if len(uncertainty) else tuple(SCHEDULES)
+    if name not in names:
+        raise ValueError(f"gamma should be one of {', '.join(names)}, but it is {name!r}")
+    return SCHEDULES[name] if name in SCHEDULES else entropic(uncertainty)

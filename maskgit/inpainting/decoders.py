@@ -1,43 +1,62 @@
-"""Decoders to choose from beside MaskGIT's own: each answers one question of the loop differently.
+"""MaskGIT's own decoder and others: each answers some questions of the loop differently.
 
-All of them use the transformer as it was trained. To add one, write the class and give it a line in
-DECODERS; see docs/develop.md.
+All of them use the transformer as it was trained. To add one, write the class and register it in
+`maskgit.inpainting.registry`; see docs/develop.md.
 """
 
 import math
-from collections.abc import Callable
+from functools import cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from maskgit.inpainting.decoding import MASKGIT, Choice, Decoder, Drawn, least_confident
+from maskgit.inpainting.decoding import Choice, Drawn, TokenDecoder, least_confident
+from maskgit.inpainting.settings import CHOICE_TEMPERATURE, NotNegative
 from maskgit.schedules import Gamma
 
 
-class Halton(Decoder):
-    """Spread evenly over a grid x grid picture, whatever the transformer thinks.
+class Confidence(TokenDecoder):
+    """MaskGIT's own (arXiv 2202.04200): of the drawn tokens the most confident, with some luck."""
+
+    choice_temperature: NotNegative = CHOICE_TEMPERATURE  # of the luck; it falls linearly to 0
+
+    def heat(self, done: float) -> float:
+        return self.choice_temperature * (1 - done)
+
+    def score(self, drawn: Drawn) -> Tensor:
+        return drawn.log_probability + drawn.luck
+
+
+class Halton(TokenDecoder):
+    """Spread evenly over the picture, whatever the transformer thinks.
 
     Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
     neighbours in the picture are revealed in different steps, and so know of each other.
     """
 
-    def __init__(self, grid: int):
-        from scipy.stats import qmc  # here, since it takes half a second to load
-
-        points, cells = 4 * grid * grid, []
-        while len(cells) < grid * grid:  # in the sequence's order, each cell once
-            sequence = qmc.Halton(2, scramble=False).random(points)
-            rows, columns = (sequence * grid).astype(int).T
-            cells = list(dict.fromkeys((rows * grid + columns).tolist()))
-            points *= 2
-        self.rank = torch.empty(grid * grid, dtype=torch.double)
-        self.rank[torch.tensor(cells)] = torch.arange(grid * grid, dtype=torch.double)
-
     def score(self, drawn: Drawn) -> Tensor:
-        return -self.rank.to(drawn.place.device)[drawn.place]
+        rank = halton_rank(math.isqrt(drawn.places))
+        return -rank.to(drawn.place.device)[drawn.place]
 
 
-class Moment(Decoder):
+@cache
+def halton_rank(grid: int) -> Tensor:
+    """When the Halton sequence first visits each place of a grid x grid picture, double (N,)."""
+    from scipy.stats import qmc  # here, since it takes half a second to load
+
+    points, order = 4 * grid * grid, []
+    while len(order) < grid * grid:  # in the sequence's order, each place once
+        sequence = qmc.Halton(2, scramble=False).random(points)
+        rows, columns = (sequence * grid).astype(int).T
+        order = list(dict.fromkeys((rows * grid + columns).tolist()))
+        points *= 2
+    rank = torch.empty(grid * grid, dtype=torch.double)
+    rank[torch.tensor(order)] = torch.arange(grid * grid, dtype=torch.double)
+    return rank
+
+
+class Moment(Confidence):
     """First which places are revealed, then their tokens.
 
     Hayakawa et al., "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525. MaskGIT keeps a
@@ -64,21 +83,21 @@ def power(heat: float) -> float:
     return 1 + 1 / heat if heat > 0 else math.inf
 
 
-class EntropyBound(Decoder):
+class EntropyBound(TokenDecoder):
     """At each step as many tokens as a bound on what they may owe each other allows.
 
     Ben-Hamu et al., "Accelerated Sampling from Masked Diffusion Models via Entropy Bounded
     Unmasking", arXiv 2505.24857: tokens are revealed by rising entropy for as long as the sum of
     their entropies less the largest, which bounds what they know of each other, is at most the
-    bound. That is `iterations`, in nats at the temperature of sampling; a schedule does not matter,
-    nor does the choice temperature. An image takes as many steps as it needs.
+    bound, in nats at the temperature of sampling. A schedule does not matter. An image takes as
+    many steps as it needs.
     """
 
-    open_ended = True
+    open_ended: ClassVar[bool] = True
 
-    def budgets(self, initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
+    def budgets(self, initial: Tensor, gamma: Gamma, bound: int) -> Tensor:
         """The bound; each step decides at least one token."""
-        return initial.new_full((max(1, int(initial.max())), len(initial)), iterations)
+        return initial.new_full((max(1, int(initial.max())), len(initial)), bound)
 
     def score(self, drawn: Drawn) -> Tensor:
         return -torch.special.entr(drawn.log_probabilities.exp()).sum(dim=1)
@@ -91,7 +110,7 @@ class EntropyBound(Decoder):
         return choice.hidden & ~revealed
 
 
-class Remask(Decoder):
+class Remask(Confidence):
     """Tokens that were decided may be reconsidered, within the same number of steps.
 
     Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling" (ReMDM), arXiv
@@ -100,20 +119,10 @@ class Remask(Decoder):
     many more are revealed, so that the schedule holds.
     """
 
-    SHARE = 0.1  # of the decided tokens, at each step
+    SHARE: ClassVar[float] = 0.1  # of the decided tokens, at each step
 
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
         decided = ~choice.hidden & choice.confidence.isfinite()
         again = torch.minimum((self.SHARE * decided.sum(dim=1)).ceil().long(), budget)
         doubt = (choice.confidence + choice.luck).masked_fill(~decided, torch.inf)
         return least_confident(choice.score, budget - again) | least_confident(doubt, again)
-
-
-DECODERS: dict[str, Callable[[int], Decoder]] = {
-    "confidence": lambda grid: MASKGIT,
-    "halton": Halton,
-    "moment": lambda grid: Moment(),
-    "entropy_bound": lambda grid: EntropyBound(),
-    "remask": lambda grid: Remask(),
-}
-"""Decoders by name, each for a grid x grid picture."""

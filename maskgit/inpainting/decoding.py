@@ -1,18 +1,19 @@
 """Iterative parallel decoding of hidden tokens (MaskGIT, arXiv 2202.04200, section 3.2).
 
 At each step the transformer predicts every hidden token at once; all are drawn, some of them kept
-and the rest hidden again. How many, which, and how they are drawn is asked of a `Decoder`; the loop
-is the same for all. Known tokens are never touched. Counts and random numbers belong to each image
-alone, so a result does not depend on who shares its batch.
+and the rest hidden again. How many, which, and how they are drawn is asked of a `TokenDecoder`; the
+loop is the same for all. Known tokens are never touched. Counts and random numbers belong to each
+image alone, so a result does not depend on who shares its batch.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from maskgit.inpainting.settings import TEMPERATURE, NotNegative, Sampler, Section
 from maskgit.schedules import Gamma
 
 
@@ -33,8 +34,9 @@ class Drawn(NamedTuple):
     log_probabilities: Tensor  # double (M, K), of every code, at the temperature of sampling
     log_probability: Tensor  # double (M,), of the code that was drawn
     luck: Tensor  # double (M,), Gumbel noise times `heat`
-    heat: float  # the choice temperature, falling to 0 in the last step
+    heat: float  # the decoder's answer to `TokenDecoder.heat`
     place: Tensor  # int64 (M,), in the grid
+    places: int  # N, of the whole grid
 
 
 class Choice(NamedTuple):
@@ -46,15 +48,15 @@ class Choice(NamedTuple):
     luck: Tensor  # double (B, N), see `Drawn`
 
 
-def hidden_counts(initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
+def hidden_counts(initial: Tensor, gamma: Gamma, steps: int) -> Tensor:
     """How many tokens of each image stay hidden after each step.
 
-    initial: int64 (B,), hidden tokens before the first step. Returns int64 (iterations, B):
+    initial: int64 (B,), hidden tokens before the first step. Returns int64 (steps, B):
     floor(gamma(done share) * initial), but at least one fewer than before, and in the end none.
     """
     counts, left = [], initial
-    for step in range(1, iterations + 1):
-        wanted = (gamma(step / iterations) * initial).floor().long()
+    for step in range(1, steps + 1):
+        wanted = (gamma(step / steps) * initial).floor().long()
         left = torch.minimum(wanted, left - 1).clamp_min(0)
         counts.append(left)
     return torch.stack(counts)
@@ -76,9 +78,20 @@ def sample(log_probabilities: Tensor, uniform: Tensor, sharpness: float = 1.0) -
     return tokens[:, 0].clamp_max(log_probabilities.shape[1] - 1)
 
 
-def uniform_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
-    """Uniform numbers in [0, 1), (B, *shape), a generator for each image."""
-    return torch.stack([torch.rand(shape, generator=g) for g in generators])
+def uniform_noise(
+    shape: tuple[int, ...],
+    generators: Sequence[torch.Generator],
+    drawing: Sequence[bool] | None = None,
+) -> Tensor:
+    """Uniform numbers in [0, 1), (B, *shape), a generator for each image.
+
+    drawing: for which images numbers are drawn; the others get zeros.
+    """
+    drawing = [True] * len(generators) if drawing is None else drawing
+    pairs = zip(generators, drawing, strict=True)
+    return torch.stack(
+        [torch.rand(shape, generator=g) if d else torch.zeros(shape) for g, d in pairs]
+    )
 
 
 def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
@@ -90,18 +103,34 @@ def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
     return rank < count[:, None]
 
 
-class Decoder:
-    """MaskGIT's own way: the most confident of the drawn tokens are kept, with some luck.
+class TokenDecoder(Section):
+    """The settings of a decoder and its answers to the questions of `decode`.
 
-    Other decoders (`maskgit.inpainting.decoders`) answer one of these questions differently.
+    Answers as here: a schedule says how many tokens stay hidden after each of a number of steps,
+    and the most likely of the drawn tokens are kept. `maskgit.inpainting.decoders` holds MaskGIT's
+    own and others. Objects cannot be changed; `changed` makes another.
     """
 
-    open_ended = False  # whether an image takes as many steps as it needs
+    open_ended: ClassVar[bool] = False  # whether an image takes as many steps as it needs
 
-    def budgets(self, initial: Tensor, gamma: Gamma, iterations: int) -> Tensor:
-        """What `still_hidden` is told at each step, for each image, (steps, B); here how many
-        tokens stay hidden. initial: int64 (B,), hidden before the first step."""
-        return hidden_counts(initial, gamma, iterations)
+    temperature: NotNegative = TEMPERATURE  # of the drawn tokens; at 0 the most likely
+
+    @classmethod
+    def from_settings(cls, sampler: Sampler) -> "TokenDecoder":
+        """Returns the decoder with those of the sampler's settings that are its own."""
+        return cls(**{name: getattr(sampler, name) for name in cls.model_fields})
+
+    def budgets(self, initial: Tensor, gamma: Gamma, spend: int) -> Tensor:
+        """What `still_hidden` is told at each step, for each image, (steps, B).
+
+        Here `spend` is the number of steps, and a budget the number of tokens that stay hidden.
+        initial: int64 (B,), hidden before the first step.
+        """
+        return hidden_counts(initial, gamma, spend)
+
+    def heat(self, done: float) -> float:
+        """The temperature of the noise in choosing, when this share of the steps is done."""
+        return 0.0
 
     def sharpness(self, heat: float, last: bool) -> float:
         """The power to which probabilities are raised before tokens are drawn from them."""
@@ -109,44 +138,39 @@ class Decoder:
 
     def score(self, drawn: Drawn) -> Tensor:
         """Of each hidden place, double (M,): the highest are kept first."""
-        return drawn.log_probability + drawn.luck
+        return drawn.log_probability
 
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
         """What is hidden after the step, bool (B, N); at least one token fewer than before."""
         return least_confident(choice.score, budget)
 
 
-MASKGIT = Decoder()
-
-
 def decode(
+    decoder: TokenDecoder,
     predict: Callable[[Tensor, Tensor], Tensor],
     tokens: Tensor,
     hidden: Tensor,
     mask_token: int,
     gamma: Gamma,
-    iterations: int,
+    spend: int,
     generators: Sequence[torch.Generator],
-    temperature: float = 1.0,
-    choice_temperature: float = 4.5,
-    decoder: Decoder = MASKGIT,
 ) -> Trajectory:
     """Fills the hidden tokens of a batch.
 
     predict: maps tokens int64 (B, N), mask token where hidden, and hidden bool (B, N) to the
     logits (M, K) of the hidden places in row order. tokens: int64 (B, N), whatever they hold
-    where hidden. iterations: the number of steps, unless the decoder takes another meaning from it.
-    temperature: of the drawn tokens; at 0 the most likely. choice_temperature: of the Gumbel noise
-    in choosing which tokens to keep; it falls linearly to 0.
+    where hidden. spend: what the decoder may spend, in its unit: a number of steps for most.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
-    budgets = decoder.budgets(hidden.sum(dim=1), gamma, iterations)
+    budgets = decoder.budgets(hidden.sum(dim=1), gamma, spend)
     confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double, device=tokens.device)
-    trajectory = []
+    temperature, trajectory = decoder.temperature, []
     for step, budget in enumerate(budgets, start=1):
-        noise = uniform_noise((2, hidden.shape[1]), generators).to(tokens.device)
+        # where images take their own numbers of steps, each draws in its own steps only
+        drawing = hidden.any(dim=1).tolist() if decoder.open_ended else [True] * len(hidden)
+        noise = uniform_noise((2, hidden.shape[1]), generators, drawing).to(tokens.device)
         if hidden.any():
-            heat = choice_temperature * (1 - step / len(budgets))
+            heat = decoder.heat(step / len(budgets))
             luck = heat * -(-noise[:, 1].double().clamp_min(1e-20).log()).log()
             log_probabilities = (predict(tokens, hidden).double() / (temperature or 1)).log_softmax(
                 dim=1
@@ -154,8 +178,8 @@ def decode(
             sharpness = decoder.sharpness(heat, step == len(budgets)) if temperature else math.inf
             new = sample(log_probabilities, noise[:, 0][hidden], sharpness)
             confidence[hidden] = log_probabilities.gather(1, new[:, None])[:, 0]
-            place = hidden.nonzero()[:, 1]
-            drawn = Drawn(log_probabilities, confidence[hidden], luck[hidden], heat, place)
+            place, places = hidden.nonzero()[:, 1], hidden.shape[1]
+            drawn = Drawn(log_probabilities, confidence[hidden], luck[hidden], heat, place, places)
             score = torch.full_like(confidence, torch.inf)
             score[hidden] = decoder.score(drawn)
             choice = Choice(hidden, score, confidence, luck)

@@ -10,14 +10,17 @@ from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
 from maskgit.device import alone, autocast
-from maskgit.inpainting.decoding import MASKGIT, Decoder, Trajectory, decode
+from maskgit.inpainting.decoders import Confidence
+from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
+from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import cells_to_pixels
 
+DECODER = Confidence()
 GREY = 128  # what the encoder sees in place of hole pixels
 
 
@@ -39,9 +42,9 @@ class Inpainted(NamedTuple):
         return Inpainted(self.images, Trajectory(*longer))
 
 
-def image_generators(seed: int, indices: Sequence[int], fill: int = 0) -> list[torch.Generator]:
-    """A random generator for each image: from the seed, the image's own index, and which fill."""
-    sequences = [np.random.SeedSequence([seed, i, fill]) for i in indices]
+def image_generators(seed: int, indices: Sequence[int], variant: int = 0) -> list[torch.Generator]:
+    """A random generator for each image: from the seed, the image's own index and the variant."""
+    sequences = [np.random.SeedSequence([seed, i, variant]) for i in indices]
     seeds = [int(sequence.generate_state(1, np.uint64)[0]) for sequence in sequences]
     return [torch.Generator().manual_seed(s) for s in seeds]
 
@@ -66,21 +69,21 @@ class Inpainter:
         self,
         tokenizer: Tokenizer,
         transformer: Transformer,
-        decoder: Decoder = MASKGIT,
-        temperature: float = 1.0,
-        choice_temperature: float = 4.5,
+        decoder: TokenDecoder = DECODER,
         seamless: bool = True,
         best_of: int = 1,
+        guidance: float = 0.0,
     ):
-        """decoder and temperatures: see `decode`. seamless: blend, not just paste. best_of: fills
-        drawn for each image, of which `closest_on_ring` takes one."""
+        """decoder: see `decode`. seamless: blend, not just paste. best_of: drawings of each image,
+        of which `closest_on_ring` takes one. guidance: see `GuidedTransformer`; it does not matter
+        to other transformers."""
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.decoder = decoder
-        self.temperature = temperature
-        self.choice_temperature = choice_temperature
         self.paste = blend if seamless else composite
         self.best_of = best_of
+        guided = isinstance(transformer, GuidedTransformer)
+        self.guidance = {"guidance": guidance} if guided else {}  # an argument of its calls
         self.device = next(transformer.parameters()).device
 
     @torch.inference_mode()
@@ -92,7 +95,11 @@ class Inpainter:
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Inpainted:
-        """Fills a batch. images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill."""
+        """Fills a batch.
+
+        images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill. iterations: what the decoder
+        may spend, in its unit.
+        """
         if len(images) == 1:  # one alone takes another path through BLAS than one of several
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
@@ -115,6 +122,7 @@ class Inpainter:
         """The tokens after each step; arguments as in a call."""
         tokens, hidden = self.encode(images, hole)
         return decode(
+            self.decoder,
             partial(self.predict, seen=self.look(images, hole)),
             tokens,
             hidden,
@@ -122,9 +130,6 @@ class Inpainter:
             gamma,
             iterations,
             generators,
-            self.temperature,
-            self.choice_temperature,
-            self.decoder,
         )
 
     def each(
@@ -135,14 +140,14 @@ class Inpainter:
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
-        fill: int = 0,
+        variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
         """Fills a batch once for each number of iterations; `indices` are its images' own.
 
-        fill: another number, another fill.
+        variant: another number, another fill.
         """
         for count in iterations:
-            yield count, self(images, hole, gamma, count, image_generators(seed, indices, fill))
+            yield count, self(images, hole, gamma, count, image_generators(seed, indices, variant))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) of the holed images, and which are to be predicted, bool (N, T).
@@ -165,7 +170,9 @@ class Inpainter:
             return None
         known = known_pixels(images, hole, self.device)
         with autocast(self.device):
-            return torch.cat([self.transformer.look(part) for part in alone(known)])
+            return torch.cat(
+                [self.transformer.look(part, **self.guidance) for part in alone(known)]
+            )
 
     def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Tokens int64 (N, T) -> uint8 (N, H, W, 3), with an eye on the known pixels."""
@@ -200,4 +207,4 @@ class Inpainter:
         and the last bit would depend on how many are hidden in the rest of the batch.
         """
         with autocast(self.device):
-            return self.transformer(tokens, seen).float()[hidden]
+            return self.transformer(tokens, seen, **self.guidance).float()[hidden]

@@ -1,30 +1,27 @@
-"""The decoders to choose from: all are used as `Inpainter` is."""
+"""Makes an inpainter as its settings say, with any registered decoder."""
 
-from maskgit.inpainting.decoders import DECODERS
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.lab import LabInpainter
+from maskgit.inpainting.registry import DECODERS
 from maskgit.inpainting.settings import Sampler
 from maskgit.tokenizer.kinds import Tokenizer
-from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 
 
 def make_inpainter(sampler: Sampler, tokenizer: Tokenizer, transformer: Transformer) -> Inpainter:
-    """A tokenizer and a transformer that belong together, ready to fill holes as `sampler` says.
+    """Returns a tokenizer and a transformer that belong together, ready to fill holes as `sampler`
+    says.
 
-    The original lab's loop takes the arg-max and pastes as `sampler.lab` says: of the rest only the
-    choice temperature matters to it. Guidance is for a transformer that brings a guide.
+    A decoder with a loop of its own takes from the settings what matters to it.
     """
-    if isinstance(transformer, GuidedTransformer):
-        transformer.guidance = 0.0 if sampler.decoder == "lab" else sampler.guidance
-    if sampler.decoder == "lab":
-        return LabInpainter(tokenizer, transformer, sampler.lab, sampler.choice_temperature)
+    registered = DECODERS[sampler.decoder]
+    kind = registered.load()
+    if registered.own_loop:
+        return kind.from_settings(sampler, tokenizer, transformer)
     return Inpainter(
         tokenizer,
         transformer,
-        DECODERS[sampler.decoder](transformer.grid),
-        sampler.temperature,
-        sampler.choice_temperature,
+        kind.from_settings(sampler),
         sampler.seamless,
         sampler.best_of,
+        sampler.guidance,
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
-from maskgit.inpainting.settings import LabChoices
+from maskgit.inpainting.settings import CHOICE_TEMPERATURE, LabChoices, Sampler
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
 from maskgit.transformer.kinds import Transformer
@@ -48,11 +48,20 @@ class LabInpainter(Inpainter):
         tokenizer: Tokenizer,
         transformer: Transformer,
         choices: LabChoices = ORIGINAL,
-        choice_temperature: float = 4.5,
+        choice_temperature: float = CHOICE_TEMPERATURE,
     ):
-        super().__init__(tokenizer, transformer, choice_temperature=choice_temperature)
+        super().__init__(tokenizer, transformer)
         self.choices = choices
+        self.choice_temperature = choice_temperature
         self.paste = composite if choices.paste else keep_all
+
+    @classmethod
+    def from_settings(
+        cls, sampler: Sampler, tokenizer: Tokenizer, transformer: Transformer
+    ) -> "LabInpainter":
+        """Returns the lab's loop as `sampler.lab` says. Of the rest of the settings only the choice
+        temperature matters: the loop takes the arg-max and is never guided."""
+        return cls(tokenizer, transformer, sampler.lab, sampler.choice_temperature)
 
     @torch.inference_mode()
     def each(
@@ -63,10 +72,10 @@ class LabInpainter(Inpainter):
         iterations: Sequence[int],
         seed: int,
         indices: Sequence[int],
-        fill: int = 0,
+        variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
         """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
-        generators = image_generators(seed, indices, fill)
+        generators = image_generators(seed, indices, variant)
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])

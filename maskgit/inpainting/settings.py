@@ -4,7 +4,7 @@ The same settings stand in params.yaml, in the config of a model folder and in t
 """
 
 import reprlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from maskgit.inpainting.registry import DECODERS
 from maskgit.schedules import NAMES
 
-# As in inpainting.decoders, which would load torch; a test compares them.
-DECODERS = ("confidence", "halton", "moment", "entropy_bound", "remask", "lab")
+TEMPERATURE, CHOICE_TEMPERATURE = 1.0, 4.5  # as MaskGIT draws
 
 # Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -69,6 +69,10 @@ class Section(BaseModel):
             raise ValueError("should be neither true nor false")
         return value
 
+    def changed(self, **values: Any) -> Self:
+        """Returns a copy with other values, checked as those of any new object."""
+        return type(self).model_validate(dict(self) | values)
+
 
 class LabChoices(Section):
     """The lab's decoder: the run's length, and which of its choices are put right. All False: the
@@ -80,24 +84,32 @@ class LabChoices(Section):
     count_from_start: bool = False  # a share of what was hidden first; the lab's compounds
     paste: bool = False  # known pixels come back; the lab keeps none
 
+    def check_sweet_spot(self, iterations: int) -> None:
+        """Raises ValueError where the sweet spot, an index from 0, lies outside the run."""
+        if iterations >= self.total:
+            raise ValueError(
+                f"iterations ({iterations}) are sweet spots of decoder lab and should be "
+                f"less than lab.total ({self.total})"
+            )
+
 
 class Sampler(Section):
-    """How tokens are drawn and pixels put back."""
+    """How tokens are drawn and pixels put back.
+
+    The temperatures are those of the decoder: each decoder takes the ones that it has.
+    """
 
     decoder: Annotated[str, one_of(DECODERS)] = "confidence"
-    temperature: Positive = 1.0
-    choice_temperature: NotNegative = 4.5
+    temperature: Positive = TEMPERATURE
+    choice_temperature: NotNegative = CHOICE_TEMPERATURE
     guidance: NotNegative = 0.0
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
     seamless: bool = True
     lab: LabChoices = LabChoices()
 
-    def check_sweet_spot(self, iterations: int) -> None:
-        if self.decoder == "lab" and iterations >= self.lab.total:
-            raise ValueError(
-                f"iterations ({iterations}) are sweet spots of decoder lab and should be "
-                f"less than lab.total ({self.lab.total})"
-            )
+    def check_iterations(self, iterations: int) -> None:
+        """Raises ValueError where the decoder has no use for that many."""
+        DECODERS[self.decoder].check(self, iterations)
 
 
 class Decoding(Sampler):
@@ -108,6 +120,6 @@ class Decoding(Sampler):
     seed: Seed
 
     @model_validator(mode="after")
-    def check_iterations(self) -> "Decoding":
-        self.check_sweet_spot(self.iterations)
+    def iterations_suit_the_decoder(self) -> "Decoding":
+        self.check_iterations(self.iterations)
         return self

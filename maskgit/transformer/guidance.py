@@ -16,13 +16,15 @@ from maskgit.transformer.model import MaskedTransformer
 
 class GuidedTransformer(nn.Module):
     """Used as a `MaskedTransformer`, whose arguments it takes. Its logits are those of `trained`,
-    plus `guidance` times what they differ from the guide's; at 0 the guide costs nothing."""
+    plus `guidance` times what they differ from the guide's; at 0 the guide costs nothing.
+
+    Each call says its guidance, so that inpainters can share the networks.
+    """
 
     def __init__(self, **config):
         super().__init__()
         self.trained = MaskedTransformer(**config)
         self.guide = MaskedTransformer(**config)
-        self.guidance = 0.0
         self.grid = self.trained.grid
         self.mask_token = self.trained.mask_token
         self.sees_pixels = self.trained.sees_pixels
@@ -36,20 +38,25 @@ class GuidedTransformer(nn.Module):
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         return self.trained.hide(tokens, hidden)
 
-    def look(self, known: Tensor) -> Tensor | None:
-        """As of one, for the guide beside it: (B, N, 2 dim)."""
-        networks = [self.trained, self.guide] if self.guidance else [self.trained]
+    def look(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
+        """As of one, (B, N, dim); with guidance for the guide beside it, (B, N, 2 dim)."""
+        networks = [self.trained, self.guide] if guidance else [self.trained]
         seen = [network.look(known) for network in networks]
         return torch.cat(seen, dim=2) if self.sees_pixels else None
 
     def forward(
-        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+        self,
+        tokens: Tensor,
+        seen: Tensor | None = None,
+        where: Tensor | None = None,
+        guidance: float = 0.0,
     ) -> Tensor:
-        if not self.guidance:
+        """As of one; seen: what `look` made of the picture with the same guidance."""
+        if not guidance:
             return self.trained(tokens, seen, where)
         own, guides = (None, None) if seen is None else seen.chunk(2, dim=2)
         guess, young = self.trained(tokens, own, where), self.guide(tokens, guides, where)
-        return guess + self.guidance * (guess - young)
+        return guess + guidance * (guess - young)
 
 
 def without_guide(checkpoint: Checkpoint) -> Checkpoint:

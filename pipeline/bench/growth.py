@@ -14,7 +14,7 @@ import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import make_gamma
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.lab_way import Levers, train_lab_transformer
 from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
@@ -93,7 +93,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
         make_holes(params, grid, side),
         [],
         our_training(params, BATCH),
-        SCHEDULES[params.train.gamma],
+        make_gamma(params.train.gamma),
     )
     ways = [Way("lab", partial(next, lab), 1), Way("ours", ours.step, 1)]
     seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds

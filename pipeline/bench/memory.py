@@ -20,7 +20,7 @@ from threading import Event, Thread
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import make_gamma
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.models import make_holes, make_transformer, our_training
@@ -52,7 +52,7 @@ def train(images: str, tokens: str) -> float:
     rows = [np.load(path, mmap_mode="r") for path in (images, tokens)]
     grid, side = round(rows[1].shape[2] ** 0.5), rows[0].shape[1]
     model, holes = make_transformer(params, grid, side), make_holes(params, grid, side)
-    how, gamma = our_training(params, BATCH), SCHEDULES[params.train.gamma]
+    how, gamma = our_training(params, BATCH), make_gamma(params.train.gamma)
     trainer = TransformerTrainer(model, *rows, holes, [], how, gamma)
     trainer.step()
     start = time.perf_counter()
@@ -64,7 +64,7 @@ def train(images: str, tokens: str) -> float:
 def prepare(count: str, folder: str) -> float:
     """The stage without its record in MLflow. Seconds an image."""
     data = load_params(preset="tiny").data
-    data = data.model_copy(update={"source": "synthetic", "count": int(count), "size": SIDE})
+    data = data.changed(source="synthetic", count=int(count), size=SIDE)
     Path(folder).mkdir(parents=True)
     start = time.perf_counter()
     with Workers() as workers:

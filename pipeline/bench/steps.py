@@ -15,9 +15,10 @@ from torch import nn
 
 from maskgit.data.holes import draw_holes
 from maskgit.device import best_device, bf16_pays, to_float
+from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.settings import LabChoices
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
@@ -108,7 +109,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
     matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
     muon = muon_and_adamw(model, matrices, 1e-4, params.train.weight_decay, betas=(0.9, 0.98))
-    gamma = SCHEDULES[params.train.gamma]
+    gamma = make_gamma(params.train.gamma)
     how = our_training(params, batch_size)
     side = params.data.size
     ours = TransformerTrainer(
@@ -161,7 +162,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
     transformer = make_transformer(params, grid, params.data.size).eval()
     tokens_only = make_transformer(params, grid).eval()
     explicit = with_explicit_attention(tokens_only)
-    cosine = SCHEDULES["cosine"]
+    cosine = make_gamma("cosine")
 
     def fill(inpainter: Inpainter, iterations: int, batch_size: int) -> None:
         for start in range(0, count, batch_size):
@@ -184,7 +185,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         return Way(name, partial(fill, decoding, ITERATIONS - 1, batch_size), count)
 
     batch_size = params.inpaint.batch_size
-    ours = Inpainter(tokenizer, transformer, temperature=params.inpaint.temperature)
+    ours = Inpainter(tokenizer, transformer, Confidence(temperature=params.inpaint.temperature))
     ways = [
         lab("lab"),
         lab("lab + batches", batch_size=batch_size),

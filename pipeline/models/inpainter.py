@@ -3,21 +3,25 @@
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
-from maskgit.schedules import ENTROPIC, SCHEDULES, Gamma, entropic
-from maskgit.tokenizer.kinds import TOKENIZERS
-from maskgit.transformer.kinds import TRANSFORMERS
+from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer
+from maskgit.transformer.kinds import TRANSFORMERS, Transformer
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY, read_table
 
 
+def load_networks() -> tuple[Tokenizer, Transformer]:
+    """Raises UserError."""
+    return load_model(TOKENIZER / MODEL, TOKENIZERS), load_model(TRANSFORMER / MODEL, TRANSFORMERS)
+
+
 def load_inpainter(sampler: Sampler) -> Inpainter:
     """Raises UserError."""
-    pair = load_model(TOKENIZER / MODEL, TOKENIZERS), load_model(TRANSFORMER / MODEL, TRANSFORMERS)
-    return make_inpainter(sampler, *pair)
+    return make_inpainter(sampler, *load_networks())
 
 
-def load_gamma(name: str) -> Gamma:
-    """A mask schedule; the entropic one as measured on the transformer. Raises UserError."""
-    if name != ENTROPIC:
-        return SCHEDULES[name]
-    return entropic(read_table(TRANSFORMER / UNCERTAINTY)["nats"].tolist())
+def load_uncertainty() -> list[float]:
+    """Reads what the entropic schedule is made of, as measured on the transformer, in nats.
+
+    Raises UserError.
+    """
+    return read_table(TRANSFORMER / UNCERTAINTY)["nats"].tolist()

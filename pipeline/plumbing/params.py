@@ -133,8 +133,8 @@ class Inpaint(Sampler):
         return ([1], 1) if method == ONE_PASS else (sorted(set(self.iterations)), self.fills)
 
     @model_validator(mode="after")
-    def check_sweet_spots(self) -> "Inpaint":
-        self.check_sweet_spot(max(self.iterations))
+    def iterations_suit_the_decoder(self) -> "Inpaint":
+        self.check_iterations(max(self.iterations))
         return self
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from maskgit.inpainting.registry import DECODERS, step_decoders
 from maskgit.scoring.verdicts import simultaneous_intervals
 from pipeline.reporting.comparisons import judged
 from pipeline.reporting.plots import AXES, save
@@ -40,13 +41,13 @@ class Plan:
 
 
 ONE = ("cosine",)  # for the others: how a decoder chooses and how fast it goes are two questions
-DECODERS = {
+SPECIAL = {
     "confidence": Plan(),
     "halton": Plan(gammas=ONE, choice_temperatures=(0.0,)),  # it leaves nothing to luck
-    "moment": Plan(gammas=ONE),
     "entropy_bound": Plan(gammas=ONE, iterations=BOUNDS, choice_temperatures=(0.0,)),
-    "remask": Plan(gammas=ONE),
 }
+PLANS = {name: SPECIAL.get(name, Plan(gammas=ONE)) for name in step_decoders()}
+"""Of every registered decoder; study/dvc.yaml names them too, which a test compares."""
 
 
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +117,9 @@ VERDICTS = {
 
 def words(setting: tuple[str, str, int]) -> str:
     decoder, gamma, iterations = setting
-    if decoder == "entropy_bound":
-        return f"{decoder}, {iterations} nats"
+    unit = DECODERS[decoder].unit
+    if unit != "steps":  # nor does it follow a schedule
+        return f"{decoder}, {iterations} {unit}"
     return f"{decoder}, {gamma}, {iterations}"
 
 

@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.device import side_by_side
+from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
-from maskgit.schedules import Gamma, linear
-from pipeline.models.inpainter import load_gamma, load_inpainter
+from maskgit.schedules import Gamma, linear, make_gamma
+from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
 from pipeline.plumbing.files import (
     INPAINTED,
     STEPS_CSV,
@@ -44,17 +45,17 @@ class Task(NamedTuple):
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
         """Fills and saves a batch, for each number of iterations; (counts, n), the steps taken.
 
-        piece: the images' numbers, and which fill of them it is.
+        piece: the images' numbers, and which variant of their fills it is.
         """
-        indices, fill = piece
+        indices, variant = piece
         batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-        filled = self.inpainter.each(*batch, self.gamma, self.counts, self.seed, indices, fill)
+        filled = self.inpainter.each(*batch, self.gamma, self.counts, self.seed, indices, variant)
         steps = []
         for count, result in filled:
             where = self.folder / str(count)
-            save_results(where / results_folder(fill), result.images, indices.start)
+            save_results(where / results_folder(variant), result.images, indices.start)
             steps.append(result.trajectory.steps().cpu())
-            if indices.start == fill == 0:
+            if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)
         return torch.stack(steps)
 
@@ -78,9 +79,9 @@ def save_iterations(
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     """The inpainter and the schedule it follows; in one pass, none matters."""
     if name != ONE_PASS:
-        return load_inpainter(inpaint), load_gamma(name)
-    most_likely = {"decoder": "confidence", "temperature": 0.0, "guidance": 0.0}
-    return load_inpainter(inpaint.model_copy(update=most_likely)), linear
+        return load_inpainter(inpaint), make_gamma(name, load_uncertainty())
+    most_likely = Confidence(temperature=0.0)
+    return Inpainter(*load_networks(), most_likely, inpaint.seamless, inpaint.best_of), linear
 
 
 def main(schedule: str) -> None:
@@ -102,8 +103,8 @@ def main(schedule: str) -> None:
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
             side_by_side(task.fill, pieces, inpainter.device) as filled,
         ):
-            for (indices, fill), taken in zip(pieces, filled, strict=True):
-                steps[:, fill, indices.start : indices.stop] = taken
+            for (indices, variant), taken in zip(pieces, filled, strict=True):
+                steps[:, variant, indices.start : indices.stop] = taken
                 bar.update(taken.numel())
         steps = ranks.summed(steps).numpy()
         if ranks.rank():

@@ -10,16 +10,21 @@ from tqdm import tqdm
 from maskgit.data.holes import draw_holes
 from maskgit.device import keep_freed_memory, side_by_side
 from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.settings import Sampler
+from maskgit.schedules import make_gamma
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.image_scores import score_images
 from maskgit.scoring.tuning import best_setting
-from pipeline.models.inpainter import load_gamma, load_inpainter
+from maskgit.tokenizer.kinds import Tokenizer
+from maskgit.transformer.kinds import Transformer
+from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
 from pipeline.reporting.comparisons import judged
 from pipeline.reporting.extractor import load_extractor
-from pipeline.reporting.study import DECODERS, HOLE_KINDS, Plan
+from pipeline.reporting.study import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
@@ -37,11 +42,11 @@ class Task:
         self, inpainter: Inpainter, gamma: str, iterations: int, seed: int
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Every score of one setting, and the steps it took, image by image."""
-        how, every = (load_gamma(gamma), [iterations], seed), range(len(self.images))
+        schedule, every = make_gamma(gamma, load_uncertainty()), range(len(self.images))
 
         def fill(indices: range) -> tuple[np.ndarray, np.ndarray]:
             batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-            ((_, result),) = inpainter.each(*batch, *how, indices)
+            ((_, result),) = inpainter.each(*batch, schedule, [iterations], seed, indices)
             return result.images, result.trajectory.steps().cpu().numpy()
 
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
@@ -51,19 +56,21 @@ class Task:
         return columns, steps
 
 
-def tune(inpainter: Inpainter, plan: Plan, task: Task, seed: int) -> pd.DataFrame:
-    """Sets the best of the plan's temperatures on the inpainter; returns all that were tried."""
-    tried = list(product(plan.temperatures, plan.choice_temperatures))
+def tune(
+    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, task: Task, seed: int
+) -> tuple[Sampler, pd.DataFrame]:
+    """Returns the sampler with the best of the plan's temperatures, and all that were tried."""
+    pairs = product(plan.temperatures, plan.choice_temperatures)
+    tried = [sampler.changed(temperature=t, choice_temperature=c) for t, c in pairs]
     rows = []
-    for pair in tqdm(tried, "tune", unit="pair"):
-        inpainter.temperature, inpainter.choice_temperature = pair
+    for one in tqdm(tried, "tune", unit="pair"):
+        inpainter = make_inpainter(one, *networks)
         columns, _ = task.scores(inpainter, plan.gammas[0], plan.tuned_at, seed)
-        means = pd.DataFrame(columns).mean().to_dict()
-        rows.append({"temperature": pair[0], "choice_temperature": pair[1]} | means)
+        rows.append(one.model_dump(include={"temperature", "choice_temperature"}))
+        rows[-1] |= pd.DataFrame(columns).mean().to_dict()
     table = pd.DataFrame(rows)
     best = best_setting(table[judged(list(table.columns))], table["perceptual_hole"])
-    inpainter.temperature, inpainter.choice_temperature = tried[best]
-    return table.assign(chosen=np.arange(len(tried)) == best)
+    return tried[best], table.assign(chosen=np.arange(len(tried)) == best)
 
 
 def run_plan(
@@ -86,16 +93,17 @@ def run_plan(
 
 
 def main(decoder: str) -> None:
-    params, plan = load_params(), DECODERS[decoder]
+    params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
     values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
     with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
-        sampler = params.inpaint.model_copy(update={"decoder": decoder})
-        inpainter = load_inpainter(sampler)
+        networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
         validation = Task(images, holes, params.inpaint.batch_size, extractor)
-        tuning = tune(inpainter, plan, validation, params.seed)
+        sampler = params.inpaint.changed(decoder=decoder)
+        sampler, tuning = tune(sampler, networks, plan, validation, params.seed)
+        inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
         scores = run_plan(inpainter, plan, test[:IMAGES], extractor, params)
         scores.insert(0, "decoder", decoder)

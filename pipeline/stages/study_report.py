@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import REPORTS, STUDY, fresh_folder, read_table
-from pipeline.reporting.study import DECODERS, findings, findings_text, plot_study, settings_table
+from pipeline.reporting.study import PLANS, findings, findings_text, plot_study, settings_table
 from pipeline.tracking.stage import stage_run
 
 OUTPUT = REPORTS / "study"
@@ -12,7 +12,7 @@ OUTPUT = REPORTS / "study"
 
 def main() -> None:
     with stage_run("study_report", {}, OUTPUT) as run, fresh_folder(OUTPUT) as folder:
-        images = pd.concat([read_table(STUDY / name / "images.csv") for name in DECODERS])
+        images = pd.concat([read_table(STUDY / name / "images.csv") for name in PLANS])
         settings = settings_table(images)
         found = findings(images)
         settings.to_csv(folder / "settings.csv", index=False)

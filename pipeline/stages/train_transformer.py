@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from maskgit import ranks
-from maskgit.schedules import SCHEDULES
+from maskgit.schedules import make_gamma
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import Example, Holes, fixed_batches
@@ -96,7 +96,7 @@ def main() -> None:
     paths = PREPARED / "train_holes.npy", TOKENS / "touched.npy", TOKENS / "covered.npy"
     holes = Holes(*[torch.from_numpy(load_array(path)) for path in paths])
     codebook = load_array(TOKENS / "codebook.npy")
-    gamma = SCHEDULES[settings.gamma]
+    gamma = make_gamma(settings.gamma)
     sees_pixels = settings.pixels and not settings.checkpoint
     validation = Validation(
         load_array(PREPARED / "val.npy")[:VALIDATED],

@@ -10,6 +10,7 @@ from maskgit import load
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
 from maskgit.inpainting import inpainter as module
+from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.onnx_export import onnx_files
 from maskgit.schedules import SCHEDULES
@@ -40,7 +41,9 @@ def test_the_loop_in_numpy_fills_as_ours(small_models, tmp_path, monkeypatch, ex
     holes = draw_holes(IMAGES, ["mixture"], (0.1, 0.25), 64, 0)
     monkeypatch.setattr(module, "autocast", lambda device: nullcontext())  # graphs are float32
     pair = fill.inpainter.tokenizer, fill.inpainter.transformer
-    ours = Inpainter(*pair, temperature=0, choice_temperature=0, seamless=False)
+    likeliest = Confidence(temperature=0, choice_temperature=0)
+    guidance = fill.config.decoding.guidance
+    ours = Inpainter(*pair, likeliest, seamless=False, guidance=guidance)
     certain = {"temperature": 0, "choice_temperature": 0, "iterations": 5}
     same = 0
     for i, (image, hole) in enumerate(zip(images, holes, strict=True)):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.schedules import SCHEDULES, entropic
+from maskgit.schedules import NAMES, SCHEDULES, entropic, make_gamma
 
 ratios = st.floats(0, 1)
 
@@ -50,3 +50,22 @@ def test_the_entropic_schedule_decides_an_equal_share_at_each_step(nats, steps):
 @given(st.floats(0.01, 100), ratios)
 def test_where_every_token_costs_the_same_entropic_is_linear(nats, r):
     assert entropic([nats] * 8)(r) == pytest.approx(1 - r)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schedule_is_made_by_its_name(name):
+    assert make_gamma(name, [3.5, 4.0, 5.2])(0.3) == (EVERY | OF_THREE)[name](0.3)
+
+
+OF_THREE = {"entropic": entropic([3.5, 4.0, 5.2])}
+
+
+@pytest.mark.parametrize("name", ["typo", "", "Cosine"])
+def test_an_unknown_name_is_an_error_that_names_the_schedules(name):
+    with pytest.raises(ValueError, match=rf"gamma should be one of cosine, .*entropic.*'{name}'"):
+        make_gamma(name, [3.5, 4.0])
+
+
+def test_entropic_needs_a_transformers_uncertainty():
+    with pytest.raises(ValueError, match="gamma should be one of cosine"):
+        make_gamma("entropic")

@@ -1,28 +1,27 @@
+from itertools import pairwise
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from maskgit.inpainting.decoders import (
-    DECODERS,
-    EntropyBound,
-    Halton,
-    Moment,
-    Remask,
-    power,
-)
+from maskgit.inpainting.decoders import Confidence, EntropyBound, Moment, Remask, halton_rank, power
 from maskgit.inpainting.decoding import (
-    MASKGIT,
+    TokenDecoder,
     decode,
     hidden_counts,
     least_confident,
     sample,
 )
+from maskgit.inpainting.registry import DECODERS, Registered
+from maskgit.inpainting.settings import Sampler
 from maskgit.schedules import SCHEDULES
+from tests.decoders import any_decoder
 
-CODES, GRID = 12, 4
-PLACES = GRID * GRID
-decoders = st.sampled_from([make(GRID) for make in DECODERS.values()])
+CODES, PLACES = 12, 16
+decoders = any_decoder().map(lambda name: DECODERS[name].load()())
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 20)
 seeds = st.integers(0, 2**32)
@@ -37,16 +36,7 @@ def predict(tokens, hidden):
 
 def run(tokens, hidden, schedule, steps, decoder, first_seed=0):
     generators = [torch.Generator().manual_seed(first_seed + i) for i in range(len(tokens))]
-    return decode(
-        predict,
-        tokens,
-        hidden,
-        CODES,
-        schedule,
-        steps,
-        generators,
-        decoder=decoder,
-    )
+    return decode(decoder, predict, tokens, hidden, CODES, schedule, steps, generators)
 
 
 @st.composite
@@ -70,29 +60,51 @@ def test_counts_follow_the_schedule_of_each_image(counts, schedule, steps):
         before = now
 
 
-@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
-def test_laws_of_decoding(batch, schedule, steps, decoder):
+def before_and_after(batch, trajectory):
+    """(tokens, hidden) before and after each step."""
     tokens, hidden = batch
-    trajectory = run(tokens, hidden, schedule, steps, decoder)
-    counts = hidden_counts(hidden.sum(dim=1), schedule, steps)
+    states = [(tokens.masked_fill(hidden, CODES), hidden), *zip(*trajectory, strict=True)]
+    return list(pairwise(states))
+
+
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_known_tokens_never_change(batch, schedule, steps, decoder):
+    tokens, hidden = batch
+    for now, still in zip(*run(*batch, schedule, steps, decoder), strict=True):
+        assert not (still & ~hidden).any()
+        assert torch.equal(now[~hidden], tokens[~hidden])
+
+
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_nothing_stays_hidden_at_the_end(batch, schedule, steps, decoder):
+    trajectory = run(*batch, schedule, steps, decoder)
+    assert not trajectory.hidden[-1].any() and not (trajectory.tokens[-1] == CODES).any()
+
+
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_hidden_places_hold_the_mask_token(batch, schedule, steps, decoder):
+    trajectory = run(*batch, schedule, steps, decoder)
+    assert torch.equal(trajectory.tokens == CODES, trajectory.hidden)
+
+
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_each_step_reveals_as_many_as_the_schedule_or_at_least_one(batch, schedule, steps, decoder):
+    trajectory = run(*batch, schedule, steps, decoder)
     if not decoder.open_ended:
-        assert len(trajectory.tokens) == steps
-    before_tokens, before_hidden = tokens.masked_fill(hidden, CODES), hidden
-    for step, (now, still) in enumerate(zip(*trajectory, strict=True)):
-        if decoder.open_ended:  # each step reveals something
-            left, before = still.sum(dim=1), before_hidden.sum(dim=1)
-            assert ((left < before) | (before == 0)).all()
-        else:
-            assert torch.equal(still.sum(dim=1), counts[step])
-        assert not (still & ~hidden).any()  # nothing known is hidden
-        if not isinstance(decoder, Remask):  # nor anything that was decided
-            assert not (still & ~before_hidden).any()
-        kept = ~before_hidden & ~still
-        assert torch.equal(now[kept], before_tokens[kept])
-        assert torch.equal(now == CODES, still)
-        before_tokens, before_hidden = now, still
-    assert not before_hidden.any()
-    assert torch.equal(before_tokens[~hidden], tokens[~hidden])
+        counts = hidden_counts(batch[1].sum(dim=1), schedule, steps)
+        assert torch.equal(trajectory.hidden.sum(dim=2), counts)
+    for (_, before), (_, still) in before_and_after(batch, trajectory):
+        assert ((still.sum(dim=1) < before.sum(dim=1)) | ~before.any(dim=1)).all()
+
+
+@given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
+def test_decided_tokens_change_only_where_they_were_hidden_again(batch, schedule, steps, decoder):
+    trajectory = run(*batch, schedule, steps, decoder)
+    for (tokens, before), (now, still) in before_and_after(batch, trajectory):
+        kept = ~before & ~still
+        assert torch.equal(now[kept], tokens[kept])
+        if not isinstance(decoder, Remask):
+            assert not (still & ~before).any()
 
 
 @given(batch=batches(), schedule=schedules, steps=iterations, decoder=decoders)
@@ -125,16 +137,8 @@ def test_without_noise_the_most_confident_are_kept():
         return torch.zeros(PLACES, PLACES).masked_fill(~possible, -torch.inf)[hidden[0]]
 
     generators = [torch.Generator().manual_seed(0)]
-    trajectory = decode(
-        surer_to_the_left,
-        tokens,
-        hidden,
-        PLACES,
-        SCHEDULES["linear"],
-        4,
-        generators,
-        choice_temperature=0.0,
-    )
+    task = surer_to_the_left, tokens, hidden, PLACES, SCHEDULES["linear"], 4, generators
+    trajectory = decode(Confidence(choice_temperature=0.0), *task)
     for step, still in enumerate(trajectory.hidden, start=1):
         known = PLACES * step // 4
         assert not still[0, :known].any() and still[0, known:].all()
@@ -173,7 +177,7 @@ def test_impossible_tokens_are_never_drawn(u):
 
 
 def test_halton_reveals_evenly_over_the_picture():
-    rank = Halton(16).rank
+    rank = halton_rank(16)
     assert sorted(rank.tolist()) == list(range(256))
     for first in (16, 64, 128):
         quarters = (rank < first).view(2, 8, 2, 8).sum(dim=(1, 3))
@@ -183,7 +187,7 @@ def test_halton_reveals_evenly_over_the_picture():
 def test_halton_order_is_the_sequence_itself():
     """The first points in bases 2 and 3: (1/2, 1/3), (1/4, 2/3), (3/4, 1/9), after (0, 0)."""
     cells = [0, 8 * 16 + 5, 4 * 16 + 10, 12 * 16 + 1]
-    assert Halton(16).rank[cells].tolist() == [0, 1, 2, 3]
+    assert halton_rank(16)[cells].tolist() == [0, 1, 2, 3]
 
 
 def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
@@ -191,7 +195,7 @@ def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
     hidden = torch.ones(3, PLACES, dtype=torch.bool)
     generators = [torch.Generator().manual_seed(i) for i in range(3)]
     task = predict, tokens, hidden, CODES, SCHEDULES["linear"], 1, generators
-    found = decode(*task, temperature=0.0).tokens[-1]
+    found = decode(Confidence(temperature=0.0), *task).tokens[-1]
     likeliest = predict(tokens.masked_fill(hidden, CODES), hidden).argmax(dim=1)
     assert torch.equal(found, likeliest.view_as(found))
 
@@ -204,6 +208,7 @@ def kept_tokens(decoder, heat, images=4000):
     places = 64
     logits = torch.log(torch.tensor([0.6, 0.3, 0.1]))
     found = decode(
+        decoder(choice_temperature=2 * heat),
         lambda tokens, hidden: logits.expand(int(hidden.sum()), 3),
         torch.zeros(images, places, dtype=torch.int64),
         torch.ones(images, places, dtype=torch.bool),
@@ -211,8 +216,6 @@ def kept_tokens(decoder, heat, images=4000):
         lambda r: 1 - 1 / places if r < 1 else 0.0,
         2,
         [torch.Generator().manual_seed(i) for i in range(images)],
-        choice_temperature=2 * heat,
-        decoder=decoder,
     )
     first = found.tokens[0][~found.hidden[0]]
     assert len(first) == images
@@ -220,7 +223,7 @@ def kept_tokens(decoder, heat, images=4000):
 
 
 @pytest.mark.parametrize("heat", [0.5, 2.0])
-@pytest.mark.parametrize("decoder", [MASKGIT, Moment()], ids=["maskgit", "moment"])
+@pytest.mark.parametrize("decoder", [Confidence, Moment])
 def test_what_is_kept_of_many_is_as_if_drawn_cooler(decoder, heat):
     """Hayakawa et al., arXiv 2510.04525: MaskGIT's implicit temperature, which `Moment` states."""
     sharper = torch.tensor([0.6, 0.3, 0.1], dtype=torch.double) ** power(heat)
@@ -241,7 +244,7 @@ def test_the_entropy_bound_holds_and_is_used(bound):
     hidden = torch.ones(1, PLACES, dtype=torch.bool)
     generators = [torch.Generator().manual_seed(0)]
     task = predict_by_place, tokens, hidden, PLACES, SCHEDULES["linear"], bound, generators
-    trajectory = decode(*task, decoder=EntropyBound())
+    trajectory = decode(EntropyBound(), *task)
     entropies = torch.arange(1, PLACES + 1).double().log()
     before = 0
     for still in trajectory.hidden:
@@ -269,10 +272,78 @@ def test_remasking_reconsiders_the_least_likely_first():
     hidden = torch.ones(1, PLACES, dtype=torch.bool)
     generators = [torch.Generator().manual_seed(0)]
     task = predict_by_place, tokens, hidden, PLACES, SCHEDULES["linear"], 4, generators
-    trajectory = decode(*task, choice_temperature=0.0, decoder=Remask())
+    trajectory = decode(Remask(choice_temperature=0.0), *task)
     first, second, third, last = trajectory.hidden[:, 0]
     assert first.tolist() == [False] * 4 + [True] * 12
     assert second.tolist() == [False] * 3 + [True] + [False] * 5 + [True] * 7
     assert third.sum() == 4 and not last.any()
     changed = trajectory.tokens[-1][0] != trajectory.tokens[0][0]
     assert changed[4:].any()
+
+
+class Raster(TokenDecoder):
+    """Row by row, as one reads."""
+
+    def score(self, drawn):
+        return -drawn.place.double()
+
+
+class Forgetful(TokenDecoder):
+    """Breaks a law: the last place is hidden again at every step but the first."""
+
+    def still_hidden(self, choice, budget):
+        return least_confident(choice.score, budget) | (
+            ~choice.hidden & (torch.arange(PLACES) == PLACES - 1)
+        )
+
+
+def test_a_registered_decoder_is_found_by_its_name(monkeypatch):
+    monkeypatch.setitem(DECODERS, "raster", Registered(f"{__name__}:Raster"))
+    sampler = Sampler(decoder="raster", temperature=0.5)
+    assert DECODERS["raster"].load().from_settings(sampler) == Raster(temperature=0.5)
+    with pytest.raises(ValidationError, match=r"should be one of confidence, .*, raster"):
+        Sampler(decoder="greedy")
+
+
+def test_the_laws_run_over_whatever_is_registered():
+    with patch.dict(DECODERS, {"raster": Registered(f"{__name__}:Raster")}, clear=True):
+        for law in LAWS:
+            law()
+    lawless = {"raster": Registered(f"{__name__}:Forgetful")}
+    with patch.dict(DECODERS, lawless, clear=True), pytest.raises(AssertionError):
+        test_known_tokens_never_change()
+
+
+LAWS = (
+    test_known_tokens_never_change,
+    test_nothing_stays_hidden_at_the_end,
+    test_hidden_places_hold_the_mask_token,
+    test_each_step_reveals_as_many_as_the_schedule_or_at_least_one,
+    test_decided_tokens_change_only_where_they_were_hidden_again,
+    test_an_image_does_not_depend_on_its_batch,
+    test_what_is_hidden_cannot_leak,
+)
+
+
+def test_a_decoder_is_not_changed_and_what_is_made_of_it_is_checked():
+    decoder = Confidence()
+    with pytest.raises(ValidationError, match="frozen"):
+        decoder.temperature = 2.0
+    assert decoder.changed(temperature=2.0) == Confidence(temperature=2.0)
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        decoder.changed(temperature=-1)
+    with pytest.raises(ValidationError, match="choice_temperature"):
+        EntropyBound(choice_temperature=1.0)  # it has none
+
+
+@given(batch=batches(), bound=st.integers(1, 8))
+def test_what_an_open_ended_decoder_draws_next_does_not_depend_on_the_batch(batch, bound):
+    """Each image's random numbers go on where its own decoding ended."""
+    tokens, hidden = batch
+    together = [torch.Generator().manual_seed(i) for i in range(len(tokens))]
+    task = CODES, SCHEDULES["linear"], bound
+    decode(EntropyBound(), predict, tokens, hidden, *task, together)
+    for i in range(len(tokens)):
+        alone = torch.Generator().manual_seed(i)
+        decode(EntropyBound(), predict, tokens[i : i + 1], hidden[i : i + 1], *task, [alone])
+        assert torch.equal(alone.get_state(), together[i].get_state())

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting.decoders import DECODERS
-from maskgit.inpainting.inpainter import image_generators
+from maskgit.inpainting.decoders import Confidence
+from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.registry import step_decoders
 from maskgit.inpainting.seam import ring_errors
 from maskgit.inpainting.settings import Sampler
 from maskgit.schedules import SCHEDULES
@@ -23,7 +24,7 @@ iterations = st.integers(1, 4)
 
 # Who sees pixels: both, both and the guide, the decoder, neither
 PAIRS = "models", "guided_models", "token_models", "lab_models"
-CASES = [(name, "models") for name in DECODERS]
+CASES = [(name, "models") for name in step_decoders()]
 CASES += [("confidence", pair) for pair in PAIRS[1:]]
 
 
@@ -158,16 +159,41 @@ def test_of_several_drawings_the_one_that_fits_its_surroundings_is_kept(models):
         assert torch.equal(best.trajectory.tokens[:, i], several[number].trajectory.tokens[:, i])
 
 
-def test_the_best_of_several_does_not_depend_on_the_batch(models):
-    sampler = Sampler(decoder="entropy_bound", best_of=3)
-    inpainter = make_inpainter(sampler, *models)
-    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    hole = np.zeros((2, 64, 64), dtype=bool)
-    hole[0, 30:36, 30:36], hole[1, 5:50, 5:50] = True, True
+@pytest.mark.parametrize("decoder", step_decoders())
+def test_the_best_of_several_does_not_depend_on_the_batch(models, decoder):
+    """With holes of many sizes: where each takes its own number of steps, they differ much."""
+    inpainter = make_inpainter(Sampler(decoder=decoder, best_of=3), *models)
+    images = np.random.default_rng(0).integers(256, size=(6, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((6, 64, 64), dtype=bool)
+    for i, side in enumerate([4, 8, 12, 20, 30, 50]):
+        hole[i, 5 : 5 + side, 5 : 5 + side] = True
     together = fill(inpainter, images, hole, SCHEDULES["cosine"], 4)
-    for i in range(2):
+    for i in range(len(images)):
         alone = fill(inpainter, images[i : i + 1], hole[i : i + 1], SCHEDULES["cosine"], 4, [i])
         assert np.array_equal(alone[0], together[i])
+
+
+def test_inpainters_that_share_their_networks_do_not_change_each_other(guided_models):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    task = images, hole, SCHEDULES["cosine"], 3
+    guided = make_inpainter(Sampler(guidance=0.7), *guided_models)
+    before = fill(guided, *task)
+    for other in (Sampler(), Sampler(guidance=3.0, temperature=0.3), Sampler(decoder="halton")):
+        assert not np.array_equal(fill(make_inpainter(other, *guided_models), *task), before)
+        assert np.array_equal(fill(guided, *task), before)
+
+
+def test_an_inpainter_is_made_as_the_settings_say(guided_models):
+    how = {"temperature": 0.3, "choice_temperature": 2.0}
+    made = make_inpainter(Sampler(**how, guidance=0.7, seamless=False), *guided_models)
+    own = Inpainter(*guided_models, Confidence(**how), seamless=False, guidance=0.7)
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    task = images, hole, SCHEDULES["cosine"], 3
+    assert np.array_equal(fill(made, *task), fill(own, *task))
 
 
 def test_only_the_ring_around_the_hole_counts():

@@ -6,8 +6,9 @@ import torch
 
 from maskgit.device import to_float
 from maskgit.inpainting.inpainter import image_generators
+from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.lab import LabInpainter, lab_counts
-from maskgit.inpainting.settings import LabChoices
+from maskgit.inpainting.settings import LabChoices, Sampler
 from maskgit.schedules import SCHEDULES
 
 COSINE = SCHEDULES["cosine"]
@@ -105,3 +106,12 @@ def test_cooling_and_rising_noise_choose_differently(models, task):
     _, rising = run(models, task, 6)
     _, cooling = run(models, task, 6, cooling=True)
     assert not torch.equal(rising.trajectory.hidden, cooling.trajectory.hidden)
+
+
+def test_the_labs_loop_is_never_guided(guided_models, task):
+    sampler = Sampler(decoder="lab", guidance=0.7)
+    fills = [
+        make_inpainter(how, *guided_models)(*task, COSINE, 3, image_generators(0, range(2))).images
+        for how in (sampler, sampler.changed(guidance=0.0))
+    ]
+    assert np.array_equal(*fills)

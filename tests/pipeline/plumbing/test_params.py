@@ -1,9 +1,9 @@
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from maskgit.data.holes import HOLES
-from maskgit.inpainting import settings
-from maskgit.inpainting.decoders import DECODERS
+from maskgit.inpainting.registry import DECODERS, Registered
 from maskgit.scoring.baselines import BASELINES
 from pipeline.plumbing import params
 from pipeline.plumbing.errors import UserError
@@ -40,9 +40,28 @@ def test_every_preset_is_whole(project, preset):
 
 
 def test_the_names_are_those_of_the_library():
-    assert set(settings.DECODERS) == {*DECODERS, "lab"}
     assert set(params.BASELINES) == set(BASELINES)
     assert set(params.HOLES) == set(HOLES)
+
+
+def test_a_registered_decoder_can_be_named(project, monkeypatch):
+    """One that nothing loads: parameters are checked without torch."""
+    with pytest.raises(UserError, match=r"inpaint.decoder: should be one of confidence, .*raster"):
+        load_params(project("inpaint.decoder", "raster"))
+    monkeypatch.setitem(DECODERS, "raster", Registered("nowhere:Raster"))
+    assert load_params(project("inpaint.decoder", "raster")).inpaint.decoder == "raster"
+
+
+def test_a_changed_value_is_checked_as_a_new_one(project):
+    inpaint = load_params(project("seed", 1)).inpaint
+    assert inpaint.changed(fills=3).fills == 3 and inpaint.fills != 3
+    for values, message in (
+        ({"temperature": 0}, "greater than 0"),
+        ({"decoder": "lab", "iterations": [1, 12]}, "less than lab.total"),
+        ({"fils": 3}, "not permitted"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            inpaint.changed(**values)
 
 
 def test_a_value_of_its_own_wins_over_the_preset(project):

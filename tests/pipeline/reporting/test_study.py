@@ -1,13 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from maskgit.inpainting.decoders import DECODERS as EXISTING
+from maskgit.inpainting.registry import DECODERS, Registered, step_decoders
 from maskgit.schedules import NAMES
 from maskgit.scoring.tuning import best_setting
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.study import (
-    DECODERS,
+    PLANS,
     REFERENCE,
     findings,
     findings_text,
@@ -72,12 +73,40 @@ def test_the_picture_is_drawn(images, tmp_path):
     assert (tmp_path / "study.png").stat().st_size > 1000
 
 
-def test_the_plans_are_of_decoders_and_schedules_that_exist():
-    assert set(DECODERS) == set(EXISTING)
-    for plan in DECODERS.values():
+def test_plans_name_schedules_that_exist_and_no_setting_twice():
+    for plan in PLANS.values():
         assert set(plan.gammas) <= set(NAMES)
         assert len(set(plan.settings())) == len(plan.settings())
         assert plan.tuned_at in plan.iterations
+
+
+def wrong_lines():
+    """What has to change in study/dvc.yaml, so that it runs every registered decoder."""
+    stages = yaml.safe_load((ROOT / "study/dvc.yaml").read_text())["stages"]
+    matrix, results = stages["study"]["matrix"]["decoder"], stages["study_report"]["deps"]
+    named = [dep.removeprefix("outputs/study/") for dep in results if "outputs/study/" in dep]
+    registered, wrong = step_decoders(), []
+    for where, names, line in (
+        ("study: matrix: decoder", matrix, "{}"),
+        ("study_report: deps", named, "outputs/study/{}"),
+    ):
+        missing = [name for name in registered if name not in names]
+        unknown = [name for name in names if name not in registered]
+        wrong += [f"add {line.format(name)} to {where}" for name in missing]
+        wrong += [f"remove {line.format(name)} from {where}" for name in unknown]
+    return wrong
+
+
+def test_the_stages_run_every_registered_decoder():
+    assert not wrong_lines(), f"study/dvc.yaml: {'; '.join(wrong_lines())}"
+
+
+def test_a_decoder_that_the_stages_do_not_run_is_noticed(monkeypatch):
+    monkeypatch.setitem(DECODERS, "raster", Registered("nowhere:Raster"))
+    assert wrong_lines() == [
+        "add raster to study: matrix: decoder",
+        "add outputs/study/raster to study_report: deps",
+    ]
 
 
 def test_the_reference_is_the_decoder_and_the_schedule_of_the_project():

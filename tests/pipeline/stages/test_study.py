@@ -29,8 +29,8 @@ def project(small_models, tmp_path, monkeypatch):
         holes = draw_holes(5, ["box"], (0.1, 0.2), 64, seed=number)
         np.save(folder / PREPARED / f"{split}_holes.npy", holes)
     monkeypatch.setattr(study, "HOLE_KINDS", ("thin", "half"))
-    monkeypatch.setattr(study, "DECODERS", SMALL)
-    monkeypatch.setattr(study_report, "DECODERS", SMALL)
+    monkeypatch.setattr(study, "PLANS", SMALL)
+    monkeypatch.setattr(study_report, "PLANS", SMALL)
     with project_with_store(folder):
         yield folder
 

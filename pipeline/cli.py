@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from maskgit.inpainting.registry import units
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS
 
@@ -156,7 +157,7 @@ def inpaint(
     ],
     out: Annotated[Path, typer.Option(help="a PNG file, or the folder for the results")],
     gamma: Annotated[str | None, typer.Option(help="mask schedule")] = None,
-    iterations: Annotated[int | None, typer.Option(min=1, max=1024, help="decoding steps")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, max=1024, help=units())] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=MAX_SEED, help="another seed, another fill")
     ] = None,

@@ -47,3 +47,9 @@ DECODERS: dict[str, Registered] = {
 def step_decoders() -> list[str]:
     """The names of those that answer the questions of `decode`; others have a loop of their own."""
     return [name for name, entry in DECODERS.items() if not entry.own_loop]
+
+
+def units() -> str:
+    """Says in a few words what `iterations` counts under every decoder."""
+    others = {name: entry.unit for name, entry in DECODERS.items() if entry.unit != "steps"}
+    return ", ".join(["decoding steps", *(f"{unit} for {name}" for name, unit in others.items())])

@@ -8,7 +8,7 @@ import pandas as pd
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from maskgit.schedules import ENTROPIC, SCHEDULES, entropic
+from maskgit.schedules import ENTROPIC, make_gamma
 from pipeline.reporting.comparisons import judged
 
 AXES = {
@@ -46,9 +46,8 @@ def plot_gammas(names: list[str], uncertainty: pd.DataFrame, path: Path) -> None
     left.plot(uncertainty["hidden_share"], uncertainty["nats"], marker="o", ms=4)
     left.set(xlabel="share of the hole that is hidden", ylabel="nats a hidden token")
     steps = [step / 100 for step in range(101)]
-    gammas = {name: SCHEDULES[name] for name in names if name != ENTROPIC}
-    for name, gamma in (gammas | {ENTROPIC: entropic(uncertainty["nats"])}).items():
-        style = "--" if name == ENTROPIC else "-"
+    for name in [*(name for name in names if name != ENTROPIC), ENTROPIC]:
+        gamma, style = make_gamma(name, uncertainty["nats"]), "--" if name == ENTROPIC else "-"
         right.plot(steps, [gamma(r) for r in steps], style, label=name)
     right.set(xlabel="share of the steps that is done", ylabel="share of the tokens still hidden")
     right.legend(frameon=False)

@@ -9,7 +9,7 @@ INSTALL := pip install --quiet --no-compile --constraint CONSTRAINTS --editable
 # Compiles what was installed on every core; pip has one. Some files in it are not meant to be.
 COMPILE := python -m compileall -q -j 0 -x /tests/ .venv/lib > /dev/null || true
 
-repro: $(BIN)/.installed
+repro: $(BIN)/.installed .dvc/config.local
 	dvc repro
 	maskgit scores
 
@@ -21,6 +21,11 @@ test: $(BIN)/.installed
 	ruff format --check .
 	lint-imports
 	pytest
+
+# Without git (a ZIP of the project), DVC has to be told.
+.dvc/config.local: $(BIN)/.installed
+	test -e .git || dvc config --local core.no_scm true
+	touch $@
 
 $(BIN)/.installed: pyproject.toml CONSTRAINTS
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'

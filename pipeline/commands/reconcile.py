@@ -71,7 +71,7 @@ def ledger() -> list[Made]:
 
 
 def locked_stages() -> Iterator[PipelineStage]:
-    """The stages of dvc.yaml that dvc.lock knows, each item of a matrix by itself."""
+    """The stages of dvc.yaml that dvc.lock knows and that are recorded, each item of a matrix."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -79,6 +79,8 @@ def locked_stages() -> Iterator[PipelineStage]:
         raise UserError("dvc.lock does not exist; run 'dvc repro' to make it")
     try:
         with Repo() as repo:
-            yield from (s for s in repo.index.stages if any(out.hash_info for out in s.outs))
+            for stage in repo.index.stages:
+                if any(out.hash_info for out in stage.outs) and not stage.always_changed:
+                    yield stage
     except DvcException as error:
         raise UserError(f"dvc.lock cannot be read: {error}") from None

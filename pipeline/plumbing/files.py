@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from pathspec import GitIgnoreSpec
 
 from pipeline.plumbing.errors import UserError, disk_is_full
 
 if TYPE_CHECKING:  # it takes a second to load, and the command line imports this module
     import pandas as pd
 
+SOURCES = Path("data/sources")
 PREPARED = Path("data/prepared")
 TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
@@ -196,9 +198,11 @@ def file_hash(path: Path) -> str:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All files at any depth, in order; as for DVC, Python's caches do not count."""
-    found = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
-    return sorted(path for path in found if path.is_file())
+    """Returns all files at any depth, in order, but those that `.dvcignore` hides from DVC."""
+    rules = Path(".dvcignore")
+    hidden = GitIgnoreSpec.from_lines(rules.read_text().splitlines() if rules.is_file() else [])
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(p for p in found if not hidden.match_file(p.relative_to(folder).as_posix()))
 
 
 def content_hash(path: Path) -> str:

@@ -1,0 +1,78 @@
+"""Lists the files behind a path that a parameter names, with the hash of each.
+
+A file that had this size and time when it was hashed before is not read again.
+"""
+
+import csv
+import io
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.inputs.dataset import LAB, LAB_MASKS
+from pipeline.inputs.untrusted import is_hidden
+from pipeline.plumbing.files import file_hash, project_root, write_whole
+
+SETTLED = 2  # seconds after which another write of the same size would show in a file's time
+DESCRIPTIONS = (".yml", ".yaml")  # of a checkpoint, beside it
+
+
+def files_behind(path: Path) -> list[Path]:
+    """Returns a file and its description beside it, or all that is not hidden in a folder.
+
+    Sorted. Of the lab's `cat_face/`, the masks beside it are a part. Pipes and devices are left
+    out, and so is what cannot be followed.
+    """
+    if path.is_dir():
+        folders = [path]
+        if path.resolve().name == LAB:
+            folders.append(path.resolve().parent / LAB_MASKS)
+        found = [file for folder in folders for file in _files_in(folder)]
+    else:
+        found = [path, *(path.with_suffix(suffix) for suffix in DESCRIPTIONS)]
+    return sorted(file for file in found if file.is_file())
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (Path(parent, name) for name in files if not is_hidden(name))
+
+
+class Hashes:
+    """The sha256 of files by path, size and time: `known` holds what earlier runs found."""
+
+    def __init__(self, known: dict[str, tuple[int, int, str]]):
+        self.known = known
+
+    def listing(self, files: list[Path], root: Path) -> list[tuple[str, int, str]]:
+        """Returns name (relative to `root`, with slashes), bytes and sha256 of each file."""
+        rows = []
+        for file in tqdm(files, desc="look for changed files", unit="file", delay=2):
+            status = file.stat()
+            key, mark = str(file.resolve()), (status.st_size, status.st_mtime_ns)
+            if self.known.get(key, ())[:2] != mark:
+                self.known[key] = (*mark, file_hash(file))
+            rows.append((os.path.relpath(file, root), status.st_size, self.known[key][2]))
+        return rows
+
+
+@contextmanager
+def hashes() -> Iterator[Hashes]:
+    """What is known of files already, kept for the next run in `.maskgit/` of the project."""
+    path = project_root() / ".maskgit/hashes.csv"
+    known = {}
+    if path.is_file():
+        rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="surrogateescape")))
+        known = {file: (int(size), int(when), digest) for file, size, when, digest in rows}
+    before = dict(known)
+    yield Hashes(known)
+    if known != before:
+        now, text = time.time_ns(), io.StringIO()
+        settled = (row for row in known.items() if now - row[1][1] > SETTLED * 10**9)
+        csv.writer(text).writerows((file, *found) for file, found in settled)
+        write_whole(path, text.getvalue().encode("utf-8", errors="surrogateescape"))

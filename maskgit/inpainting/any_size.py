@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
-from maskgit.inpainting.seam import blend
 from maskgit.inpainting.windows import Window, plan_windows, waves
 from maskgit.schedules import Gamma
 
@@ -59,7 +58,9 @@ def fill_photo(
             task = np.stack(small), np.stack(holes), gamma, iterations, generators
             drawn = inpainter(*task)
             for i, (window, view) in enumerate(zip(batch, views, strict=True)):
-                paste(filled, left, enlarge(drawn.images[i], *view), window)
+                large = enlarge(drawn.images[i], window.side)[None]
+                crop, unknown = (part[None] for part in view)
+                paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
                 if watch is not None:
                     watch(Patch(window, small[i], holes[i], drawn.alone(i)))
             done += len(batch)
@@ -68,10 +69,9 @@ def fill_photo(
     return filled
 
 
-def enlarge(picture: np.ndarray, crop: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """A filled copy scaled to the window's size and blended into it, uint8 (side, side, 3)."""
-    large = Image.fromarray(picture).resize(crop.shape[:2], Image.Resampling.BICUBIC)
-    return blend(np.asarray(large)[None], crop[None], unknown[None])[0]
+def enlarge(picture: np.ndarray, side: int) -> np.ndarray:
+    """Scales a filled copy to the window's size, uint8 (side, side, 3)."""
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting.any_size import fill_photo, shrink
+from maskgit.inpainting.any_size import enlarge, fill_photo, shrink
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.seam import _refine, _solve
 from maskgit.schedules import SCHEDULES
@@ -66,6 +66,20 @@ def test_the_models_own_size_is_filled_as_it_is(inpainter):
     hole[20:40, 20:40] = True
     small, small_hole = shrink(image, hole, 64)
     assert np.array_equal(small, image) and np.array_equal(small_hole, hole)
+
+
+def test_without_blending_a_scaled_fill_is_pasted_as_it_is(models):
+    image = np.random.default_rng(0).integers(256, size=(256, 256, 3), dtype=np.uint8)
+    hole = np.zeros((256, 256), dtype=bool)
+    hole[100:160, 100:160] = True
+    patches = []
+    pasting = Inpainter(*models, seamless=False)
+    result = fill_photo(pasting, image, hole, LINEAR, 2, 0, watch=patches.append)
+    (patch,) = patches
+    assert patch.window.side > 64
+    large = enlarge(patch.drawn.images[0], patch.window.side)
+    inside = patch.window.fills
+    assert np.array_equal(result[patch.window.inner][inside], large[patch.window.within][inside])
 
 
 def test_large_holes_blend_nearly_as_exactly_as_small_ones():

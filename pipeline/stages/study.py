@@ -11,13 +11,13 @@ from maskgit.data.holes import draw_holes
 from maskgit.device import keep_freed_memory, side_by_side
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.image_scores import score_images
+from maskgit.scoring.score import Evaluation
+from maskgit.scoring.scores import DECIDES, PERCEPTUAL, column_of, compute_scores
 from maskgit.scoring.tuning import best_setting
 from pipeline.models.inpainter import load_gamma, load_inpainter
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
-from pipeline.reporting.comparisons import judged
 from pipeline.reporting.extractor import load_extractor
 from pipeline.reporting.study import DECODERS, HOLE_KINDS, Plan
 from pipeline.reporting.tables import image_table
@@ -47,8 +47,8 @@ class Task:
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
         with side_by_side(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
-        columns = score_images(filled, self.images, self.holes, self.features, self.extractor)
-        return columns, steps
+        held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
+        return compute_scores(held), steps
 
 
 def tune(inpainter: Inpainter, plan: Plan, task: Task, seed: int) -> pd.DataFrame:
@@ -61,7 +61,8 @@ def tune(inpainter: Inpainter, plan: Plan, task: Task, seed: int) -> pd.DataFram
         means = pd.DataFrame(columns).mean().to_dict()
         rows.append({"temperature": pair[0], "choice_temperature": pair[1]} | means)
     table = pd.DataFrame(rows)
-    best = best_setting(table[judged(list(table.columns))], table["perceptual_hole"])
+    kernel, perceptual = (column_of(score, table).name for score in (DECIDES, PERCEPTUAL))
+    best = best_setting(table[kernel], table[perceptual])
     inpainter.temperature, inpainter.choice_temperature = tried[best]
     return table.assign(chosen=np.arange(len(tried)) == best)
 

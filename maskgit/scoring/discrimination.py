@@ -1,13 +1,27 @@
 """How well fills pass for true images before a linear judge (P-IDS and U-IDS)."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 FOLDS = 4  # the judge never sees the pairs that it is asked about
 FEWEST = 4 * FOLDS  # pairs; with fewer there is nothing to learn from
 
 
-def discrimination(features: np.ndarray, truth_features: np.ndarray) -> dict[str, np.ndarray]:
-    """Paired and unpaired inception discriminative scores, cross-validated, image by image.
+class Discrimination(NamedTuple):
+    """Paired and unpaired inception discriminative scores, image by image.
+
+    Attributes:
+        p_ids: float64 (N,), 1 where the fill looks truer to the judge than the true image.
+        u_ids: float64 (N,), the judge's share of errors on the two images of a pair.
+    """
+
+    p_ids: np.ndarray
+    u_ids: np.ndarray
+
+
+def discriminate(features: np.ndarray, truth_features: np.ndarray) -> Discrimination:
+    """Returns P-IDS and U-IDS, cross-validated; their means are the scores.
 
     Zhao et al. 2021, "Large Scale Image Completion via Co-Modulated Generative Adversarial
     Networks", arXiv 2103.10428, section 4: a linear support vector machine is trained to tell
@@ -16,17 +30,17 @@ def discrimination(features: np.ndarray, truth_features: np.ndarray) -> dict[str
     both. There the machine judges what it was trained on, and with fewer images than features
     it tells all of them apart, so that both are 0 whatever the fills are like. Here it judges
     pairs that it has not seen, which has a meaning for a hundred images, too, but is another
-    number than the published one: `_cv` says so.
+    number than the published one: `_cv` in the scores' names says so.
 
     Args:
         features, truth_features: (N, D), of fills and of their true images.
 
     Returns:
-        `p_ids_cv` and `u_ids_cv`, float64 (N,) of which the means count; NaN for few images.
+        All NaN for fewer than FEWEST images.
     """
     n = len(features)
     if n < FEWEST:
-        return {"p_ids_cv": np.full(n, np.nan), "u_ids_cv": np.full(n, np.nan)}
+        return Discrimination(np.full(n, np.nan), np.full(n, np.nan))
     from sklearn.model_selection import GroupKFold, cross_val_predict  # half a second
     from sklearn.svm import LinearSVC
 
@@ -39,4 +53,4 @@ def discrimination(features: np.ndarray, truth_features: np.ndarray) -> dict[str
         method="decision_function",
     ).reshape(2, n)
     errors = ((true_side < 0).astype(float) + (fill_side > 0)) / 2
-    return {"p_ids_cv": (fill_side > true_side).astype(float), "u_ids_cv": errors}
+    return Discrimination((fill_side > true_side).astype(float), errors)

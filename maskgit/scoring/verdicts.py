@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import norm
 
 from maskgit.scoring.intervals import LEVEL, RESAMPLES
+from maskgit.scoring.score import Better
 
 POWER = 0.8  # with which a difference as large as `seen` would be noticed
 
@@ -49,6 +50,17 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
     reach = np.quantile(largest, LEVEL)
     half = reach * error
     return Differences(mean, mean - half, mean + half, (reach + norm.ppf(POWER)) * error)
+
+
+def favoured(low: np.ndarray, high: np.ndarray, better: Better) -> np.ndarray:
+    """Returns which of two methods is shown to be better: 1 the first, -1 the second, 0 neither.
+
+    Args:
+        low, high: the ends of the interval of first less second; any shape.
+        better: which way the score gets better.
+    """
+    ends = better.sign * np.array([low, high])
+    return (ends.max(axis=0) < 0).astype(int) - (ends.min(axis=0) > 0)
 
 
 def images_needed(difference: float, seen: float, n: int) -> float:

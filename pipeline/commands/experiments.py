@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from mlflow.entities import Run
 
+from maskgit.scoring.intervals import with_ends
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
-from pipeline.reporting.text import with_interval
+from pipeline.reporting.text import score_cells
 from pipeline.tracking.store import open_store
 
 
@@ -42,11 +43,8 @@ def differing(runs: Sequence[Run]) -> list[str]:
 def headline(run: Run) -> dict[str, str]:
     """Each score of the headline with its interval, as text; bounds of scores are left out."""
     metrics = run.data.metrics
-    return {
-        name: with_interval(value, metrics[f"{name}_low"], metrics[f"{name}_high"])
-        for name, value in metrics.items()
-        if f"{name}_low" in metrics and "/" not in name
-    }
+    names = [name for name in metrics if "/" not in name and set(with_ends(name)) <= metrics.keys()]
+    return dict(zip(names, score_cells(metrics, names), strict=True))
 
 
 def comparison(runs: Sequence[Run]) -> list[list[str]]:

@@ -10,13 +10,15 @@ from tqdm import tqdm
 
 from maskgit.scoring.distances import Distance, frechet, kernel_distance
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.image_scores import hole_errors
-from maskgit.scoring.intervals import mean_interval, summarise
+from maskgit.scoring.intervals import mean_interval, summarise, with_ends
+from maskgit.scoring.pixel_errors import l1, psnr, ssim
+from maskgit.scoring.scores import FRECHET, KERNEL
 from pipeline.commands.photos import pictures_in
 from pipeline.plumbing.errors import UserError
 
 LOSSY = (".jpg", ".jpeg", ".webp")
 SMALLEST = 11  # pixels a side: the window of SSIM
+PIXEL_ERRORS = {"psnr": psnr, "ssim": ssim, "l1": l1}
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -64,8 +66,8 @@ def compare_folders(a: Path, b: Path, extractor: Extractor) -> dict[str, float]:
     paired = [path.stem for path in paths_a] == [path.stem for path in paths_b]
     features_a, features_b = (folder_features(paths, extractor) for paths in (paths_a, paths_b))
     distances = {
-        extractor.name: frechet(features_a, features_b),
-        extractor.kernel_name: kernel_distance(features_a, features_b, paired),
+        FRECHET.column(extractor).name: frechet(features_a, features_b),
+        KERNEL.column(extractor).name: kernel_distance(features_a, features_b, paired),
     }
     if paired:
         columns = {name: distance.by_pair() for name, distance in distances.items()}
@@ -80,7 +82,7 @@ def summarise_unpaired(distances: dict[str, Distance]) -> dict[str, float]:
     scores = {}
     for name, distance in distances.items():
         low, high = mean_interval(distance.value + distance.influence_a, distance.influence_b)
-        scores |= {name: distance.value, f"{name}_low": low, f"{name}_high": high}
+        scores |= dict(zip(with_ends(name), (distance.value, low, high), strict=True))
     return scores
 
 
@@ -92,7 +94,6 @@ def pair_errors(paths_a: list[Path], paths_b: list[Path]) -> dict[str, np.ndarra
         if first.shape != second.shape or min(first.shape[:2]) < SMALLEST:
             return {}
         everywhere = np.ones((1, *first.shape[:2]), dtype=bool)
-        rows.append(hole_errors(first[None], second[None], everywhere))
-    return {
-        name.removesuffix("_hole"): np.concatenate([row[name] for row in rows]) for name in rows[0]
-    }
+        pixels = first[None], second[None], everywhere
+        rows.append([error(*pixels) for error in PIXEL_ERRORS.values()])
+    return dict(zip(PIXEL_ERRORS, map(np.concatenate, zip(*rows, strict=True)), strict=True))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from maskgit.scoring.score import Better, Column
+from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS
 from pipeline.reporting.comparisons import comparison_text
@@ -12,12 +14,19 @@ from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
 In brackets: 95 % intervals, for other images like these and as many.
-Lower is better, but for PSNR and SSIM (which favour blur); the kernel distance decides,
-the Fréchet distance of few images favours blur, too (docs/scores.md). true_images: other
-true images, as many. tokenizer: an oracle, it knows the true codes. one_pass: the most
-likely codes in one step.
+{{directions}}
+The kernel distance decides; PSNR, SSIM and the Fréchet distance of few images favour blur
+(docs/scores.md). true_images: other true images, as many. tokenizer: an oracle, it knows the
+true codes. one_pass: the most likely codes in one step.
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          maskgit ui"""
+
+
+def directions(scores: list[Column]) -> str:
+    """Which scores are better when lower, which when higher, a line each."""
+    names = {way: [each.name for each in scores if each.score.better is way] for way in Better}
+    ways = [way for way in (Better.LOWER, Better.HIGHER) if names[way]]
+    return "\n".join(f"Better when {way}: {', '.join(names[way])}." for way in ways)
 
 
 def scores_page(table: Path) -> str:
@@ -25,13 +34,15 @@ def scores_page(table: Path) -> str:
     if not table.is_file():
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:
-        parts = [scores_text(pd.read_csv(table))]
+        found = pd.read_csv(table)
+        parts = [scores_text(found)]
     except (ValueError, TypeError, LookupError):
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
     headline, differences = Path("metrics.json"), table.with_name("differences.csv")
     if headline.is_file() and differences.is_file():
         row = json.loads(headline.read_text())
-        table = pd.read_csv(differences)
-        parts.append("\n" + comparison_text(table, row["gamma"], row["iterations"]))
+        compared = pd.read_csv(differences)
+        parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
         parts.append("\n" + row["answer"])
-    return "\n".join([*parts, LEGEND])
+    legend = LEGEND.format(directions=directions(score_columns(found.columns)))
+    return "\n".join([*parts, legend])

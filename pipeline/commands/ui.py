@@ -10,6 +10,8 @@ import zlib
 
 from mlflow import MlflowClient
 
+from maskgit.scoring.score import Scope
+from maskgit.scoring.scores import PSNR, score_columns
 from pipeline.commands.experiments import headline, report_runs
 from pipeline.tracking.store import open_store, own_store
 
@@ -44,7 +46,11 @@ def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) ->
 def links(port: int) -> dict[str, str]:
     """Where to look, by what is to be seen there. Raises UserError where there is no report."""
     scores = headline(report_runs(1)[0])
-    shown = [name for name in scores if name == "psnr_hole" or not name.endswith("_hole")]
+    shown = [
+        column.name
+        for column in score_columns(scores)
+        if column.score is PSNR or column.score.scope is not Scope.HOLE
+    ]
     client, experiment = open_store()
     page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
     key = keep_view(client, experiment, report_view(shown))

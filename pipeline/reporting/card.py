@@ -3,9 +3,10 @@
 import pandas as pd
 
 from maskgit.model_folder import Config
+from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.params import ONE_PASS
-from pipeline.reporting.comparisons import judged, label
-from pipeline.reporting.text import with_interval
+from pipeline.reporting.comparisons import label
+from pipeline.reporting.text import score_cells
 
 GRID = "grid.png"  # beside the card
 
@@ -38,8 +39,8 @@ choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
 
-On {n} images that it has never seen, copies of training images kept out, with 95 % intervals; the
-distance and the perceptual error are better when lower.
+On {n} images that it has never seen, copies of training images kept out, with 95 % intervals. An
+arrow says which way a score gets better.
 
 {table}
 
@@ -75,11 +76,10 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
 
 
 def _scores(rows: pd.DataFrame) -> str:
-    names = [judged(list(rows.columns)), "psnr_hole", "perceptual_hole"]
-    lines = ["| | " + " | ".join(f"`{name}`" for name in names) + " |", "|---|---:|---:|---:|"]
+    columns = score_columns(rows.columns)
+    heads = [f"`{column.name}` {column.score.better.arrow}".strip() for column in columns]
+    lines = [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
     for row in rows.to_dict("records"):
-        cells = [
-            with_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names
-        ]
+        cells = score_cells(row, [column.name for column in columns])
         lines.append(f"| {label(row['schedule'], row['iterations'])} | {' | '.join(cells)} |")
     return "\n".join(lines)

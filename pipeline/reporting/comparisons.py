@@ -6,21 +6,19 @@ from math import inf
 import numpy as np
 import pandas as pd
 
-from maskgit.scoring.verdicts import images_needed, simultaneous_intervals
-from pipeline.reporting.tables import BOUNDS, KEYS
+from maskgit.scoring.score import Better
+from maskgit.scoring.scores import DECIDES, find, score_columns
+from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
+from pipeline.reporting.tables import BOUNDS
 from pipeline.reporting.text import with_interval
 
+EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
 YARDSTICKS = (*BOUNDS, "one_pass")  # what nobody would choose as a schedule
 
 
 def label(schedule: str, iterations: float) -> str:
     """'cosine 8', or 'telea'."""
     return schedule if pd.isna(iterations) else f"{schedule} {int(iterations)}"
-
-
-def judged(scores: list[str]) -> str:
-    """The score that decides: the kernel distance."""
-    return next(name for name in scores if name.startswith(("kid", "kd_")))
 
 
 def methods(images: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
@@ -52,38 +50,36 @@ def compare(images: pd.DataFrame) -> pd.DataFrame:
     """
     by_method, settings, fills = methods(images)
     scores = [
-        name
-        for name in images.columns.difference(KEYS, sort=False)
-        if all(group[name].notna().any() for group in by_method.values())
+        column
+        for column in score_columns(images.columns)
+        if all(group[column.name].notna().any() for group in by_method.values())
     ]
     pairs = [*combinations(settings, 2), *((name, fill) for name in settings for fill in fills)]
     tables = []
-    for score in scores:
-        column = {name: group[score].to_numpy() for name, group in by_method.items()}
-        by_image = np.stack([column[a] - column[b] for a, b in pairs], axis=1)
+    for score, column, _ in scores:
+        values = {name: group[column].to_numpy() for name, group in by_method.items()}
+        by_image = np.stack([values[a] - values[b] for a, b in pairs], axis=1)
         by_image = by_image[~np.isnan(by_image).any(axis=1)]  # an image without a hole
         if len(by_image) < 2:
             continue
         first, second = zip(*pairs, strict=True)
         found = simultaneous_intervals(by_image)
-        columns = {"score": score, "first": first, "second": second, "n": len(by_image)}
+        columns = {"score": column, "first": first, "second": second, "n": len(by_image)}
         columns |= {"difference": found.mean, "low": found.low, "high": found.high}
-        columns |= {"seen": found.seen}
+        columns |= {"seen": found.seen, "verdict": ""}
+        if score is DECIDES:
+            ends = zip(first, second, found.low, found.high, strict=True)
+            columns["verdict"] = [verdict(*row, score.better) for row in ends]
         tables.append(pd.DataFrame(columns))
-    table = pd.concat(tables, ignore_index=True)
-    decides = table["score"] == judged(scores)
-    table["verdict"] = [
-        verdict(row["first"], row["second"], row["low"], row["high"]) if judge else ""
-        for row, judge in zip(table.to_dict("records"), decides, strict=True)
-    ]
-    return table
+    return pd.concat(tables, ignore_index=True)
 
 
-def verdict(first: str, second: str, low: float, high: float) -> str:
-    """In a score that is better when lower."""
-    if high < 0:
-        return f"{first} better"
-    return f"{second} better" if low > 0 else "no difference shown"
+def verdict(first: str, second: str, low: float, high: float, better: Better) -> str:
+    """In words. low, high: of first less second; better: which way the score gets better."""
+    shown = favoured(low, high, better)
+    if shown:
+        return f"{first if shown > 0 else second} better"
+    return "no difference shown"
 
 
 def comparison_text(differences: pd.DataFrame, gamma: str, iterations: int) -> str:
@@ -118,12 +114,15 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
+    better = find(score).score.better
+    superlative, beyond = EXTREMES[better]
     value = {name: group[score].mean() for name, group in by_method.items()}
-    best = min(settings, key=value.get)
-    to_best = {best: (0.0, 0.0, 0.0, 0.0)} | {name: _less(chosen, name, best) for name in settings}
-    good = [name for name in settings if to_best[name][1] <= 0]
+    badness = {name: better.sign * mean for name, mean in value.items()}
+    best = min(settings, key=badness.get)
+    to_best = {name: _less(chosen, name, best) for name in settings}
+    good = [name for name in settings if favoured(*to_best[name][1:3], better) >= 0]
     steps = {name: by_method[name]["steps"].mean() for name in settings}
-    use = min(good, key=lambda name: (steps[name], value[name]))
+    use = min(good, key=lambda name: (steps[name], badness[name]))
     difference, low, high, seen = to_best[use]
 
     schedule, iterations = _parts(use)
@@ -132,12 +131,14 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
         times += f" ({steps[use]:.1f} steps)"
     words = [f"Answer: gamma={schedule} with {times}, {score} {value[use]:.4f}."]
     if use == best:
-        words.append(f"It is the lowest of {len(settings)} settings, and no fewer steps keep up.")
+        words.append(
+            f"It is the {superlative} of {len(settings)} settings, and no fewer steps keep up."
+        )
     else:
         words.append(
-            f"Of {len(settings)} settings {len(good)} are not shown to be worse than the lowest, "
-            f"{best} ({value[best]:.4f}), and of these it takes the fewest steps; "
-            f"it lies {with_interval(difference, low, high)} above."
+            f"Of {len(settings)} settings {len(good)} are not shown to be worse than the "
+            f"{superlative}, {best} ({value[best]:.4f}), and of these it takes the fewest steps; "
+            f"it lies {_apart(difference, low, high, better)} {beyond}."
         )
         needed = images_needed(difference, seen, n)
         if n < needed < inf:
@@ -146,10 +147,11 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
                 f"about {_rounded(needed)} would."
             )
     if fills:
-        fill = min(fills, key=value.get)
-        _, low, high, seen = _less(chosen, use, fill)
-        how = "better than" if high < 0 else "worse than" if low > 0 else "not told apart from"
-        words.append(f"It is {how} the best other fill, {fill} ({value[fill]:.4f}).")
+        fill = min(fills, key=badness.get)
+        _, low, high, _ = _less(chosen, use, fill)
+        how = {1: "better than", -1: "worse than", 0: "not told apart from"}
+        told = how[int(favoured(low, high, better))]
+        words.append(f"It is {told} the best other fill, {fill} ({value[fill]:.4f}).")
     return " ".join(words)
 
 
@@ -161,6 +163,12 @@ def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, 
         if (row["first"], row["second"]) == (second, first):
             return -row["difference"], -row["high"], -row["low"], row["seen"]
     return 0.0, 0.0, 0.0, 0.0  # a method and itself
+
+
+def _apart(difference: float, low: float, high: float, better: Better) -> str:
+    """By how much a setting is worse, with its interval."""
+    ends = sorted((better.sign * low, better.sign * high))
+    return with_interval(better.sign * difference, *ends)
 
 
 def _rounded(count: float) -> str:

@@ -6,6 +6,7 @@ from torch import nn
 
 from maskgit.scoring.features import Extractor, choose_extractor
 from maskgit.scoring.lpips_network import lpips_network
+from maskgit.scoring.scores import FRECHET
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 
@@ -22,7 +23,7 @@ def load_extractor(
         extractor = choose_extractor(kind, path)
     except (ValueError, OSError) as error:
         raise UserError(f"{named}: {error}") from None
-    print(f"{extractor.name}: {extractor.source}")
+    print(f"{FRECHET.column(extractor).name}: {extractor.source}")
     return extractor
 
 

@@ -1,5 +1,6 @@
 """Plots as PNG: losses over steps, scores over iterations."""
 
+from math import ceil
 from pathlib import Path
 
 import matplotlib
@@ -9,18 +10,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from maskgit.schedules import ENTROPIC, make_gamma
-from pipeline.reporting.comparisons import judged
+from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.score import Column
+from maskgit.scoring.scores import DECIDES, column_of, score_columns
 
-AXES = {
-    "fid": "FID",
-    "fd_efficientnet_lite0": "Fréchet distance (EfficientNet-Lite0)",
-    "kid": "KID",
-    "kd_efficientnet_lite0": "kernel distance (EfficientNet-Lite0)",
-    "psnr_hole": "PSNR in the hole (dB)",
-    "ssim_hole": "SSIM in the hole",
-    "l1_hole": "mean absolute error in the hole",
-}
-
+WIDE = 4  # panels in a row
 APART = 0.15  # steps between the points of two schedules
 NEAR = 0.05  # share of an axis: names of lines that lie nearer would touch
 
@@ -57,30 +51,46 @@ def plot_gammas(names: list[str], uncertainty: pd.DataFrame, path: Path) -> None
 
 
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
-    """Scores over steps with their 95 % intervals, a colour for each schedule.
+    """A panel for each score over steps, with 95 % intervals, a colour for each schedule.
 
-    The distance that decides twice: beside the baselines, floor and ceiling (dashed), and close up.
-    Schedules stand a little apart, so that intervals can be told from each other; they share their
-    images, so intervals that overlap may still go with a difference that holds (differences.csv).
+    First the score that decides: close up, and then as all others are drawn, beside the baselines,
+    floor and ceiling (dashed). Schedules stand a little apart, so that intervals can be told from
+    each other; they share their images, so intervals that overlap may still go with a difference
+    that holds (differences.csv).
     """
-    distance = judged(list(table.columns))
-    panels = [(distance, True), (distance, False), ("psnr_hole", True)]
-    figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
-    for axis, (name, with_baselines) in zip(axes, panels, strict=True):
-        schedules = list(table.dropna(subset="iterations").groupby("schedule", sort=False))
-        for i, (schedule, rows) in enumerate(schedules):
-            steps = rows["steps"] + APART * (i - (len(schedules) - 1) / 2)
-            ends = (rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name])
-            axis.errorbar(
-                steps, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule
-            )
+    settings = table.dropna(subset="iterations")
+    decides = column_of(DECIDES, table.columns)
+    others = [
+        column
+        for column in score_columns(table.columns)
+        if column != decides and settings[column.name].notna().any()
+    ]
+    panels = [(decides, False), *((column, True) for column in (decides, *others))]
+    rows = ceil(len(panels) / WIDE)
+    figure, axes = plt.subplots(rows, WIDE, figsize=(4.6 * WIDE, 3.8 * rows), squeeze=False)
+    for axis, (column, with_baselines) in zip(axes.flat, panels, strict=False):
+        _plot_score(axis, settings, column)
         if with_baselines:
-            label_lines(axis, table[table["iterations"].isna()].dropna(subset=name), name)
-        counts = sorted(table["steps"].dropna().round().astype(int).unique())
-        axis.set(xlabel="steps", ylabel=AXES.get(name, name), xticks=counts)
-        axis.grid(alpha=0.3)
-    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
+            baselines = table[table["iterations"].isna()].dropna(subset=column.name)
+            label_lines(axis, baselines, column.name)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    handles = axes[0][0].get_legend_handles_labels()
+    axes[0][0].legend(*handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     save(figure, path)
+
+
+def _plot_score(axis: plt.Axes, settings: pd.DataFrame, column: Column) -> None:
+    """A score of every schedule over its steps."""
+    name, low, high = with_ends(column.name)
+    schedules = list(settings.groupby("schedule", sort=False))
+    for i, (schedule, rows) in enumerate(schedules):
+        steps = rows["steps"] + APART * (i - (len(schedules) - 1) / 2)
+        ends = (rows[name] - rows[low], rows[high] - rows[name])
+        axis.errorbar(steps, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule)
+    counts = sorted(settings["steps"].round().astype(int).unique())
+    axis.set(xlabel="steps", ylabel=column.label, xticks=counts)
+    axis.grid(alpha=0.3)
 
 
 def plot_simulation(found: pd.DataFrame, true_frechet: dict[str, float], path: Path) -> None:

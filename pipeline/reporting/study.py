@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from maskgit.inpainting.registry import DECODERS, step_decoders
-from maskgit.scoring.verdicts import simultaneous_intervals
-from pipeline.reporting.comparisons import judged
-from pipeline.reporting.plots import AXES, save
+from maskgit.scoring.scores import DECIDES, column_of
+from maskgit.scoring.verdicts import favoured, simultaneous_intervals
+from pipeline.reporting.comparisons import EXTREMES
+from pipeline.reporting.plots import save
 from pipeline.reporting.text import with_interval
 
 HOLE_KINDS = ("thin", "thick", "half")
@@ -61,7 +62,7 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
 
     All intervals hold at once with 95 %: one error rate for the whole study.
     """
-    score = judged(list(images.columns))
+    score = column_of(DECIDES, images.columns).name
     keys = ["hole_kind", *SETTING]
     by_image = images.pivot_table(index="image", columns=keys, values=score)
     reference = by_image.xs(REFERENCE, axis=1, level=SETTING)
@@ -70,25 +71,28 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
     found = simultaneous_intervals(less.to_numpy())
     table = less.columns.to_frame(index=False)
     table = table.assign(difference=found.mean, low=found.low, high=found.high, seen=found.seen)
-    table["verdict"] = np.select([found.high < 0, found.low > 0], ["better", "worse"], "")
+    shown = favoured(found.low, found.high, DECIDES.better)
+    table["verdict"] = np.select([shown > 0, shown < 0], ["better", "worse"], "")
     steps = settings_table(images)[[*keys, "steps"]]
     return table.merge(steps, on=keys)
 
 
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
-    """In Markdown: by kind of hole the reference, the lowest, the fewest steps that keep up."""
-    score = judged(list(settings.columns))
+    """In Markdown: by kind of hole the reference, the best, the fewest steps that keep up."""
+    score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
+    best_of_all, _ = EXTREMES[DECIDES.better]
     lines = [
-        f"| hole | reference | `{score}` | lowest | `{score}` | less the reference | "
+        f"| hole | reference | `{score}` | {best_of_all} | `{score}` | less the reference | "
         "fewest steps that keep up with the reference | less the reference |",
         "|---|---|---:|---|---:|---:|---|---:|",
     ]
     for kind, rows in settings.groupby("hole_kind", sort=False):
         values = rows.set_index(SETTING)[score]
         others = found[found["hole_kind"] == kind].set_index(SETTING)
-        best = values.idxmin()
+        best = (sign * values).idxmin()
         kept = others[others["verdict"] != "worse"]
-        cheap = kept.sort_values(["steps", "difference"]).index[0]
+        kept = kept.assign(worse=sign * kept["difference"])
+        cheap = kept.sort_values(["steps", "worse"]).index[0]
         cells = [
             kind,
             words(REFERENCE),
@@ -132,7 +136,7 @@ def difference(others: pd.DataFrame, setting: tuple[str, str, int]) -> str:
 
 def plot_study(settings: pd.DataFrame, path: Path) -> None:
     """Above, MaskGIT's decoder under each schedule; below, each decoder under cosine."""
-    score = judged(list(settings.columns))
+    score = column_of(DECIDES, settings.columns)
     kinds = list(dict.fromkeys(settings["hole_kind"]))
     figure, axes = plt.subplots(2, len(kinds), figsize=(4 * len(kinds), 7), sharex=True)
     cuts = (("schedule", "decoder", "confidence"), ("decoder", "schedule", "cosine"))
@@ -141,12 +145,12 @@ def plot_study(settings: pd.DataFrame, path: Path) -> None:
             shown = settings[(settings["hole_kind"] == kind) & (settings[fixed] == value)]
             for name, points in shown.groupby(lines, sort=False):
                 points = points.sort_values("steps")
-                axis.plot(points["steps"], points[score], marker="o", ms=4, label=name)
+                axis.plot(points["steps"], points[score.name], marker="o", ms=4, label=name)
             axis.set(title=f"{kind} holes, {fixed} {value}", xscale="log")
             axis.set_xticks(STEPS, [str(step) for step in STEPS])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
-        row[0].set_ylabel(AXES.get(score, score))
+        row[0].set_ylabel(score.label)
         row[-1].legend(title=lines, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     for axis in axes[-1]:
         axis.set_xlabel("steps")

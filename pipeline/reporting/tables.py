@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from maskgit.scoring.intervals import summarise
-
-KEYS = ["schedule", "iterations", "image", "hole_area", "steps"]  # other columns are scores
+from maskgit.scoring.score import Scope
+from maskgit.scoring.scores import score_columns
 
 # Shares of the picture, the same for every data set, so that tables can be laid side by side.
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
@@ -58,9 +58,10 @@ def by_kind(images: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
 def bucket_table(images: pd.DataFrame, buckets: pd.Series) -> pd.DataFrame:
     """Scores of single images: a row for each method and each bucket that has images.
 
-    Distances are left out: each is of a whole set, and depends on how many images that has.
+    Scores of a whole set are left out: they depend on how many images it has.
     """
-    scores = [name for name in images.columns if name.endswith("_hole") or name == "lpips"]
+    found = score_columns(images.columns)
+    scores = [column.name for column in found if column.score.scope is not Scope.SET]
     rows = []
     scored = images.dropna(subset=scores, how="all")
     methods = scored.groupby(["schedule", "iterations"], sort=False, dropna=False)

@@ -1,8 +1,14 @@
 """Scores as text, each with its interval, and what may be said of the schedules."""
 
+from collections.abc import Iterable, Mapping
 from math import floor, isfinite, log10
 
 import pandas as pd
+
+from maskgit.scoring import scores
+from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.score import Column, Scope
+from maskgit.scoring.scores import score_columns
 
 
 def with_interval(value: float, low: float, high: float) -> str:
@@ -32,13 +38,26 @@ def aligned(rows: list[list[str]], words: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def score_cells(row: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    """Each score of a row with its interval, '' where the row has none.
+
+    A row of an older version, without intervals, is shown as it is.
+    """
+    nothing = float("nan")
+    return [with_interval(*(row.get(key, nothing) for key in with_ends(name))) for name in names]
+
+
 def scores_text(table: pd.DataFrame) -> str:
-    """Two tables from that of scores: of whole pictures, and inside the holes."""
-    names = table.columns[3:].drop("steps", errors="ignore")
-    scores = [name for name in names if not name.endswith(("_low", "_high"))]
-    inside = [name for name in scores if name.endswith("_hole")]
-    of_sets = [name for name in scores if name not in inside]
-    return f"{_scores_table(table, of_sets)}\n\n{_scores_table(table, inside)}"
+    """Two tables from that of scores: of whole pictures, and inside the holes.
+
+    Raises LookupError where the table has no scores.
+    """
+    found = score_columns(table.columns)
+    if not found:
+        raise LookupError("the table has no scores")
+    inside = [column.name for column in found if column.score.scope is Scope.HOLE]
+    whole = [column.name for column in found if column.score.scope is not Scope.HOLE]
+    return f"{_scores_table(table, whole)}\n\n{_scores_table(table, inside)}"
 
 
 def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
@@ -48,12 +67,8 @@ def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
         iterations = "" if pd.isna(row["iterations"]) else str(int(row["iterations"]))
         steps = row.get("steps", float("nan"))
         taken = "" if pd.isna(steps) else f"{steps:.1f}"
-        # a table without intervals, from an older version, is shown as it is
-        cells = [
-            with_interval(*(row.get(f"{name}{end}", float("nan")) for end in ("", "_low", "_high")))
-            for name in scores
-        ]
-        rows.append([str(row["schedule"]), iterations, taken, str(row["n"]), *cells])
+        cells = [str(row["schedule"]), iterations, taken, str(row["n"])]
+        rows.append([*cells, *score_cells(row, scores)])
     return aligned(rows)
 
 
@@ -61,9 +76,19 @@ def record_text(record: dict[str, float]) -> str:
     """The scores of two folders, a line each, after the number of pictures in them."""
     counts = f"{record['n_a']} and {record['n_b']} pictures"
     title = f"{record['n_a']} pairs" if record["paired"] else f"{counts}, no pairs"
-    names = [name for name in record if f"{name}_low" in record]
-    rows = [
-        [name, with_interval(*(record[f"{name}{end}"] for end in ("", "_low", "_high")))]
-        for name in names
-    ]
-    return f"{title}\n{aligned(rows)}"
+    names = [name for name in record if set(with_ends(name)) <= record.keys()]
+    rows = zip(names, score_cells(record, names), strict=True)
+    return f"{title}\n{aligned([list(row) for row in rows])}"
+
+
+def columns_markdown() -> str:
+    """The documentation's table of scores: a row for each, as their list has them."""
+    lines = ["| column | score | better | of | source |", "|---|---|---|---|---|"]
+    for score in scores.SCORES:
+        named = [score.on("NETWORK")]
+        if score.official:
+            named = [Column(score, *score.official), *named]
+        names = ", else ".join(f"`{column.name}`" for column in named)
+        cells = [names, named[-1].label, score.better, score.scope, score.source]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

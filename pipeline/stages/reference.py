@@ -14,8 +14,9 @@ from tqdm import tqdm
 from maskgit import ranks
 from maskgit.inpainting.seam import reconstruct
 from maskgit.scoring.baselines import BASELINES
-from maskgit.scoring.image_scores import distance_columns, score_images
 from maskgit.scoring.intervals import summarise
+from maskgit.scoring.score import Evaluation
+from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import TOKENIZERS
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import (
@@ -63,6 +64,7 @@ def main() -> None:
         with tqdm(total=len(truth) * sets, unit="image") as bar:
             bar.set_description("features of the true images")
             features = extractor(truth, progress=bar.update)
+            task = truth, holes, features, extractor
             for name in names:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":
@@ -70,14 +72,13 @@ def main() -> None:
                 else:
                     pairs = zip(truth, holes, strict=True)
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
-                found[name] = score_images(
-                    filled, truth, holes, features, extractor, bar.update, lpips
+                found[name] = compute_scores(
+                    Evaluation([filled], *task, lpips=lpips, progress=bar.update)
                 )
             if others is not None:
                 bar.set_description("score true_images")
-                other_features = extractor(others, progress=bar.update)
-                columns = distance_columns(other_features, features, extractor, paired=False)
-                found["true_images"] = columns
+                unpaired = Evaluation([others], *task, paired=False, progress=bar.update)
+                found["true_images"] = compute_scores(unpaired)
         if ranks.rank():
             return
         save_array(folder / "features.npy", features)

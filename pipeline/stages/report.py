@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
@@ -33,7 +34,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.reporting.card import GRID, model_card
-from pipeline.reporting.comparisons import answer, compare, comparison_text, judged
+from pipeline.reporting.comparisons import answer, compare, comparison_text
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
 from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
@@ -68,12 +69,13 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     """The row for `gamma`, and beside its distances those of true images and the tokenizer."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
     bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
+    distances = [each.name for each in score_columns(table.columns) if each.score.is_distance]
     return (
         {"gamma": gamma, "iterations": iterations}
-        | {key: row[key].item() for key in table.columns[2:]}
+        | {key: row[key].item() for key in table.columns.drop(["schedule", "iterations"])}
         | {
             f"{distance}_{name}": bounds.loc[name, distance].item()
-            for distance in table.columns[3:5]
+            for distance in distances
             for name in bounds.index
         }
     )
@@ -81,7 +83,7 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
 
 def headline_images(images: pd.DataFrame, params: Params) -> tuple[str, np.ndarray]:
     """The score that decides, and the headline's on each image."""
-    score = judged(list(images.columns))
+    score = column_of(DECIDES, images.columns).name
     chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
     return score, images.loc[chosen, score].to_numpy()
 
@@ -121,7 +123,7 @@ def log_to_mlflow(
     scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
     run.log_metrics(scores)
     table = tables["scores"]
-    curves = [key for key in table.columns[3:] if not key.endswith(("_low", "_high"))]
+    curves = [*(column.name for column in score_columns(table.columns)), "steps"]
     for entry in table[table["schedule"] == params.gamma].to_dict("records"):
         run.log_metrics(
             {f"over_iterations/{key}": entry[key] for key in curves}, entry["iterations"]
@@ -164,9 +166,8 @@ def main() -> None:
             "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
         }
         found = answer(images_scored, differences)
-        plotted = table[table["schedule"].isin(names)].rename(
-            columns={table.columns[3]: "distance"}
-        )
+        distance = column_of(FRECHET, table.columns).name
+        plotted = table[table["schedule"].isin(names)].rename(columns={distance: "distance"})
         tables = {"scores": table, "differences": differences} | buckets
         for name, content in tables.items():
             write_table(REPORTS / f"{name}.csv", content)

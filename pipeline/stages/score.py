@@ -11,8 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.scoring.image_scores import score_fills
 from maskgit.scoring.intervals import summarise
+from maskgit.scoring.score import Evaluation
+from maskgit.scoring.scores import compute_scores
 from pipeline.plumbing.files import (
     IMAGE_SCORES,
     IMAGES_CSV,
@@ -56,7 +57,12 @@ def main(schedule: str) -> None:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 where = INPAINTED / schedule / str(iterations)
                 filled = [load_fill(where / results_folder(k), len(truth)) for k in range(fills)]
-                columns = score_fills(filled, truth, holes, features, extractor, bar.update, lpips)
+                given = Evaluation(
+                    *(filled, truth, holes, features, extractor),
+                    lpips=lpips,
+                    progress=bar.update,
+                )
+                columns = compute_scores(given)
                 scores = summarise(columns)
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))

@@ -14,7 +14,8 @@ from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.image_scores import score_images
+from maskgit.scoring.score import Evaluation
+from maskgit.scoring.scores import DECIDES, PERCEPTUAL, column_of, compute_scores
 from maskgit.scoring.tuning import best_setting
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
@@ -22,7 +23,6 @@ from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
-from pipeline.reporting.comparisons import judged
 from pipeline.reporting.extractor import load_extractor
 from pipeline.reporting.study import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
@@ -52,8 +52,8 @@ class Task:
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
         with side_by_side(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
-        columns = score_images(filled, self.images, self.holes, self.features, self.extractor)
-        return columns, steps
+        held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
+        return compute_scores(held), steps
 
 
 def tune(
@@ -69,7 +69,8 @@ def tune(
         rows.append(one.model_dump(include={"temperature", "choice_temperature"}))
         rows[-1] |= pd.DataFrame(columns).mean().to_dict()
     table = pd.DataFrame(rows)
-    best = best_setting(table[judged(list(table.columns))], table["perceptual_hole"])
+    kernel, perceptual = (column_of(score, table).name for score in (DECIDES, PERCEPTUAL))
+    best = best_setting(table[kernel], table[perceptual])
     return tried[best], table.assign(chosen=np.arange(len(tried)) == best)
 
 

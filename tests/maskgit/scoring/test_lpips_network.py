@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from maskgit.scoring import lpips_network as module
-from maskgit.scoring.image_scores import BATCH, lpips_errors
 from maskgit.scoring.lpips_network import lpips_network
+from maskgit.scoring.perceptual_errors import BATCH, lpips_errors
 from maskgit.scoring.torchvision_import import import_torchvision
 
 

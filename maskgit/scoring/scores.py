@@ -1,0 +1,197 @@
+"""The scores: how good fills are, as a set and image by image. Tables, verdicts, plots, MLflow, the
+model card and the documentation take their columns from this list.
+
+A new score is an entry of SCORES.
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import combinations
+
+import numpy as np
+
+from maskgit.scoring.distances import frechet, kernel_distance
+from maskgit.scoring.intervals import without_end
+from maskgit.scoring.pixel_errors import l1, psnr, ssim
+from maskgit.scoring.score import Better, Column, Evaluation, Scope, Score, mean_over_sets
+
+
+def _frechet(e: Evaluation) -> np.ndarray:
+    return mean_over_sets(frechet(each, e.truth_features).by_pair() for each in e.features)
+
+
+def _kernel(e: Evaluation) -> np.ndarray:
+    # Where sets are no pairs, image i still goes with image i of the other set: any matching of two
+    # independent sets resamples them rightly.
+    return mean_over_sets(
+        kernel_distance(each, e.truth_features, e.paired).by_pair() for each in e.features
+    )
+
+
+# The functions below import what needs torch when they are called: tables are read without it.
+
+
+def _perceptual(e: Evaluation) -> np.ndarray:
+    from maskgit.scoring.perceptual_errors import perceptual_errors
+
+    return e.in_holes(perceptual_errors)
+
+
+def _lpips(e: Evaluation) -> np.ndarray | None:
+    if e.lpips is None:
+        return None
+    from maskgit.scoring.perceptual_errors import lpips_errors
+
+    return e.in_holes(lambda *images: lpips_errors(*images, e.lpips))
+
+
+def _diversity(e: Evaluation) -> np.ndarray | None:
+    if len(e.fills) < 2:
+        return None
+    from maskgit.scoring.perceptual_errors import perceptual_errors
+
+    pairs = combinations(e.fills, 2)
+    return mean_over_sets(perceptual_errors(*pair, e.holes) for pair in pairs)
+
+
+KERNEL = Score(
+    name="kd_{extractor}",
+    label="kernel distance ({extractor})",
+    official=("kid", "KID"),
+    better=Better.LOWER,
+    scope=Scope.SET,
+    compute=_kernel,
+    source="Bińkowski et al. 2018, arXiv 1801.01401",
+)
+FRECHET = Score(
+    name="fd_{extractor}",
+    label="Fréchet distance ({extractor})",
+    official=("fid", "FID"),
+    better=Better.LOWER,
+    scope=Scope.SET,
+    compute=_frechet,
+    source="Heusel et al. 2017, arXiv 1706.08500",
+)
+PSNR = Score(
+    name="psnr_hole",
+    label="PSNR in the hole (dB)",
+    better=Better.HIGHER,
+    scope=Scope.HOLE,
+    compute=lambda e: e.in_holes(psnr),
+    source="",
+)
+PERCEPTUAL = Score(
+    name="perceptual_hole",
+    label="perceptual error in the hole (EfficientNet-Lite0)",
+    better=Better.LOWER,
+    scope=Scope.HOLE,
+    compute=_perceptual,
+    source="as LPIPS, arXiv 1801.03924, on another network and not comparable to it",
+)
+
+SCORES: list[Score] = [
+    FRECHET,
+    KERNEL,
+    Score(
+        name="p_ids_cv_{extractor}",
+        label="P-IDS, cross-validated ({extractor})",
+        official=("p_ids_cv", "P-IDS, cross-validated"),
+        better=Better.HIGHER,
+        scope=Scope.SET,
+        compute=lambda e: mean_over_sets(each.p_ids for each in e.discriminations),
+        source="Zhao et al. 2021, arXiv 2103.10428",
+    ),
+    Score(
+        name="u_ids_cv_{extractor}",
+        label="U-IDS, cross-validated ({extractor})",
+        official=("u_ids_cv", "U-IDS, cross-validated"),
+        better=Better.HIGHER,
+        scope=Scope.SET,
+        compute=lambda e: mean_over_sets(each.u_ids for each in e.discriminations),
+        source="Zhao et al. 2021, arXiv 2103.10428",
+    ),
+    PSNR,
+    Score(
+        name="ssim_hole",
+        label="SSIM in the hole",
+        better=Better.HIGHER,
+        scope=Scope.HOLE,
+        compute=lambda e: e.in_holes(ssim),
+        source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
+    ),
+    Score(
+        name="l1_hole",
+        label="mean absolute error in the hole",
+        better=Better.LOWER,
+        scope=Scope.HOLE,
+        compute=lambda e: e.in_holes(l1),
+        source="",
+    ),
+    PERCEPTUAL,
+    Score(
+        name="lpips",
+        label="LPIPS",
+        better=Better.LOWER,
+        scope=Scope.IMAGE,
+        compute=_lpips,
+        source="Zhang et al. 2018, arXiv 1801.03924; package lpips, version 0.1 on AlexNet",
+    ),
+    Score(
+        name="diversity_hole",
+        label="perceptual distance of two fills in the hole (EfficientNet-Lite0)",
+        better=Better.NEITHER,
+        scope=Scope.HOLE,
+        compute=_diversity,
+        source="",
+    ),
+]
+"""In the order of the tables' columns."""
+
+DECIDES = KERNEL
+"""The score that verdicts follow; another has to pass tests/maskgit/scoring/test_verdicts.py."""
+
+
+def compute_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Returns every score that the evaluation allows, by the name of its column.
+
+    float64 (N,) each. Only their means have a meaning where the scope is the whole set.
+    """
+    columns = {}
+    for score in SCORES:
+        if evaluation.paired or score.scope is Scope.SET:
+            values = score.compute(evaluation)
+            if values is not None:
+                columns[score.column(evaluation.extractor).name] = values
+    return columns
+
+
+def find(name: str) -> Column | None:
+    """Returns the score that a column of a table holds, None where it holds something else.
+
+    The ends of an interval belong to their score: `psnr_hole_low` is found as `psnr_hole`.
+    """
+    name = without_end(name)
+    for score in SCORES:
+        if score.official and score.official[0] == name:
+            return Column(score, *score.official)
+        networked = re.fullmatch(score.name.replace("{extractor}", r"(?P<network>\w+)"), name)
+        if networked:
+            return score.on(networked.groupdict().get("network", ""))
+    return None
+
+
+def score_columns(names: Iterable[str]) -> list[Column]:
+    """Returns the scores among the columns of a table, each once, in the table's order."""
+    found = filter(None, map(find, names))
+    return list({column.name: column for column in found}.values())
+
+
+def column_of(score: Score, names: Iterable[str]) -> Column:
+    """Returns a score's column among those of a table; the first, where several networks judge.
+
+    Raises LookupError where the table lacks it.
+    """
+    for column in score_columns(names):
+        if column.score is score:
+            return column
+    raise LookupError(f"no column of {score.name.format(extractor='...')}")

@@ -11,10 +11,8 @@ from torch import nn
 
 from maskgit.scoring import features
 from maskgit.scoring.torchvision_import import import_torchvision
-from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
-from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
 from tests.small_models import save_small_models
@@ -70,18 +68,6 @@ def guided_models():
         torch.nn.init.normal_(parameter, std=0.2)
     guide.know_codebook(tokenizer.codebook.embedding)
     return tokenizer, guided.take(transformer, guide)
-
-
-@pytest.fixture(scope="session")
-def lab_models():
-    """As `models`, but in the lab's layout: neither of them sees pixels."""
-    torch.manual_seed(0)
-    channels = {"enc_channels": [32] * 6, "dec_channels": [32] * 5}
-    tokenizer = LabVQGAN(**channels, latent_dim=4, num_codebook_vectors=32).eval()
-    transformer = LabTransformer(32, dim=16, heads=2, layers=1, hidden_dim=16)
-    for parameter in transformer.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return tokenizer, transformer
 
 
 @pytest.fixture(scope="session")

@@ -17,23 +17,14 @@ from maskgit.data.holes import draw_holes
 from maskgit.device import best_device, bf16_pays, to_float
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.settings import LabChoices
+from maskgit.lab.settings import LabChoices
+from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
-from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.optim import muon_and_adamw
 from maskgit.transformer.training import TransformerTrainer
-from pipeline.bench.lab_way import (
-    LabDecoding,
-    Levers,
-    lab_frechet_distance,
-    load_lab_image,
-    train_lab_tokenizer,
-    train_lab_transformer,
-    with_explicit_attention,
-)
 from pipeline.bench.models import (
     ENDLESS,
     draw_images,
@@ -46,6 +37,15 @@ from pipeline.bench.models import (
 )
 from pipeline.bench.race import Race, Way
 from pipeline.inputs.dataset import read_source
+from pipeline.lab.way import (
+    LabDecoding,
+    Levers,
+    lab_frechet_distance,
+    load_lab_image,
+    train_lab_tokenizer,
+    train_lab_transformer,
+    with_explicit_attention,
+)
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import Params
 

@@ -10,20 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from maskgit.inpainting.settings import (
-    Decoding,
-    Iterations,
-    NotNegative,
-    Positive,
-    Sampler,
-    ScheduleName,
-    Section,
-    Seed,
-    fault_of,
-    one_of,
-)
+from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import SCHEDULES
+from maskgit.validation import NotNegative, Positive, Section, Seed, fault_of, one_of
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.yaml_files import read_yaml
 
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
@@ -185,6 +176,15 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def check_importers(self) -> "Params":
+        for name, section in (("vqgan", self.vqgan), ("train", self.train)):
+            if section.checkpoint and name not in IMPORTERS:
+                raise ValueError(
+                    f"{name}.checkpoint: no importer for it is installed; leave it empty"
+                )
+        return self
+
+    @model_validator(mode="after")
     def check_size(self) -> "Params":
         brought = self.vqgan.checkpoint or self.train.start_from
         if not brought and self.data.size % self.vqgan.cell:
@@ -224,8 +224,8 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
     for name, section in values.items():
         if isinstance(section, dict):
             given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
-            if name == "inpaint" and imported:  # the preset's suits what it trains
-                given = given | {"temperature": 1.0, "choice_temperature": 4.5, "guidance": 0.0}
+            if name == "inpaint" and imported and "train" in IMPORTERS:
+                given = given | IMPORTERS["train"].inpaint
             asked = [key for key, value in section.items() if value == FROM_PRESET]
             unknown = [key for key in asked if key not in given]
             if unknown:

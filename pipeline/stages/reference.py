@@ -16,7 +16,7 @@ from maskgit.inpainting.seam import reconstruct
 from maskgit.scoring.baselines import BASELINES
 from maskgit.scoring.image_scores import distance_columns, score_images
 from maskgit.scoring.intervals import summarise
-from maskgit.tokenizer.kinds import TOKENIZERS
+from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import (
     IMAGES_CSV,
@@ -56,7 +56,7 @@ def main() -> None:
     with stage_run("reference", values, REFERENCE) as run, shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
-        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
+        tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         names = [*params.score.baselines, "tokenizer"]
         found = {}
         sets = 1 + len(names) + (others is not None)

@@ -1,5 +1,5 @@
-"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or the
-original lab's, imported."""
+"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or one
+that is imported."""
 
 import math
 from pathlib import Path
@@ -22,7 +22,6 @@ from maskgit.transformer.training import (
 )
 from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
-from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import (
@@ -34,6 +33,7 @@ from pipeline.plumbing.files import (
     fresh_folder,
     load_array,
 )
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
@@ -70,14 +70,16 @@ def save(
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def import_lab(params: Params, codes: int, validation: Validation, examples: list[Example]) -> None:
+def import_trained(
+    params: Params, codes: int, validation: Validation, examples: list[Example]
+) -> None:
     """In place of a training; its history is one evaluation."""
     if ranks.rank():
         return
     values = {"train": params.train.model_dump(), "seed": params.seed}
     with stage_run("train_transformer", values, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
-            config, model = import_transformer(
+            config, model = IMPORTERS["train"].load()(
                 params.train.checkpoint, codes, validation.tokens.shape[1], folder
             )
             metrics = evaluate_transformer(model, examples)
@@ -105,7 +107,7 @@ def main() -> None:
     )
     examples = fixed_batches(*validation, sees_pixels, gamma, params.seed)
     if settings.checkpoint:
-        return import_lab(params, len(codebook), validation, examples)
+        return import_trained(params, len(codebook), validation, examples)
     check_shares(settings.batch_size)
     config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
         "codebook_size": len(codebook),

@@ -1,4 +1,4 @@
-"""Stage train_vqgan: train images -> the tokenizer; or the original lab's, imported."""
+"""Stage train_vqgan: train images -> the tokenizer; or one that is imported."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ import torch
 from maskgit import ranks
 from maskgit.device import best_device
 from maskgit.perception import PerceptualLoss
-from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, decode_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each, tokenizer_kinds
 from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
-from pipeline.models.lab_tokenizer import import_tokenizer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
@@ -50,9 +50,9 @@ def take_over(params: Params, validation: np.ndarray) -> None:
     with stage_run("train_vqgan", values, TOKENIZER) as run:
         with fresh_folder(TOKENIZER) as folder:
             if start:
-                config, model = start_model(start, "tokenizer", TOKENIZERS, size)
+                config, model = start_model(start, "tokenizer", tokenizer_kinds(), size)
             else:
-                config, model = import_tokenizer(vqgan.checkpoint, size, folder)
+                config, model = IMPORTERS["vqgan"].load()(vqgan.checkpoint, size, folder)
             metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
             run.log_metrics(metrics)
             save(folder, config, model, [{"step": 0} | metrics], validation)

@@ -12,6 +12,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HARMLESS = ("pipeline.plumbing", "pipeline.tracking", "pipeline.serving")
 WEIGHTLESS = {
     "maskgit.schedules",
+    "maskgit.validation",
     "maskgit.device",
     "maskgit.ranks",
     "maskgit.inpainting.settings",

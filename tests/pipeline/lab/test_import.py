@@ -15,14 +15,14 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from maskgit.inpainting.inpainter import Inpainter, image_generators
-from maskgit.inpainting.lab import LabInpainter
+from maskgit.lab.decoder import LabInpainter
+from maskgit.lab.tokenizer import MEAN, STD, LabVQGAN
+from maskgit.lab.transformer import LabTransformer
 from maskgit.schedules import SCHEDULES
-from maskgit.tokenizer.lab import MEAN, STD, LabVQGAN
-from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
+from pipeline.lab.tokenizer import import_tokenizer
+from pipeline.lab.transformer import import_transformer
 from pipeline.models.checkpoints import read_weights
-from pipeline.models.lab_tokenizer import import_tokenizer
-from pipeline.models.lab_transformer import import_transformer
 from pipeline.plumbing.errors import UserError
 from pipeline.stages import encode, inpaint, prepare, reference, report, score
 from pipeline.stages import train_transformer as train_transformer_stage

@@ -20,10 +20,11 @@ from maskgit.data.image_files import Picture, picture_of
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
-from maskgit.inpainting.settings import Decoding, fault_of
+from maskgit.inpainting.settings import Decoding
 from maskgit.model_folder import PARTS, BadModel, Config, read_model_folder
 from maskgit.tokenizer.kinds import TOKENIZERS
 from maskgit.transformer.kinds import TRANSFORMERS
+from maskgit.validation import fault_of
 
 Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
 Progress = Callable[[float], object]

@@ -3,71 +3,19 @@
 The same settings stand in params.yaml, in the config of a model folder and in the registry.
 """
 
-import reprlib
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from maskgit.schedules import NAMES
+from maskgit.validation import NotNegative, Positive, Section, Seed, one_of
 
 # As in inpainting.decoders, which would load torch; a test compares them.
 DECODERS = ("confidence", "halton", "moment", "entropy_bound", "remask", "lab")
 
-# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# The limit is far above any use: it stops a slip of the keyboard before it takes all memory.
 Iterations = Annotated[int, Field(ge=1, le=1024)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def one_of(allowed) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"should be one of {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
 ScheduleName = Annotated[str, one_of(NAMES)]
-
-
-def fault_of(error: ValidationError) -> str:
-    """The first fault of a ValidationError: the key, what is allowed, and what stood there."""
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int))
-    if fault["type"] == "extra_forbidden":
-        return f"'{key}' is not a parameter"
-    if fault["type"] == "missing":
-        return f"'{key}' is missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if isinstance(fault["input"], dict):
-        return f"{key + ': ' if key else ''}{message}"
-    return f"{key}: {message}, but it is {reprlib.repr(fault['input'])}"
-
-
-class Section(BaseModel):
-    """Values that are checked: unknown keys and wrong types are refused (pydantic)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def check_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python would take true for the number 1."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
-            raise ValueError("should be neither true nor false")
-        return value
 
 
 class LabChoices(Section):

@@ -14,7 +14,12 @@ WEIGHTLESS = {
     "maskgit.schedules",
     "maskgit.device",
     "maskgit.ranks",
+    "maskgit.validation",
     "maskgit.inpainting.settings",
+    "maskgit.tokenizer.settings",
+    "maskgit.transformer.settings",
+    "maskgit.data.holes",
+    "maskgit.scoring.baselines",
     "maskgit.scoring.intervals",
 }
 

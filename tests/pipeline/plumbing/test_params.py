@@ -1,11 +1,8 @@
 import pytest
 import yaml
 
-from maskgit.data.holes import HOLES
 from maskgit.inpainting import settings
 from maskgit.inpainting.decoders import DECODERS
-from maskgit.scoring.baselines import BASELINES
-from pipeline.plumbing import params
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
@@ -41,8 +38,6 @@ def test_every_preset_is_whole(project, preset):
 
 def test_the_names_are_those_of_the_library():
     assert set(settings.DECODERS) == {*DECODERS, "lab"}
-    assert set(params.BASELINES) == set(BASELINES)
-    assert set(params.HOLES) == set(HOLES)
 
 
 def test_a_value_of_its_own_wins_over_the_preset(project):

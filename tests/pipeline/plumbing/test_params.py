@@ -3,6 +3,8 @@ import yaml
 
 from maskgit.inpainting import settings
 from maskgit.inpainting.decoders import DECODERS
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
@@ -124,3 +126,38 @@ def test_files_that_are_no_parameters(project, text):
     with pytest.raises(UserError, match=r"^params.yaml[: ]") as caught:
         load_params(folder)
     assert "\n" not in str(caught.value)
+
+
+class WiderSize(TransformerSize):
+    window: int = 3
+
+
+class WiderTraining(TransformerTraining):
+    restarts: int = 0
+
+
+class WiderTrain(WiderSize, WiderTraining):
+    """A section with one more setting of the network and one more of the training."""
+
+
+def test_a_new_setting_reaches_network_and_trainer_without_another_list(project):
+    given = load_params(project("preset", "tiny")).train
+    size, training = (dict(given.part(kind)) for kind in (TransformerSize, TransformerTraining))
+    section = WiderTrain(**size, **training, window=5, restarts=2)
+    assert section.part(WiderSize).model_dump() == size | {"window": 5}
+    assert section.part(WiderTraining).model_dump() == training | {"restarts": 2}
+
+
+@pytest.mark.parametrize(
+    ("section", "taken"),
+    [
+        ("vqgan", TokenizerConfig),
+        ("vqgan", TokenizerTraining),
+        ("train", TransformerSize),
+        ("train", TransformerTraining),
+    ],
+)
+def test_a_section_is_what_network_and_trainer_take(project, section, taken):
+    loaded = getattr(load_params(project("preset", "tiny")), section)
+    assert isinstance(loaded, taken)
+    assert all(getattr(loaded, k) == v for k, v in loaded.part(taken))

@@ -39,7 +39,9 @@ def small_pair(cell):
     """A small tokenizer and transformer with random weights: laws hold for any weights."""
     torch.manual_seed(0)
     tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
-    transformer = MaskedTransformer(32, 4, grid=16, cell=cell, dim=16, heads=2, layers=1)
+    transformer = MaskedTransformer(
+        codebook_size=32, latent_dim=4, grid=16, cell=cell, dim=16, heads=2, layers=1
+    )
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     transformer.know_codebook(tokenizer.codebook.embedding)
@@ -63,7 +65,7 @@ def guided_models():
     tokenizer, transformer = small_pair(cell=4)
     sizes = {"cell": 4, "dim": 16, "heads": 2, "layers": 1}
     guided = GuidedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
-    guide = MaskedTransformer(32, 4, grid=16, **sizes)
+    guide = MaskedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
     for parameter in guide.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     guide.know_codebook(tokenizer.codebook.embedding)

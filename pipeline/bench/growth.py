@@ -94,6 +94,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
         [],
         our_training(params, BATCH),
         make_gamma(params.train.gamma),
+        seed=0,
     )
     ways = [Way("lab", partial(next, lab), 1), Way("ours", ours.step, 1)]
     seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds

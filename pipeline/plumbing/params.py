@@ -10,27 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from maskgit.data.holes import HOLES
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import SCHEDULES
-from maskgit.validation import NotNegative, Positive, Section, Seed, fault_of, one_of
+from maskgit.scoring.baselines import BASELINES
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
+from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.yaml_files import read_yaml
 
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
 
-# As in scoring.baselines and data.holes, which would load much.
-BASELINES = ("mean_colour", "telea", "biharmonic", "patchmatch")
-HOLES = (
-    *("box", "strokes", "mixture", "thin", "medium", "thick"),
-    *("half", "expand", "every_second_line", "super_resolution"),
-)
-
-# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
-Count = Annotated[int, Field(ge=1, le=10**9)]
-BatchSize = Annotated[int, Field(ge=1, le=2**16)]
-Blocks = Annotated[int, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to measure yet
 
 
@@ -59,23 +51,8 @@ class Data(Section):
         return self
 
 
-class Vqgan(Section):
+class Vqgan(TokenizerConfig, TokenizerTraining):
     checkpoint: Annotated[str, Field(min_length=1)] | None
-    cell: Literal[4, 8, 16]
-    channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
-    encoder_blocks: Blocks
-    decoder_blocks: Blocks
-    latent_dim: Annotated[int, Field(ge=2, le=4096)]
-    codebook_size: Annotated[int, Field(ge=2, le=65535)]
-    steps: Count
-    batch_size: BatchSize
-    learning_rate: Positive
-    warmup: Count
-    commitment_weight: NotNegative
-    perceptual_weight: NotNegative
-    adversarial_weight: NotNegative
-    discriminator_start: Share
-    evaluations: Count
 
 
 class Encode(Section):
@@ -83,31 +60,11 @@ class Encode(Section):
     batch_size: BatchSize
 
 
-class Train(Section):
+class Train(TransformerSize, TransformerTraining):
     start_from: Annotated[str, Field(min_length=1)] | None
     checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: TrainingSchedule
     pixels: bool
-    dim: Annotated[int, Field(ge=8, le=16384)]
-    heads: Count
-    layers: Annotated[int, Field(ge=1, le=1000)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    steps: Count
-    batch_size: BatchSize
-    learning_rate: Positive
-    warmup: Count
-    weight_decay: NotNegative
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    gradient_clip: Positive
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    hole_share: Share
-    evaluations: Count
-
-    @model_validator(mode="after")
-    def check_heads(self) -> "Train":
-        if self.dim % self.heads:
-            raise ValueError(f"dim ({self.dim}) should be a multiple of heads ({self.heads})")
-        return self
 
 
 ONE_PASS = "one_pass"  # beside the schedules: the most likely codes, all in one step

@@ -16,6 +16,10 @@ WEIGHTLESS = {
     "maskgit.device",
     "maskgit.ranks",
     "maskgit.inpainting.settings",
+    "maskgit.tokenizer.settings",
+    "maskgit.transformer.settings",
+    "maskgit.data.holes",
+    "maskgit.scoring.baselines",
     "maskgit.scoring.intervals",
 }
 

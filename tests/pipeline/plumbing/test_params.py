@@ -2,10 +2,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from maskgit.data.holes import HOLES
 from maskgit.inpainting.registry import DECODERS, Registered
-from maskgit.scoring.baselines import BASELINES
-from pipeline.plumbing import params
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
@@ -37,11 +36,6 @@ PRESETS = yaml.safe_load((ROOT / "presets.yaml").read_text())
 def test_every_preset_is_whole(project, preset):
     loaded = load_params(project("preset", preset))
     assert loaded.train.dim == PRESETS[preset]["train"]["dim"]
-
-
-def test_the_names_are_those_of_the_library():
-    assert set(params.BASELINES) == set(BASELINES)
-    assert set(params.HOLES) == set(HOLES)
 
 
 def test_a_registered_decoder_can_be_named(project, monkeypatch):
@@ -139,3 +133,38 @@ def test_files_that_are_no_parameters(project, text):
     with pytest.raises(UserError, match=r"^params.yaml[: ]") as caught:
         load_params(folder)
     assert "\n" not in str(caught.value)
+
+
+class WiderSize(TransformerSize):
+    window: int = 3
+
+
+class WiderTraining(TransformerTraining):
+    restarts: int = 0
+
+
+class WiderTrain(WiderSize, WiderTraining):
+    """A section with one more setting of the network and one more of the training."""
+
+
+def test_a_new_setting_reaches_network_and_trainer_without_another_list(project):
+    given = load_params(project("preset", "tiny")).train
+    size, training = (dict(given.part(kind)) for kind in (TransformerSize, TransformerTraining))
+    section = WiderTrain(**size, **training, window=5, restarts=2)
+    assert section.part(WiderSize).model_dump() == size | {"window": 5}
+    assert section.part(WiderTraining).model_dump() == training | {"restarts": 2}
+
+
+@pytest.mark.parametrize(
+    ("section", "taken"),
+    [
+        ("vqgan", TokenizerConfig),
+        ("vqgan", TokenizerTraining),
+        ("train", TransformerSize),
+        ("train", TransformerTraining),
+    ],
+)
+def test_a_section_is_what_network_and_trainer_take(project, section, taken):
+    loaded = getattr(load_params(project("preset", "tiny")), section)
+    assert isinstance(loaded, taken)
+    assert all(getattr(loaded, k) == v for k, v in loaded.part(taken))

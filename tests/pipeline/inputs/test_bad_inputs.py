@@ -392,7 +392,7 @@ BAD = {
         lambda: tokenizer(weights(heads=3)), f"{MODEL_FILE} has sizes that make no VQGAN{AGAIN}"
     ),
     "more channels than weights": Bad(
-        lambda: tokenizer(weights(channels=65536)),
+        lambda: tokenizer(weights(channels=8192)),
         f"{MODEL_FILE} does not fit: ... should be float32 (...), but is float32 (...); ...{AGAIN}",
     ),
     "weights too few": Bad(

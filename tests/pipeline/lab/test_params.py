@@ -38,3 +38,9 @@ def test_a_run_has_two_steps_or_more(project):
     message = r"^params.yaml: inpaint.lab.total: .* greater than or equal to 2, but it is 1"
     with pytest.raises(UserError, match=message):
         load_params(project("inpaint.lab.total", 1))
+
+
+def test_an_imported_tokenizer_has_a_cell_of_its_own(project):
+    project("vqgan.cell", 8)
+    project("vqgan.checkpoint", "VQGAN.pt")
+    assert load_params(project("data.size", 100)).data.size == 100

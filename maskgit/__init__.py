@@ -6,6 +6,8 @@ Chang et al., "MaskGIT: Masked Generative Image Transformer", CVPR 2022, arXiv 2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskgit import extensions  # noqa: F401
+
 if TYPE_CHECKING:
     from maskgit.filling import Fill
 

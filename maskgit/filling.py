@@ -20,11 +20,12 @@ from maskgit.data.image_files import Picture, picture_of
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
-from maskgit.inpainting.settings import Decoding, fault_of
+from maskgit.inpainting.settings import Decoding
 from maskgit.model_folder import PARTS, BadModel, Config, read_model_folder
 from maskgit.schedules import make_gamma
-from maskgit.tokenizer.kinds import TOKENIZERS
-from maskgit.transformer.kinds import TRANSFORMERS
+from maskgit.tokenizer.kinds import tokenizer_kinds
+from maskgit.transformer.kinds import transformer_kinds
+from maskgit.validation import fault_of
 
 Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
 Progress = Callable[[float], object]
@@ -153,7 +154,8 @@ def load(folder: str | Path) -> Fill:
     found = read_model_folder(folder)
     config, *pair = found
     models = []
-    for name, part, kinds in zip(PARTS, pair, (TOKENIZERS, TRANSFORMERS), strict=True):
+    allowed = tokenizer_kinds(), transformer_kinds()
+    for name, part, kinds in zip(PARTS, pair, allowed, strict=True):
         try:
             models.append(restore(part, kinds))
         except BadCheckpoint as error:

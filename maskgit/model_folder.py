@@ -13,7 +13,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
-from maskgit.inpainting.settings import Decoding, Positive, Section, fault_of
+from maskgit.inpainting.settings import Decoding
+from maskgit.validation import Positive, Section, fault_of
 
 CONFIG, CARD = "config.json", "README.md"
 PARTS = "tokenizer", "transformer"

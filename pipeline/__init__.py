@@ -6,3 +6,5 @@ import os
 # long that beside any other busy process they wait for each other (docs/speed.md).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+from pipeline import extensions  # noqa: F401

@@ -11,10 +11,8 @@ from torch import nn
 
 from maskgit.scoring import features
 from maskgit.scoring.torchvision_import import import_torchvision
-from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
-from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
 from tests.small_models import save_small_models
@@ -41,7 +39,9 @@ def small_pair(cell):
     """A small tokenizer and transformer with random weights: laws hold for any weights."""
     torch.manual_seed(0)
     tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
-    transformer = MaskedTransformer(32, 4, grid=16, cell=cell, dim=16, heads=2, layers=1)
+    transformer = MaskedTransformer(
+        codebook_size=32, latent_dim=4, grid=16, cell=cell, dim=16, heads=2, layers=1
+    )
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     transformer.know_codebook(tokenizer.codebook.embedding)
@@ -65,23 +65,11 @@ def guided_models():
     tokenizer, transformer = small_pair(cell=4)
     sizes = {"cell": 4, "dim": 16, "heads": 2, "layers": 1}
     guided = GuidedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
-    guide = MaskedTransformer(32, 4, grid=16, **sizes)
+    guide = MaskedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
     for parameter in guide.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     guide.know_codebook(tokenizer.codebook.embedding)
     return tokenizer, guided.take(transformer, guide)
-
-
-@pytest.fixture(scope="session")
-def lab_models():
-    """As `models`, but in the lab's layout: neither of them sees pixels."""
-    torch.manual_seed(0)
-    channels = {"enc_channels": [32] * 6, "dec_channels": [32] * 5}
-    tokenizer = LabVQGAN(**channels, latent_dim=4, num_codebook_vectors=32).eval()
-    transformer = LabTransformer(32, dim=16, heads=2, layers=1, hidden_dim=16)
-    for parameter in transformer.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return tokenizer, transformer
 
 
 @pytest.fixture(scope="session")

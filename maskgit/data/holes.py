@@ -3,16 +3,17 @@
 Those of LaMa (Suvorov et al. 2022, arXiv 2109.07161; configs/data_gen/random_*_256.yaml) are drawn
 at 256 x 256, as there, and scaled; those of RePaint (Lugmayr et al. 2022, arXiv 2201.09865,
 section 5) are fixed. Each has its own size: a wanted area does not matter to them.
+
+Whoever checks a name against `HOLES` imports this module, so OpenCV and SciPy are imported where
+they are used.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 HOLE_FROM = 128  # grey level of a mask from which a pixel is hole
 
@@ -32,6 +33,8 @@ def grown(hole: np.ndarray, by: int) -> np.ndarray:
     """A hole, bool (H, W), with all that lies within `by` pixels of it."""
     if by == 0 or not hole.any():
         return hole
+    from scipy import ndimage
+
     return ndimage.distance_transform_edt(~hole) <= by
 
 
@@ -49,6 +52,8 @@ def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
 
 def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     """Wandering brush strokes, drawn dab by dab until the area is reached. bool (size, size)."""
+    import cv2
+
     hole = np.zeros((size, size), dtype=np.uint8)
     wanted = area * size * size
     while cv2.countNonZero(hole) < wanted:
@@ -90,6 +95,8 @@ THICK = Lama((1, 5), 100, 200, box_share=0.3 / 1.3, boxes=(1, 3), sides=(30, 150
 
 def lama(kind: Lama, rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     """A hole of one of LaMa's kinds, scaled from 256 to `size`. Returns bool (size, size)."""
+    import cv2
+
     while True:
         draw = _lama_boxes if rng.random() < kind.box_share else _lama_lines
         hole = draw(kind, rng)
@@ -101,6 +108,8 @@ def lama(kind: Lama, rng: np.random.Generator, size: int, area: float) -> np.nda
 
 def _lama_lines(kind: Lama, rng: np.random.Generator) -> np.ndarray:
     """Each a walk of one to five straight strokes; float32 (256, 256), 1 = hole."""
+    import cv2
+
     hole = np.zeros((LAMA_SIZE, LAMA_SIZE), dtype=np.float32)
     for number in range(rng.integers(*kind.lines, endpoint=True)):
         start = rng.integers(LAMA_SIZE, size=2)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from maskgit.inpainting.decoding import Choice, Drawn, TokenDecoder, least_confident
-from maskgit.inpainting.settings import CHOICE_TEMPERATURE, NotNegative
+from maskgit.inpainting.settings import CHOICE_TEMPERATURE
 from maskgit.schedules import Gamma
+from maskgit.validation import NotNegative
 
 
 class Confidence(TokenDecoder):

@@ -13,8 +13,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from maskgit.inpainting.settings import TEMPERATURE, NotNegative, Sampler, Section
+from maskgit.inpainting.settings import TEMPERATURE, Sampler
 from maskgit.schedules import Gamma
+from maskgit.validation import NotNegative, Section
 
 
 class Trajectory(NamedTuple):

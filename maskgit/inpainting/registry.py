@@ -1,6 +1,7 @@
 """The decoders that `inpaint.decoder` can name. Loads no network and no torch.
 
-A decoder is registered by one entry here, or from outside by `DECODERS[name] = Registered(...)`.
+A decoder is registered by one entry here, or from outside by `DECODERS[name] = Registered(...)`
+(`maskgit.extensions`).
 Parameters, command line, model folders, the study and the tests take it from there.
 """
 
@@ -15,17 +16,23 @@ class Registered:
     """Where a decoder is found, and what has to be known of it before it is loaded.
 
     place: "module:name" of a `TokenDecoder`, or with `own_loop` of a subclass of `Inpainter`. It is
-    imported when the decoder is first used. unit: of what `iterations` counts. check: raises
-    ValueError where a number of iterations does not suit a `Sampler`.
+    imported when the decoder is first used. unit: of what `iterations` counts. settings:
+    "module:name" of a `Section` with settings of the decoder's own, each with a default; it is a
+    field of `Sampler` under the decoder's name. check: raises ValueError where a number of
+    iterations does not suit a `Sampler`.
     """
 
     place: str
     unit: str = "steps"
     own_loop: bool = False
+    settings: str = ""
     check: Callable[[Any, int], None] = lambda sampler, iterations: None
 
     def load(self) -> type:
         return pkgutil.resolve_name(self.place)
+
+    def load_settings(self) -> type:
+        return pkgutil.resolve_name(self.settings)
 
 
 DECODERS: dict[str, Registered] = {
@@ -34,12 +41,6 @@ DECODERS: dict[str, Registered] = {
     "moment": Registered("maskgit.inpainting.decoders:Moment"),
     "entropy_bound": Registered("maskgit.inpainting.decoders:EntropyBound", unit="nats"),
     "remask": Registered("maskgit.inpainting.decoders:Remask"),
-    "lab": Registered(
-        "maskgit.inpainting.lab:LabInpainter",
-        unit="sweet spot",
-        own_loop=True,
-        check=lambda sampler, iterations: sampler.lab.check_sweet_spot(iterations),
-    ),
 }
 """By name, in the order in which messages list them."""
 

@@ -1,11 +1,12 @@
-"""Classic ways to fill a hole, for comparison. None of them learns anything."""
+"""Classic ways to fill a hole, for comparison. None of them learns anything.
+
+Whoever checks a name against `BASELINES` imports this module, so the libraries that fill are
+imported where they are used.
+"""
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
-import patchmatch as pypatchmatch
-from skimage.restoration import inpaint_biharmonic
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -78,15 +79,21 @@ def _mean_colour(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _telea(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    import cv2
+
     return cv2.inpaint(image, hole.astype(np.uint8), inpaintRadius=3, flags=cv2.INPAINT_TELEA)
 
 
 def _biharmonic(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    from skimage.restoration import inpaint_biharmonic
+
     # A copy of the hole: scikit-image cannot take read-only memory.
     return _to_uint8(255 * inpaint_biharmonic(image, hole.copy(), channel_axis=-1))
 
 
 def _patchmatch(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    import patchmatch as pypatchmatch
+
     pypatchmatch.set_random_seed(0)  # the same fill at every call
     return pypatchmatch.inpaint(image, hole, patch_size=3)
 

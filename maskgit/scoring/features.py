@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
@@ -159,15 +158,18 @@ def efficientnet_lite0() -> Extractor:
 
 
 class _PytorchFid(nn.Module):
-    """pytorch-fid's network, fed as pytorch-fid feeds it: floats in [0, 1], stored (B, 3, H, W)."""
+    """Inception, fed as pytorch-fid feeds it: 299 x 299 pixels in [-1, 1], stored (B, 3, H, W)."""
+
+    SIZE = 299
 
     def __init__(self, inception_v3: nn.Module):
         super().__init__()
         self.inception_v3 = inception_v3
 
     def forward(self, images: Tensor) -> Tensor:
-        (pooled,) = self.inception_v3(images.contiguous().float().div(255))
-        return pooled.flatten(1)
+        x = images.contiguous().float().div(255)
+        x = F.interpolate(x, size=(self.SIZE, self.SIZE), mode="bilinear", align_corners=False)
+        return self.inception_v3(2 * x - 1)
 
 
 class _EfficientNetLite0(nn.Module):
@@ -193,15 +195,33 @@ class _EfficientNetLite0(nn.Module):
 
 
 def _pytorch_fid_inception(state_dict: dict[str, Tensor]) -> nn.Module:
-    """pytorch-fid's InceptionV3 with the given weights, in eval mode."""
-    import_torchvision()
-    import pytorch_fid.inception
+    """Returns pytorch-fid's Inception up to its last pooling, with the given weights.
 
-    # The constructor always downloads its weights; hand it those that are already here.
-    with mock.patch.object(
-        pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state_dict
-    ):
-        return pytorch_fid.inception.InceptionV3().eval()
+    It is built of pytorch-fid's blocks as `pytorch_fid.inception.fid_inception_v3` builds it; that
+    function itself always downloads its weights.
+    """
+    import_torchvision()
+    from pytorch_fid.inception import (
+        FIDInceptionA,
+        FIDInceptionC,
+        FIDInceptionE_1,
+        FIDInceptionE_2,
+    )
+    from torchvision.models import inception_v3
+
+    network = inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    network.Mixed_5b = FIDInceptionA(192, pool_features=32)
+    network.Mixed_5c = FIDInceptionA(256, pool_features=64)
+    network.Mixed_5d = FIDInceptionA(288, pool_features=64)
+    network.Mixed_6b = FIDInceptionC(768, channels_7x7=128)
+    network.Mixed_6c = FIDInceptionC(768, channels_7x7=160)
+    network.Mixed_6d = FIDInceptionC(768, channels_7x7=160)
+    network.Mixed_6e = FIDInceptionC(768, channels_7x7=192)
+    network.Mixed_7b = FIDInceptionE_1(1280)
+    network.Mixed_7c = FIDInceptionE_2(2048)
+    network.load_state_dict(state_dict)
+    network.fc = nn.Identity()
+    return network.eval()
 
 
 def _on_best_device(name: str, source: str, network: nn.Module) -> Extractor:

@@ -6,6 +6,8 @@ Each has `cell` and `margin` (see `hidden_tokens`), a `codebook` with `size` and
 into a hole.
 """
 
+import pkgutil
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,11 +15,15 @@ from torch import Tensor
 from maskgit.data.known_pixels import known_pixels
 from maskgit.device import alone, to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.lab import LabVQGAN
+from maskgit.tokenizer.registry import TOKENIZERS
 from maskgit.tokenizer.vqgan import VQGAN
 
-Tokenizer = VQGAN | LabVQGAN
-TOKENIZERS = (VQGAN, LabVQGAN)
+Tokenizer = VQGAN
+
+
+def tokenizer_kinds() -> list[type[Tokenizer]]:
+    """Returns the classes that a checkpoint may hold, see `registry`."""
+    return [pkgutil.resolve_name(place) for place in TOKENIZERS.values()]
 
 
 def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:

@@ -5,8 +5,6 @@ codes are settled the decoder learns alone, and most of the images are rebuilt i
 the pixels around (asymmetric VQGAN, arXiv 2306.04632), and codes that are not quite the true ones.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,6 +15,7 @@ from maskgit.data.holes import mixture
 from maskgit.device import Rows, autocast, pixels_to_float, to_device, to_float
 from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
 from maskgit.tokenizer.kinds import Tokenizer
+from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Chance, Metrics, ShuffledBatches, Trainer
@@ -25,22 +24,6 @@ SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder 
 HOLED = 0.75  # the share of the images that are rebuilt into one
 MISTAKES = 0.5  # how far at most the codes in it are from the true latents, which have length one
 HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
-
-
-@dataclass(frozen=True)
-class TokenizerTraining:
-    """How to train; the weights multiply their losses, 0 switches one off."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: int
-    commitment_weight: float
-    perceptual_weight: float
-    adversarial_weight: float
-    discriminator_start: int  # step at which the discriminator joins
-    evaluate_every: int
-    seed: int
 
 
 def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
@@ -62,13 +45,14 @@ class TokenizerTrainer(Trainer):
         validation: np.ndarray,
         how: TokenizerTraining,
         perceptual: nn.Module | None,
+        seed: int,
     ):
         self.model, self.validation = model, validation
         self.how, self.perceptual = how, perceptual
         self.steps = how.steps
         self.device = next(model.parameters()).device
         self.images = Rows(images, self.device)
-        self.chance = Chance(how.seed, self.device)
+        self.chance = Chance(seed, self.device)
         self.batches = ShuffledBatches(len(images), how.batch_size, self.chance.numpy)
         self.muon, self.adamw = muon_and_adamw(
             model,
@@ -117,7 +101,7 @@ class TokenizerTrainer(Trainer):
                 metrics["perceptual_loss"] = distance.detach()
             loss = reconstruction + how.commitment_weight * quantized.commitment_loss
             metrics["commitment_loss"] = quantized.commitment_loss.detach()
-            adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_start
+            adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_step
             if adversarial_on:
                 fooling = -critic.requires_grad_(False)(output).mean()
                 weight = adaptive_weight(reconstruction, fooling, model.last_layer)

@@ -13,7 +13,7 @@ three departures that serve inpainting:
   what fits around it, rather than trusting a code that does not.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from maskgit import ranks
 from maskgit.data.known_pixels import Look, holed
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-
-CELL = 4  # pixels a token stands for, per side, unless asked for otherwise: 8, 16, ...
+from maskgit.tokenizer.settings import TokenizerConfig
 
 
 class Quantized(NamedTuple):
@@ -205,26 +204,20 @@ class Decoder(nn.Module):
 
 
 class VQGAN(nn.Module):
-    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`,
-    which is a power of 2, at least 4."""
+    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`.
 
-    def __init__(
-        self,
-        channels: int = 128,
-        encoder_blocks: int = 2,
-        decoder_blocks: int = 2,
-        latent_dim: int = 16,
-        codebook_size: int = 1024,
-        cell: int = CELL,
-    ):
-        if cell < 4 or cell & (cell - 1):
-            raise ValueError(f"cell should be 4, 8, 16, ..., not {cell}")
+    The keyword arguments are the fields of `TokenizerConfig`; raises ValueError where they fit no
+    network.
+    """
+
+    def __init__(self, **config: Any):
         super().__init__()
-        self.cell = cell
-        self.margin = cell // 2  # pixels that a code sees beyond its cell, on each side
-        self.encoder = make_encoder(channels, encoder_blocks, latent_dim, cell)
-        self.codebook = Codebook(codebook_size, latent_dim)
-        self.decoder = Decoder(channels, decoder_blocks, latent_dim, cell)
+        c = TokenizerConfig(**config)
+        self.cell = c.cell
+        self.margin = c.cell // 2  # pixels that a code sees beyond its cell, on each side
+        self.encoder = make_encoder(c.channels, c.encoder_blocks, c.latent_dim, c.cell)
+        self.codebook = Codebook(c.codebook_size, c.latent_dim)
+        self.decoder = Decoder(c.channels, c.decoder_blocks, c.latent_dim, c.cell)
 
     def settle_codes(self) -> None:
         """From now on only the decoder learns."""

@@ -5,9 +5,15 @@ and what `look` made of the picture gives logits float (B, N, codebook_size), or
 for the places named.
 """
 
-from maskgit.transformer.guidance import GuidedTransformer
-from maskgit.transformer.lab import LabTransformer
-from maskgit.transformer.model import MaskedTransformer
+import pkgutil
 
-Transformer = GuidedTransformer | MaskedTransformer | LabTransformer
-TRANSFORMERS = (GuidedTransformer, MaskedTransformer, LabTransformer)
+from maskgit.transformer.guidance import GuidedTransformer
+from maskgit.transformer.model import MaskedTransformer
+from maskgit.transformer.registry import TRANSFORMERS
+
+Transformer = GuidedTransformer | MaskedTransformer
+
+
+def transformer_kinds() -> list[type[Transformer]]:
+    """Returns the classes that a checkpoint may hold, see `registry`."""
+    return [pkgutil.resolve_name(place) for place in TRANSFORMERS.values()]

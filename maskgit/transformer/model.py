@@ -16,6 +16,8 @@ Beside the tokens it sees the known pixels themselves, unrounded, around each pl
 what has been decided (PUT, arXiv 2205.05076).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from maskgit.data.known_pixels import Look
 from maskgit.device import waiting_is_free
 from maskgit.transformer.masking import Example
+from maskgit.transformer.settings import TransformerConfig
 
 ROWS = 256
 
@@ -116,36 +119,27 @@ class MaskedTransformer(nn.Module):
     """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
 
     N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
-    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`. cell:
-    pixels a token stands for, per side, of pictures that it sees; 0 for a model that sees tokens
-    only.
+    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`. The
+    keyword arguments are the fields of `TransformerConfig`; raises ValueError where they fit no
+    network.
     """
 
-    def __init__(
-        self,
-        codebook_size: int = 1024,
-        latent_dim: int = 16,
-        grid: int = 16,
-        cell: int = 4,
-        dim: int = 256,
-        heads: int = 8,
-        layers: int = 6,
-        dropout: float = 0.0,
-    ):
+    def __init__(self, **config: Any):
         super().__init__()
-        self.grid = grid
-        self.mask_token = codebook_size
-        self.register_buffer("codebook", torch.zeros(codebook_size + 1, latent_dim))
-        self.from_code = nn.Linear(latent_dim, dim, bias=False)
-        self.to_code = nn.Linear(dim, latent_dim, bias=False)
-        self.token_embedding = nn.Embedding(codebook_size + 1, dim)
-        self.sees_pixels = cell > 0
+        c = TransformerConfig(**config)
+        self.grid = c.grid
+        self.mask_token = c.codebook_size
+        self.register_buffer("codebook", torch.zeros(c.codebook_size + 1, c.latent_dim))
+        self.from_code = nn.Linear(c.latent_dim, c.dim, bias=False)
+        self.to_code = nn.Linear(c.dim, c.latent_dim, bias=False)
+        self.token_embedding = nn.Embedding(c.codebook_size + 1, c.dim)
+        self.sees_pixels = c.cell > 0
         if self.sees_pixels:  # its own cell and half a cell on each side
-            self.from_pixels = Look(dim, cell, bias=False)
-        self.position_embedding = nn.Parameter(torch.empty(grid * grid, dim))
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList([Block(dim, heads, dropout) for _ in range(layers)])
-        self.head = nn.Linear(dim, codebook_size)
+            self.from_pixels = Look(c.dim, c.cell, bias=False)
+        self.position_embedding = nn.Parameter(torch.empty(c.grid * c.grid, c.dim))
+        self.dropout = nn.Dropout(c.dropout)
+        self.blocks = nn.ModuleList([Block(c.dim, c.heads, c.dropout) for _ in range(c.layers)])
+        self.head = nn.Linear(c.dim, c.codebook_size)
         self.initialise()
 
     def initialise(self) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from copy import deepcopy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,25 +16,9 @@ from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Tra
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
+from maskgit.transformer.settings import TransformerTraining
 
 GUIDE = 0.2  # share of the steps after which the averaged weights are kept as a guide
-
-
-@dataclass(frozen=True)
-class TransformerTraining:
-    """How to train. `hole_share` of the images of a batch hide a hole-shaped set of tokens."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: int
-    weight_decay: float
-    label_smoothing: float
-    gradient_clip: float
-    ema_decay: float
-    hole_share: float
-    evaluate_every: int
-    seed: int
 
 
 class TransformerTrainer(Trainer):
@@ -56,6 +39,7 @@ class TransformerTrainer(Trainer):
         validation: list[Example],
         how: TransformerTraining,
         gamma: Gamma,
+        seed: int,
     ):
         self.model, self.validation, self.how, self.gamma = model, validation, how, gamma
         self.steps = how.steps
@@ -63,7 +47,7 @@ class TransformerTrainer(Trainer):
         self.images, self.tokens = Rows(images, device), Rows(tokens, device)
         self.views = to_device(view_maps(len(tokens), images.shape[1]), device)
         self.holes = holes.to(device)
-        self.chance = Chance(how.seed, device)
+        self.chance = Chance(seed, device)
         self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.chance.numpy)
         matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
         self.muon, self.adamw = muon_and_adamw(

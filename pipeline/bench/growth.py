@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from maskgit.schedules import make_gamma
 from maskgit.transformer.training import TransformerTrainer
-from pipeline.bench.lab_way import Levers, train_lab_transformer
 from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
 from pipeline.bench.race import Race, Way, time_race
+from pipeline.lab.way import Levers, train_lab_transformer
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS, fresh_folder
 from pipeline.plumbing.params import Params, load_params
@@ -94,6 +94,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
         [],
         our_training(params, BATCH),
         make_gamma(params.train.gamma),
+        seed=0,
     )
     ways = [Way("lab", partial(next, lab), 1), Way("ours", ours.step, 1)]
     seconds = time_race(Race(f"{grid**2} tokens", ways, [], repeats), repeats).seconds

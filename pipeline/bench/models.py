@@ -7,10 +7,11 @@ from torch import nn
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.holes import draw_holes
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.settings import TokenizerConfig
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.masking import Holes
 from maskgit.transformer.model import MaskedTransformer
-from maskgit.transformer.training import TransformerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import Params
 
@@ -36,27 +37,16 @@ def draw_images(count: int, size: int) -> np.ndarray:
 
 def our_training(params: Params, batch_size: int) -> TransformerTraining:
     """The training of the stage, with no end and no evaluation."""
-    train = params.train
-    return TransformerTraining(
-        steps=ENDLESS,
-        batch_size=batch_size,
-        learning_rate=1e-4,
-        warmup=train.warmup,
-        weight_decay=train.weight_decay,
-        label_smoothing=train.label_smoothing,
-        gradient_clip=train.gradient_clip,
-        ema_decay=train.ema_decay,
-        hole_share=train.hole_share,
-        evaluate_every=ENDLESS,
-        seed=0,
-    )
+    training = params.train.part(TransformerTraining)
+    endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
+    return TransformerTraining(**dict(training) | endless)
 
 
 def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransformer:
     """side: of the pictures that it sees, in pixels; 0 for one that sees tokens only."""
     model = build(
         MaskedTransformer,
-        params.train.model_dump(include={"dim", "heads", "layers", "dropout"})
+        params.train.part(TransformerSize).model_dump()
         | {
             "codebook_size": params.vqgan.codebook_size,
             "latent_dim": params.vqgan.latent_dim,
@@ -78,5 +68,4 @@ def make_holes(params: Params, grid: int, side: int) -> Holes:
 
 
 def make_tokenizer(params: Params) -> VQGAN:
-    names = {"cell", "channels", "encoder_blocks", "decoder_blocks", "latent_dim", "codebook_size"}
-    return build(VQGAN, params.vqgan.model_dump(include=names)).eval()
+    return build(VQGAN, params.vqgan.part(TokenizerConfig).model_dump()).eval()

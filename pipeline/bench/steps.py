@@ -17,23 +17,15 @@ from maskgit.data.holes import draw_holes
 from maskgit.device import best_device, bf16_pays, to_float
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.settings import LabChoices
+from maskgit.lab.settings import LabChoices
+from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
-from maskgit.tokenizer.lab import LabVQGAN
-from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer.settings import TokenizerTraining
+from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.optim import muon_and_adamw
 from maskgit.transformer.training import TransformerTrainer
-from pipeline.bench.lab_way import (
-    LabDecoding,
-    Levers,
-    lab_frechet_distance,
-    load_lab_image,
-    train_lab_tokenizer,
-    train_lab_transformer,
-    with_explicit_attention,
-)
 from pipeline.bench.models import (
     ENDLESS,
     draw_images,
@@ -46,6 +38,15 @@ from pipeline.bench.models import (
 )
 from pipeline.bench.race import Race, Way
 from pipeline.inputs.dataset import read_source
+from pipeline.lab.way import (
+    LabDecoding,
+    Levers,
+    lab_frechet_distance,
+    load_lab_image,
+    train_lab_tokenizer,
+    train_lab_transformer,
+    with_explicit_attention,
+)
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.params import Params
 
@@ -120,6 +121,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         [],
         how,
         gamma,
+        seed=0,
     )
 
     def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
@@ -278,21 +280,12 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
     """A step of the tokenizer's training, without critic and perceptual network on both sides."""
     batch_size = size.tokenizer_batch
     images = draw_images(4 * batch_size, params.data.size)
-    how = TokenizerTraining(
-        steps=ENDLESS,
-        batch_size=batch_size,
-        learning_rate=1e-4,
-        warmup=params.vqgan.warmup,
-        commitment_weight=params.vqgan.commitment_weight,
-        perceptual_weight=0.0,
-        adversarial_weight=0.0,
-        discriminator_start=ENDLESS,
-        evaluate_every=ENDLESS,
-        seed=0,
-    )
+    endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
+    alone = {"perceptual_weight": 0.0, "adversarial_weight": 0.0}
+    how = TokenizerTraining(**dict(params.vqgan.part(TokenizerTraining)) | endless | alone)
 
     def ours(name: str, model: VQGAN) -> Way:
-        trainer = TokenizerTrainer(model, images, images[:1], how, None)
+        trainer = TokenizerTrainer(model, images, images[:1], how, None, seed=0)
         once = partial(step_all, [trainer.muon, trainer.adamw])
         return Way(name, trainer.step, batch_size, once)
 

@@ -4,7 +4,8 @@ Whatever does not fit is a UserError of one line that says what was expected.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from maskgit.checkpoints import (
     BadCheckpoint,
+    Checkpoint,
     ForeignCheckpoint,
     Model,
     build,
@@ -30,14 +32,27 @@ def save_model(path: Path, config: dict, model: nn.Module) -> None:
     write_whole(path, checkpoint_of(config, model).to_bytes())
 
 
-def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
-    """The model, of one of these kinds, in evaluation mode.
-
-    Raises UserError if the file is missing or not such a model.
-    """
+def read_model(path: Path) -> Checkpoint:
+    """Reads what a stage has saved. Raises UserError if it is missing or damaged."""
     check_sum(path)
+    with _one_line(path):
+        return read_checkpoint(path)
+
+
+def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
+    """Returns the network that a stage has saved, of one of these kinds, in evaluation mode.
+
+    Raises UserError if the file is missing or not such a network.
+    """
+    checkpoint = read_model(path)
+    with _one_line(path):
+        return restore(checkpoint, kinds)
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
     try:
-        return restore(read_checkpoint(path), kinds)
+        yield
     except ForeignCheckpoint as error:
         raise UserError(f"{path} {error}") from None
     except BadCheckpoint as error:

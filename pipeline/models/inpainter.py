@@ -3,15 +3,16 @@
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
-from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer
-from maskgit.transformer.kinds import TRANSFORMERS, Transformer
+from maskgit.tokenizer.kinds import Tokenizer, tokenizer_kinds
+from maskgit.transformer.kinds import Transformer, transformer_kinds
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY, read_table
 
 
 def load_networks() -> tuple[Tokenizer, Transformer]:
     """Raises UserError."""
-    return load_model(TOKENIZER / MODEL, TOKENIZERS), load_model(TRANSFORMER / MODEL, TRANSFORMERS)
+    tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
+    return tokenizer, load_model(TRANSFORMER / MODEL, transformer_kinds())
 
 
 def load_inpainter(sampler: Sampler) -> Inpainter:

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
 from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.transformer.guidance import without_guide
-from pipeline.plumbing.errors import UserError
+from pipeline.models.checkpoints import read_model
 from pipeline.plumbing.files import (
     MODEL,
     PREPARED,
     TOKENIZER,
     TRANSFORMER,
-    check_sum,
     content_hash,
     load_array,
 )
@@ -38,17 +36,8 @@ def write_model_folder(
             hole_area=params.data.hole_area,
         ),
     )
-    tokenizer, transformer = checkpoint(TOKENIZER / MODEL), checkpoint(TRANSFORMER / MODEL)
+    tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)
     if not config.decoding.guidance:
         transformer = without_guide(transformer)
     for name, content in folder_files(config, tokenizer, transformer, card(config)).items():
         (folder / name).write_bytes(content)
-
-
-def checkpoint(path: Path) -> Checkpoint:
-    """Raises UserError."""
-    check_sum(path)
-    try:
-        return read_checkpoint(path)
-    except BadCheckpoint as error:
-        raise UserError(f"{path} {error}; 'dvc repro' makes it again") from None

@@ -6,9 +6,8 @@ config says a lot, is no dependency of a training.
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from maskgit.checkpoints import BadCheckpoint, Checkpoint, Model, read_checkpoint, restore
+from maskgit.checkpoints import BadCheckpoint, Model, read_checkpoint, restore
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import file_hash, project_root
 
@@ -23,7 +22,10 @@ def start_model(
     folder = project_root() / path
     try:
         trained = json.loads((folder / "config.json").read_text())["trained_on"]["size"]
-        pair = {name: read(folder, name) for name in ("tokenizer", "transformer")}
+        pair = {
+            name: read_checkpoint(folder / f"{name}.safetensors")
+            for name in ("tokenizer", "transformer")
+        }
         model = restore(pair[part], kinds)
         if pair["tokenizer"].partner != pair["transformer"].weights_hash():
             raise UserError(f"train.start_from: the two models of {path} do not belong together")
@@ -38,7 +40,3 @@ def start_model(
         )
     print(f"{part} of {path}, sha256 {file_hash(folder / f'{part}.safetensors')}")
     return pair[part].config, model
-
-
-def read(folder: Path, part: str) -> Checkpoint:
-    return read_checkpoint(folder / f"{part}.safetensors")

@@ -10,36 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from maskgit.inpainting.settings import (
-    Decoding,
-    Iterations,
-    NotNegative,
-    Positive,
-    Sampler,
-    ScheduleName,
-    Section,
-    Seed,
-    fault_of,
-    one_of,
-)
+from maskgit.data.holes import HOLES
+from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import SCHEDULES
+from maskgit.scoring.baselines import BASELINES
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
+from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.yaml_files import read_yaml
 
 FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
 
-# As in scoring.baselines and data.holes, which would load much.
-BASELINES = ("mean_colour", "telea", "biharmonic", "patchmatch")
-HOLES = (
-    *("box", "strokes", "mixture", "thin", "medium", "thick"),
-    *("half", "expand", "every_second_line", "super_resolution"),
-)
-
-# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
-Count = Annotated[int, Field(ge=1, le=10**9)]
-BatchSize = Annotated[int, Field(ge=1, le=2**16)]
-Blocks = Annotated[int, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to measure yet
 
 
@@ -68,23 +51,8 @@ class Data(Section):
         return self
 
 
-class Vqgan(Section):
+class Vqgan(TokenizerConfig, TokenizerTraining):
     checkpoint: Annotated[str, Field(min_length=1)] | None
-    cell: Literal[4, 8, 16]
-    channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
-    encoder_blocks: Blocks
-    decoder_blocks: Blocks
-    latent_dim: Annotated[int, Field(ge=2, le=4096)]
-    codebook_size: Annotated[int, Field(ge=2, le=65535)]
-    steps: Count
-    batch_size: BatchSize
-    learning_rate: Positive
-    warmup: Count
-    commitment_weight: NotNegative
-    perceptual_weight: NotNegative
-    adversarial_weight: NotNegative
-    discriminator_start: Share
-    evaluations: Count
 
 
 class Encode(Section):
@@ -92,31 +60,11 @@ class Encode(Section):
     batch_size: BatchSize
 
 
-class Train(Section):
+class Train(TransformerSize, TransformerTraining):
     start_from: Annotated[str, Field(min_length=1)] | None
     checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: TrainingSchedule
     pixels: bool
-    dim: Annotated[int, Field(ge=8, le=16384)]
-    heads: Count
-    layers: Annotated[int, Field(ge=1, le=1000)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    steps: Count
-    batch_size: BatchSize
-    learning_rate: Positive
-    warmup: Count
-    weight_decay: NotNegative
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    gradient_clip: Positive
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    hole_share: Share
-    evaluations: Count
-
-    @model_validator(mode="after")
-    def check_heads(self) -> "Train":
-        if self.dim % self.heads:
-            raise ValueError(f"dim ({self.dim}) should be a multiple of heads ({self.heads})")
-        return self
 
 
 ONE_PASS = "one_pass"  # beside the schedules: the most likely codes, all in one step
@@ -185,6 +133,15 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def check_importers(self) -> "Params":
+        for name, section in (("vqgan", self.vqgan), ("train", self.train)):
+            if section.checkpoint and name not in IMPORTERS:
+                raise ValueError(
+                    f"{name}.checkpoint: no importer for it is installed; leave it empty"
+                )
+        return self
+
+    @model_validator(mode="after")
     def check_size(self) -> "Params":
         brought = self.vqgan.checkpoint or self.train.start_from
         if not brought and self.data.size % self.vqgan.cell:
@@ -224,8 +181,8 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
     for name, section in values.items():
         if isinstance(section, dict):
             given = sections(described.get(name, {}), f"presets.yaml: {preset}.{name}")
-            if name == "inpaint" and imported:  # the preset's suits what it trains
-                given = given | {"temperature": 1.0, "choice_temperature": 4.5, "guidance": 0.0}
+            if name == "inpaint" and imported and "train" in IMPORTERS:
+                given = given | IMPORTERS["train"].inpaint
             asked = [key for key, value in section.items() if value == FROM_PRESET]
             unknown = [key for key in asked if key not in given]
             if unknown:

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import yaml
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -26,6 +25,7 @@ from maskgit import ranks
 from maskgit.device import best_device, bf16_pays
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import content_hash, project_root, write_whole
+from pipeline.plumbing.yaml_files import read_yaml
 
 SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # of training between snapshots
 SHARE = 0.05  # at most, of the training's time, goes into snapshots
@@ -39,7 +39,7 @@ def folder() -> Path:
 
 def fingerprint(stage: str, values: dict) -> str:
     """sha256 over all that decides how a stage's training goes."""
-    deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
+    deps = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
     device = best_device()
     machine = [torch.__version__, device.type, bf16_pays(device), ranks.count()]

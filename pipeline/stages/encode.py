@@ -10,7 +10,7 @@ from maskgit import ranks
 from maskgit.data.views import view_maps
 from maskgit.device import side_by_side
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, encode_each, tokenizer_kinds
 from maskgit.tokenizer.vqgan import codebook_usage
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import (
@@ -54,7 +54,7 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
 def main() -> None:
     params = load_params()
     with stage_run("encode", {"encode": params.encode.model_dump()}, TOKENS) as run:
-        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
+        tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         with shared_folder(TOKENS) as folder:
             for split, views in {"train": params.encode.views, "val": 1}.items():
                 source, target = PREPARED / f"{split}.npy", folder / f"{split}.npy"

@@ -17,7 +17,7 @@ from maskgit.scoring.baselines import BASELINES
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
-from maskgit.tokenizer.kinds import TOKENIZERS
+from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import (
     IMAGES_CSV,
@@ -57,7 +57,7 @@ def main() -> None:
     with stage_run("reference", values, REFERENCE) as run, shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
-        tokenizer = load_model(TOKENIZER / MODEL, TOKENIZERS)
+        tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         names = [*params.score.baselines, "tokenizer"]
         found = {}
         sets = 1 + len(names) + (others is not None)

@@ -1,5 +1,5 @@
-"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or the
-original lab's, imported."""
+"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or one
+that is imported."""
 
 import math
 from pathlib import Path
@@ -10,19 +10,15 @@ import pandas as pd
 import torch
 
 from maskgit import ranks
-from maskgit.schedules import make_gamma
+from maskgit.schedules import Gamma, make_gamma
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import Example, Holes, fixed_batches
 from maskgit.transformer.model import MaskedTransformer
-from maskgit.transformer.training import (
-    TransformerTrainer,
-    TransformerTraining,
-    evaluate_transformer,
-)
+from maskgit.transformer.settings import TransformerSize
+from maskgit.transformer.training import TransformerTrainer, evaluate_transformer
 from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
-from pipeline.models.lab_transformer import import_transformer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import (
@@ -34,8 +30,9 @@ from pipeline.plumbing.files import (
     fresh_folder,
     load_array,
 )
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
-from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.params import Params, Train, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
 
@@ -43,17 +40,59 @@ VALIDATED = 512  # validation images that the loss is measured on, in each evalu
 MEASURED = 128  # those on which the finished transformer's uncertainty is measured
 
 
-class Validation(NamedTuple):
-    """Images, uint8 (n, H, W, 3), their tokens (n, N), and holes for them."""
+class Inputs(NamedTuple):
+    """What the stages before have left: all images and tokens to train on, some to validate on."""
 
-    images: np.ndarray
-    tokens: np.ndarray
+    images: np.ndarray  # uint8 (n, H, W, 3)
+    tokens: np.ndarray  # uint16 (views, n, N)
+    codebook: np.ndarray  # float32 (codes, latent_dim)
     holes: Holes
+    val_images: np.ndarray  # uint8 (m, H, W, 3)
+    val_tokens: np.ndarray  # uint16 (m, N)
+
+    def examples(self, sees_pixels: bool, gamma: Gamma, seed: int) -> list[Example]:
+        """The fixed batches of the validation images."""
+        return fixed_batches(self.val_images, self.val_tokens, self.holes, sees_pixels, gamma, seed)
 
     def measure(self, model: Transformer, seed: int) -> pd.DataFrame:
-        task = self.images[:MEASURED], self.tokens[:MEASURED], self.holes
+        """The uncertainty of a finished transformer, a row for each share of hidden tokens."""
+        task = self.val_images[:MEASURED], self.val_tokens[:MEASURED], self.holes
         nats = uncertainty_curve(model, *task, seed)
         return pd.DataFrame({"hidden_share": SHARES, "nats": nats})
+
+
+def load_inputs() -> Inputs:
+    paths = PREPARED / "train_holes.npy", TOKENS / "touched.npy", TOKENS / "covered.npy"
+    return Inputs(
+        images=load_array(PREPARED / "train.npy", mmap_mode="r"),
+        tokens=load_array(TOKENS / "train.npy", mmap_mode="r"),
+        codebook=load_array(TOKENS / "codebook.npy"),
+        holes=Holes(*[torch.from_numpy(load_array(path)) for path in paths]),
+        val_images=load_array(PREPARED / "val.npy")[:VALIDATED],
+        val_tokens=load_array(TOKENS / "val.npy")[0][:VALIDATED],
+    )
+
+
+def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]:
+    """Returns an untrained transformer for these tokens, after its constructor's arguments."""
+    codes, latent_dim = inputs.codebook.shape
+    grid = math.isqrt(inputs.tokens.shape[2])
+    config = settings.part(TransformerSize).model_dump() | {
+        "codebook_size": codes,
+        "latent_dim": latent_dim,
+        "grid": grid,
+        "cell": inputs.images.shape[1] // grid if settings.pixels else 0,
+    }
+    model = build(MaskedTransformer, config)
+    model.know_codebook(torch.from_numpy(inputs.codebook))
+    return config, model
+
+
+def started_model(path: str, size: int) -> tuple[dict, MaskedTransformer]:
+    """Returns the transformer of a model folder, after its constructor's arguments."""
+    kinds = GuidedTransformer, MaskedTransformer
+    config, model = start_model(path, "transformer", kinds, size)
+    return config, model.trained if isinstance(model, GuidedTransformer) else model
 
 
 def save(
@@ -70,88 +109,52 @@ def save(
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def import_lab(params: Params, codes: int, validation: Validation, examples: list[Example]) -> None:
-    """In place of a training; its history is one evaluation."""
+def take_over(params: Params, inputs: Inputs) -> None:
+    """Imports a transformer in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
-    values = {"train": params.train.model_dump(), "seed": params.seed}
+    train, seed = params.train, params.seed
+    values = {"train": train.model_dump(), "seed": seed}
     with stage_run("train_transformer", values, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
-            config, model = import_transformer(
-                params.train.checkpoint, codes, validation.tokens.shape[1], folder
+            config, model = IMPORTERS["train"].load()(
+                train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
             )
+            examples = inputs.examples(False, make_gamma(train.gamma), seed)
             metrics = evaluate_transformer(model, examples)
-            loss = metrics["val_loss"]
-            uncertainty = validation.measure(model, params.seed)
+            loss, uncertainty = metrics["val_loss"], inputs.measure(model, seed)
             save(folder, config, model, [{"step": 0} | metrics], loss, uncertainty)
         run.log_metrics({"best_val_loss": loss})
         run.log_artifacts(TRANSFORMER)
 
 
 def main() -> None:
-    params = load_params()
-    settings = params.train
-    images = load_array(PREPARED / "train.npy", mmap_mode="r")
-    tokens = load_array(TOKENS / "train.npy", mmap_mode="r")
-    paths = PREPARED / "train_holes.npy", TOKENS / "touched.npy", TOKENS / "covered.npy"
-    holes = Holes(*[torch.from_numpy(load_array(path)) for path in paths])
-    codebook = load_array(TOKENS / "codebook.npy")
-    gamma = make_gamma(settings.gamma)
-    sees_pixels = settings.pixels and not settings.checkpoint
-    validation = Validation(
-        load_array(PREPARED / "val.npy")[:VALIDATED],
-        load_array(TOKENS / "val.npy")[0][:VALIDATED],
-        holes,
-    )
-    examples = fixed_batches(*validation, sees_pixels, gamma, params.seed)
+    params, inputs = load_params(), load_inputs()
+    settings, seed = params.train, params.seed
     if settings.checkpoint:
-        return import_lab(params, len(codebook), validation, examples)
+        return take_over(params, inputs)
     check_shares(settings.batch_size)
-    config = settings.model_dump(include={"dim", "heads", "layers", "dropout"}) | {
-        "codebook_size": len(codebook),
-        "latent_dim": codebook.shape[1],
-        "grid": math.isqrt(tokens.shape[2]),
-        "cell": images.shape[1] // math.isqrt(tokens.shape[2]) if sees_pixels else 0,
-    }
-    how = TransformerTraining(
-        **settings.model_dump(
-            include={
-                "steps",
-                "batch_size",
-                "learning_rate",
-                "warmup",
-                "weight_decay",
-                "label_smoothing",
-                "gradient_clip",
-                "ema_decay",
-                "hole_share",
-            }
-        ),
-        evaluate_every=max(1, settings.steps // settings.evaluations),
-        seed=params.seed,
-    )
-    values = {"train": settings.model_dump(), "seed": params.seed}
+    gamma = make_gamma(settings.gamma)
+    examples = inputs.examples(settings.pixels, gamma, seed)
+    values = {"train": settings.model_dump(), "seed": seed}
     with (
         snapshots_of("train_transformer", values) as snapshots,
         stage_run("train_transformer", values, TRANSFORMER, key=snapshots.run_key) as run,
     ):
         run.log_dataset(params.data.source, "training")
-        torch.manual_seed(params.seed)
+        torch.manual_seed(seed)
         if settings.start_from:
-            kinds = GuidedTransformer, MaskedTransformer
-            task = settings.start_from, "transformer", kinds, images.shape[1]
-            config, model = start_model(*task)
-            model = model.trained if isinstance(model, GuidedTransformer) else model
+            config, model = started_model(settings.start_from, inputs.images.shape[1])
         else:
-            model = build(MaskedTransformer, config)
-            model.know_codebook(torch.from_numpy(codebook))
-        trainer = TransformerTrainer(model, images, tokens, holes, examples, how, gamma)
+            config, model = new_model(settings, inputs)
+        data = inputs.images, inputs.tokens, inputs.holes, examples
+        trainer = TransformerTrainer(model, *data, settings, gamma, seed)
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
-            uncertainty = validation.measure(best.model, params.seed)
+            uncertainty = inputs.measure(best.model, seed)
             model = build(GuidedTransformer, config).take(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})

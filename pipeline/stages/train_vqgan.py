@@ -1,4 +1,4 @@
-"""Stage train_vqgan: train images -> the tokenizer; or the original lab's, imported."""
+"""Stage train_vqgan: train images -> the tokenizer; or one that is imported."""
 
 from pathlib import Path
 
@@ -9,20 +9,22 @@ import torch
 from maskgit import ranks
 from maskgit.device import best_device
 from maskgit.perception import PerceptualLoss
-from maskgit.tokenizer.kinds import TOKENIZERS, Tokenizer, decode_each, encode_each
-from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining, evaluate_tokenizer
+from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each, tokenizer_kinds
+from maskgit.tokenizer.settings import TokenizerConfig
+from maskgit.tokenizer.training import TokenizerTrainer, evaluate_tokenizer
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
-from pipeline.models.lab_tokenizer import import_tokenizer
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
+VALIDATED = 512  # validation images that an evaluation rebuilds
 SHOWN = 40  # validation images in the reconstruction picture
 
 
@@ -50,9 +52,9 @@ def take_over(params: Params, validation: np.ndarray) -> None:
     with stage_run("train_vqgan", values, TOKENIZER) as run:
         with fresh_folder(TOKENIZER) as folder:
             if start:
-                config, model = start_model(start, "tokenizer", TOKENIZERS, size)
+                config, model = start_model(start, "tokenizer", tokenizer_kinds(), size)
             else:
-                config, model = import_tokenizer(vqgan.checkpoint, size, folder)
+                config, model = IMPORTERS["vqgan"].load()(vqgan.checkpoint, size, folder)
             metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
             run.log_metrics(metrics)
             save(folder, config, model, [{"step": 0} | metrics], validation)
@@ -61,48 +63,23 @@ def take_over(params: Params, validation: np.ndarray) -> None:
 
 def main() -> None:
     params = load_params()
-    vqgan = params.vqgan
+    vqgan, seed = params.vqgan, params.seed
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
-    validation = load_array(PREPARED / "val.npy")[:512]
+    validation = load_array(PREPARED / "val.npy")[:VALIDATED]
     if vqgan.checkpoint or params.train.start_from:
         return take_over(params, validation)
     check_shares(vqgan.batch_size)
-    config = vqgan.model_dump(
-        include={
-            "cell",
-            "channels",
-            "encoder_blocks",
-            "decoder_blocks",
-            "latent_dim",
-            "codebook_size",
-        }
-    )
-    how = TokenizerTraining(
-        **vqgan.model_dump(
-            include={
-                "steps",
-                "batch_size",
-                "learning_rate",
-                "warmup",
-                "commitment_weight",
-                "perceptual_weight",
-                "adversarial_weight",
-            }
-        ),
-        discriminator_start=round(vqgan.discriminator_start * vqgan.steps),
-        evaluate_every=max(1, vqgan.steps // vqgan.evaluations),
-        seed=params.seed,
-    )
-    values = {"vqgan": vqgan.model_dump(), "seed": params.seed}
+    values = {"vqgan": vqgan.model_dump(), "seed": seed}
     with (
         snapshots_of("train_vqgan", values) as snapshots,
         stage_run("train_vqgan", values, TOKENIZER, key=snapshots.run_key) as run,
     ):
         run.log_dataset(params.data.source, "training")
-        torch.manual_seed(params.seed)
+        torch.manual_seed(seed)
+        config = vqgan.part(TokenizerConfig).model_dump()
         model = build(VQGAN, config)
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
-        trainer = TokenizerTrainer(model, images, validation, how, perceptual)
+        trainer = TokenizerTrainer(model, images, validation, vqgan, perceptual, seed)
         history = train(trainer, snapshots, run, "train tokenizer")
         if ranks.rank():
             return

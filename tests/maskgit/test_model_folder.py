@@ -9,6 +9,7 @@ import torch
 from maskgit import load
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import BadModel, folder_files, read_model_folder
+from maskgit.tokenizer.registry import TOKENIZERS
 from pipeline.plumbing.files import MODEL_FOLDER
 
 
@@ -87,7 +88,7 @@ FAULTS = {
         lambda f: (f / "tokenizer.safetensors").write_bytes(
             (f / "transformer.safetensors").read_bytes()
         ),
-        "tokenizer.safetensors is not a VQGAN or LabVQGAN checkpoint",
+        f"tokenizer.safetensors is not a {' or '.join(TOKENIZERS)} checkpoint",
     ),
 }
 

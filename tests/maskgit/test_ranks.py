@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from maskgit import ranks
 from maskgit.data.cats.cat import draw_cat
 from maskgit.scoring.features import Extractor
-from maskgit.tokenizer.training import TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer.settings import TokenizerTraining
+from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.trainer import Chance, ShuffledBatches, read
 
@@ -31,9 +32,8 @@ HOW = TokenizerTraining(
     commitment_weight=0.25,
     perceptual_weight=0.0,
     adversarial_weight=0.2,
-    discriminator_start=2,
-    evaluate_every=6,
-    seed=0,
+    discriminator_start=1 / 3,
+    evaluations=1,
 )
 
 
@@ -65,7 +65,7 @@ def small_trainer():
     torch.manual_seed(0)
     cats = np.stack([draw_cat(np.random.default_rng(i), 64) for i in range(12)])
     model = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
-    return TokenizerTrainer(model, cats, cats[:2], HOW, None)
+    return TokenizerTrainer(model, cats, cats[:2], HOW, None, seed=0)
 
 
 def found_by_this_rank():

@@ -130,15 +130,6 @@ def tuned(**change):
     config.write_text(before)
 
 
-def test_sweet_spots_outside_of_the_labs_run_are_named(project):
-    picture(project / "a.png")
-    hole(project / "hole.png")
-    arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png", "--iterations")
-    with tuned(decoder="lab"):
-        assert run(*arguments, "11").exit_code == 0
-        assert "should be less than lab.total (12)" in str(run(*arguments, "12").exception)
-
-
 def test_an_exported_model_fills_as_the_pipelines_own(project):
     picture(project / "a.png")
     hole(project / "hole.png")

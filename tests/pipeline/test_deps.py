@@ -12,9 +12,14 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HARMLESS = ("pipeline.plumbing", "pipeline.tracking", "pipeline.serving")
 WEIGHTLESS = {
     "maskgit.schedules",
+    "maskgit.validation",
     "maskgit.device",
     "maskgit.ranks",
     "maskgit.inpainting.settings",
+    "maskgit.tokenizer.settings",
+    "maskgit.transformer.settings",
+    "maskgit.data.holes",
+    "maskgit.scoring.baselines",
     "maskgit.scoring.intervals",
 }
 

@@ -20,7 +20,9 @@ LINEAR = SCHEDULES["linear"]
 def inpainter():
     torch.manual_seed(0)
     tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
-    transformer = MaskedTransformer(32, 4, grid=16, dim=16, heads=2, layers=1)
+    transformer = MaskedTransformer(
+        codebook_size=32, latent_dim=4, grid=16, dim=16, heads=2, layers=1
+    )
     transformer.know_codebook(tokenizer.codebook.embedding)
     return Inpainter(tokenizer, transformer)
 

@@ -1,7 +1,5 @@
 """Both trainings learn, and repeat themselves bit for bit."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -13,18 +11,16 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.training import SETTLED, TokenizerTrainer, TokenizerTraining
+from maskgit.tokenizer.settings import TokenizerTraining
+from maskgit.tokenizer.training import SETTLED, TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
 from maskgit.training.trainer import read
 from maskgit.transformer import model as transformer_model
 from maskgit.transformer.masking import Holes, fixed_batches, hide
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
-from maskgit.transformer.training import (
-    TransformerTrainer,
-    TransformerTraining,
-    evaluate_transformer,
-)
+from maskgit.transformer.settings import TransformerTraining
+from maskgit.transformer.training import TransformerTrainer, evaluate_transformer
 
 TOKENIZER = TokenizerTraining(
     steps=16,
@@ -34,9 +30,8 @@ TOKENIZER = TokenizerTraining(
     commitment_weight=0.25,
     perceptual_weight=0.0,
     adversarial_weight=0.0,
-    discriminator_start=8,
-    evaluate_every=8,
-    seed=3,
+    discriminator_start=0.5,
+    evaluations=2,
 )
 TRANSFORMER = TransformerTraining(
     steps=40,
@@ -48,9 +43,9 @@ TRANSFORMER = TransformerTraining(
     gradient_clip=1.0,
     ema_decay=0.9,
     hole_share=0.5,
-    evaluate_every=20,
-    seed=3,
+    evaluations=2,
 )
+SEED = 3
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +65,8 @@ def finish(trainer):
 def tokenizer_trainer(cats, perceptual=None, **changes):
     torch.manual_seed(0)
     model = VQGAN(channels=16, decoder_blocks=1, codebook_size=32)
-    how = dataclasses.replace(TOKENIZER, **changes)
-    return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual)
+    how = TokenizerTraining(**dict(TOKENIZER) | changes)
+    return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual, SEED)
 
 
 def tokenizer_run(cats, perceptual=None, **changes):
@@ -170,12 +165,14 @@ def one_cell_holes():
 
 def transformer_trainer(stripes, cell=4):
     torch.manual_seed(0)
-    model = MaskedTransformer(8, 4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1)
+    model = MaskedTransformer(
+        codebook_size=8, latent_dim=4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1
+    )
     model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
     (images, tokens), holes, cosine = stripes, one_cell_holes(), SCHEDULES["cosine"]
     sees_pixels = model.sees_pixels
     validation = fixed_batches(images, tokens[0], holes, sees_pixels, cosine, seed=0)
-    return TransformerTrainer(model, images, tokens, holes, validation, TRANSFORMER, cosine)
+    return TransformerTrainer(model, images, tokens, holes, validation, TRANSFORMER, cosine, SEED)
 
 
 def transformer_run(stripes, cell=4):

@@ -18,7 +18,9 @@ def randomised(model):
 @pytest.fixture(params=[4, 0], ids=["pixels", "tokens_only"])
 def model(request):
     torch.manual_seed(0)
-    model = MaskedTransformer(20, 4, grid=4, cell=request.param, dim=16, heads=2, layers=2)
+    model = MaskedTransformer(
+        codebook_size=20, latent_dim=4, grid=4, cell=request.param, dim=16, heads=2, layers=2
+    )
     return randomised(model).eval()
 
 
@@ -76,7 +78,7 @@ def test_logits_of_some_places_are_those_of_all(model):
 
 
 def test_a_fresh_model_guesses_uniformly():
-    model = MaskedTransformer(20, 4, grid=4, dim=16, heads=2, layers=1)
+    model = MaskedTransformer(codebook_size=20, latent_dim=4, grid=4, dim=16, heads=2, layers=1)
     tokens = torch.randint(20, (2, 16))
     loss = masked_token_loss(model, example_of(tokens, torch.rand(2, 16) < 0.5))
     assert loss.item() == pytest.approx(math.log(20))
@@ -101,7 +103,9 @@ def test_hidden_tokens_cannot_leak(model):
 
 def test_a_place_sees_its_own_cell_and_half_a_cell_around():
     torch.manual_seed(0)
-    model = randomised(MaskedTransformer(20, 4, grid=4, dim=16, heads=2, layers=1))
+    model = randomised(
+        MaskedTransformer(codebook_size=20, latent_dim=4, grid=4, dim=16, heads=2, layers=1)
+    )
     known = holed(torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool))
     changed = known.clone()
     changed[0, 0, 6, 10] = 1.0  # in the cell of place 6, the corner that three others see, too
@@ -110,12 +114,19 @@ def test_a_place_sees_its_own_cell_and_half_a_cell_around():
 
 
 def test_a_model_of_tokens_only_sees_nothing():
-    assert MaskedTransformer(20, 4, grid=4, cell=0, dim=16, heads=2).look(None) is None
+    assert (
+        MaskedTransformer(codebook_size=20, latent_dim=4, grid=4, cell=0, dim=16, heads=2).look(
+            None
+        )
+        is None
+    )
 
 
 def test_codes_that_look_alike_get_alike_logits_from_the_codebook():
     torch.manual_seed(0)
-    model = randomised(MaskedTransformer(3, 4, grid=2, dim=16, heads=2, layers=1)).eval()
+    model = randomised(
+        MaskedTransformer(codebook_size=3, latent_dim=4, grid=2, dim=16, heads=2, layers=1)
+    ).eval()
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     code = F.normalize(torch.randn(4), dim=0)

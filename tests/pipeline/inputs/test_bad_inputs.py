@@ -28,6 +28,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from maskgit.tokenizer.registry import TOKENIZERS
 from pipeline.cli import app
 from pipeline.inputs.dataset import read_source
 from pipeline.plumbing.errors import plain_errors
@@ -365,11 +366,11 @@ BAD = {
     ),
     "weights of another kind": Bad(
         lambda: tokenizer(weights(kind="MaskedTransformer")),
-        f"{MODEL_FILE} is not a VQGAN or LabVQGAN checkpoint of this project",
+        f"{MODEL_FILE} is not a {' or '.join(TOKENIZERS)} checkpoint of this project",
     ),
     "weights without description": Bad(
         lambda: tokenizer(lambda: save_file({"a": torch.zeros(1)}, MODEL_FILE)),
-        f"{MODEL_FILE} is not a VQGAN or LabVQGAN checkpoint of this project",
+        f"{MODEL_FILE} is not a {' or '.join(TOKENIZERS)} checkpoint of this project",
     ),
     "a description that is no JSON": Bad(
         lambda: tokenizer(lambda: save_file({"a": torch.zeros(1)}, MODEL_FILE, {"model": "{"})),
@@ -391,7 +392,7 @@ BAD = {
         lambda: tokenizer(weights(heads=3)), f"{MODEL_FILE} has sizes that make no VQGAN{AGAIN}"
     ),
     "more channels than weights": Bad(
-        lambda: tokenizer(weights(channels=65536)),
+        lambda: tokenizer(weights(channels=8192)),
         f"{MODEL_FILE} does not fit: ... should be float32 (...), but is float32 (...); ...{AGAIN}",
     ),
     "weights too few": Bad(

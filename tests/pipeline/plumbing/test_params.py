@@ -2,10 +2,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from maskgit.data.holes import HOLES
 from maskgit.inpainting.registry import DECODERS, Registered
-from maskgit.scoring.baselines import BASELINES
-from pipeline.plumbing import params
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
@@ -39,11 +38,6 @@ def test_every_preset_is_whole(project, preset):
     assert loaded.train.dim == PRESETS[preset]["train"]["dim"]
 
 
-def test_the_names_are_those_of_the_library():
-    assert set(params.BASELINES) == set(BASELINES)
-    assert set(params.HOLES) == set(HOLES)
-
-
 def test_a_registered_decoder_can_be_named(project, monkeypatch):
     """One that nothing loads: parameters are checked without torch."""
     with pytest.raises(UserError, match=r"inpaint.decoder: should be one of confidence, .*raster"):
@@ -57,7 +51,7 @@ def test_a_changed_value_is_checked_as_a_new_one(project):
     assert inpaint.changed(fills=3).fills == 3 and inpaint.fills != 3
     for values, message in (
         ({"temperature": 0}, "greater than 0"),
-        ({"decoder": "lab", "iterations": [1, 12]}, "less than lab.total"),
+        ({"fills": 3.5}, "integer"),
         ({"fils": 3}, "not permitted"),
     ):
         with pytest.raises(ValidationError, match=message):
@@ -72,14 +66,6 @@ def test_a_value_that_the_preset_does_not_have_is_named(project):
     folder = project("data.source", "preset")
     with pytest.raises(UserError, match=r"data.source: preset laptop says nothing of it"):
         load_params(folder)
-
-
-def test_imported_models_decode_at_their_own_temperature_not_the_presets(project):
-    project("vqgan.checkpoint", "VQGAN.pt")
-    imported = load_params(project("train.checkpoint", "transformer.pt"))
-    assert PRESETS["laptop"]["inpaint"]["temperature"] != 1.0
-    assert imported.inpaint.temperature == 1.0
-    assert load_params(project("inpaint.temperature", 0.6)).inpaint.temperature == 0.6
 
 
 @pytest.mark.parametrize("key", ["train.steps", "vqgan.channels", "inpaint.temperature"])
@@ -109,7 +95,6 @@ BAD = {
     "vqgan.codebook_size": (70000, r"vqgan.codebook_size: .* 65535, but it is 70000"),
     "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
     "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, moment"),
-    "inpaint.lab.total": (1, r"inpaint.lab.total: .* greater than or equal to 2, but it is 1"),
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
@@ -129,7 +114,7 @@ def test_a_picture_is_a_whole_number_of_cells(project):
     project("vqgan.cell", 8)
     with pytest.raises(UserError, match=r"data.size \(100\) should be a multiple of vqgan.cell"):
         load_params(project("data.size", 100))
-    project("vqgan.checkpoint", "VQGAN.pt")  # it has a size of its own
+    project("train.start_from", "model")  # its tokenizer has a cell of its own
     assert load_params(project("data.size", 100)).data.size == 100
 
 
@@ -148,3 +133,38 @@ def test_files_that_are_no_parameters(project, text):
     with pytest.raises(UserError, match=r"^params.yaml[: ]") as caught:
         load_params(folder)
     assert "\n" not in str(caught.value)
+
+
+class WiderSize(TransformerSize):
+    window: int = 3
+
+
+class WiderTraining(TransformerTraining):
+    restarts: int = 0
+
+
+class WiderTrain(WiderSize, WiderTraining):
+    """A section with one more setting of the network and one more of the training."""
+
+
+def test_a_new_setting_reaches_network_and_trainer_without_another_list(project):
+    given = load_params(project("preset", "tiny")).train
+    size, training = (dict(given.part(kind)) for kind in (TransformerSize, TransformerTraining))
+    section = WiderTrain(**size, **training, window=5, restarts=2)
+    assert section.part(WiderSize).model_dump() == size | {"window": 5}
+    assert section.part(WiderTraining).model_dump() == training | {"restarts": 2}
+
+
+@pytest.mark.parametrize(
+    ("section", "taken"),
+    [
+        ("vqgan", TokenizerConfig),
+        ("vqgan", TokenizerTraining),
+        ("train", TransformerSize),
+        ("train", TransformerTraining),
+    ],
+)
+def test_a_section_is_what_network_and_trainer_take(project, section, taken):
+    loaded = getattr(load_params(project("preset", "tiny")), section)
+    assert isinstance(loaded, taken)
+    assert all(getattr(loaded, k) == v for k, v in loaded.part(taken))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, Field, ValidationError
 
-from maskgit.tokenizer.lab import LabVQGAN
+from maskgit.lab.tokenizer import LabVQGAN
 from pipeline.models.checkpoints import fitted, note_origin, read_weights
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root

@@ -15,14 +15,14 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from maskgit.inpainting.inpainter import Inpainter, image_generators
-from maskgit.inpainting.lab import LabInpainter
+from maskgit.lab.decoder import LabInpainter
+from maskgit.lab.tokenizer import MEAN, STD, LabVQGAN
+from maskgit.lab.transformer import LabTransformer
 from maskgit.schedules import SCHEDULES
-from maskgit.tokenizer.lab import MEAN, STD, LabVQGAN
-from maskgit.transformer.lab import LabTransformer
 from maskgit.transformer.model import MaskedTransformer
+from pipeline.lab.tokenizer import import_tokenizer
+from pipeline.lab.transformer import import_transformer
 from pipeline.models.checkpoints import read_weights
-from pipeline.models.lab_tokenizer import import_tokenizer
-from pipeline.models.lab_transformer import import_transformer
 from pipeline.plumbing.errors import UserError
 from pipeline.stages import encode, inpaint, prepare, reference, report, score
 from pipeline.stages import train_transformer as train_transformer_stage
@@ -412,7 +412,7 @@ def test_paths_are_relative_to_the_real_project(lab, monkeypatch):
 def test_our_own_transformer_can_learn_the_labs_tokens(lab):
     vectors = load_tokenizer(lab).codebook.unit_vectors
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(40))
-    model = MaskedTransformer(40, 8, grid=4, dim=16, heads=2, layers=1)
+    model = MaskedTransformer(codebook_size=40, latent_dim=8, grid=4, dim=16, heads=2, layers=1)
     model.know_codebook(vectors.detach())
     assert model(torch.zeros(1, 16, dtype=torch.int64)).shape == (1, 16, 40)
 

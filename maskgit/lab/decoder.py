@@ -20,7 +20,8 @@ from torch import Tensor
 from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
-from maskgit.inpainting.settings import CHOICE_TEMPERATURE, LabChoices, Sampler
+from maskgit.inpainting.settings import CHOICE_TEMPERATURE, Sampler
+from maskgit.lab.settings import LabChoices
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each
 from maskgit.transformer.kinds import Transformer

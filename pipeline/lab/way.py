@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskgit.device import autocast, to_float
-from maskgit.inpainting.lab import LabInpainter
-from maskgit.inpainting.settings import LabChoices
+from maskgit.lab.decoder import LabInpainter
+from maskgit.lab.settings import LabChoices
+from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.scoring.torchvision_import import import_torchvision
-from maskgit.tokenizer.lab import LabVQGAN
 from maskgit.tokenizer.training import reconstruction_loss
 from maskgit.training.optim import update_ema
 from maskgit.transformer.model import MaskedTransformer, SelfAttention, norm

@@ -7,8 +7,9 @@ import torch
 from maskgit.device import to_float
 from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_inpainter
-from maskgit.inpainting.lab import LabInpainter, lab_counts
-from maskgit.inpainting.settings import LabChoices, Sampler
+from maskgit.inpainting.settings import Sampler
+from maskgit.lab.decoder import LabInpainter, lab_counts
+from maskgit.lab.settings import LabChoices
 from maskgit.schedules import SCHEDULES
 
 COSINE = SCHEDULES["cosine"]

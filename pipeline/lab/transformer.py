@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
-from maskgit.transformer.lab import LabTransformer
+from maskgit.lab.transformer import LabTransformer
 from pipeline.models.checkpoints import fitted, note_origin, read_weights
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root

@@ -1,0 +1,8 @@
+"""Packages that register tokenizers, transformers and decoders of their own, each of which may be
+absent. They are imported with the library, before any name is looked up."""
+
+try:
+    import maskgit.lab  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "maskgit.lab":
+        raise

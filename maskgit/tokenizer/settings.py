@@ -1,0 +1,48 @@
+"""What may be chosen of the tokenizer and its training. Loads no network.
+
+`VQGAN` and `TokenizerTrainer` take these as they are, and the section `vqgan` of params.yaml is
+made of them: a setting is declared here and used there, and nothing lists it in between.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section, Share
+
+Blocks = Annotated[int, Field(ge=0, le=100)]
+
+
+class TokenizerConfig(Section):
+    """The arguments of `VQGAN`, in the order in which its checkpoints keep them."""
+
+    cell: Literal[4, 8, 16] = 4  # pixels a token stands for, per side
+    channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)] = 128
+    encoder_blocks: Blocks = 2
+    decoder_blocks: Blocks = 2
+    latent_dim: Annotated[int, Field(ge=2, le=4096)] = 16
+    codebook_size: Annotated[int, Field(ge=2, le=65535)] = 1024
+
+
+class TokenizerTraining(Section):
+    """How `TokenizerTrainer` trains; the weights multiply their losses, 0 switches one off."""
+
+    steps: Count
+    batch_size: BatchSize
+    learning_rate: Positive
+    warmup: Count
+    commitment_weight: NotNegative
+    perceptual_weight: NotNegative
+    adversarial_weight: NotNegative
+    discriminator_start: Share  # of the steps, after which the discriminator joins
+    evaluations: Count
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps from one evaluation to the next."""
+        return max(1, self.steps // self.evaluations)
+
+    @property
+    def discriminator_step(self) -> int:
+        """The step at which the discriminator joins."""
+        return round(self.discriminator_start * self.steps)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from maskgit.scoring.intervals import summarise
+from maskgit.scoring.score import Better
 from pipeline.reporting.comparisons import answer, compare, comparison_text, verdict
 from pipeline.reporting.tables import image_table
 
@@ -92,8 +93,12 @@ def test_an_image_without_a_hole_counts_in_the_distances_only(images):
         (np.nan, np.nan, "no difference shown"),
     ],
 )
-def test_verdict(low, high, expected):
-    assert verdict("a", "b", low, high) == expected
+def test_a_verdict_follows_the_interval_and_the_way_in_which_a_score_gets_better(
+    low, high, expected
+):
+    assert verdict("a", "b", low, high, Better.LOWER) == expected
+    assert verdict("a", "b", -high, -low, Better.HIGHER) == expected
+    assert verdict("a", "b", low, high, Better.NEITHER) == "no difference shown"
 
 
 def test_the_text_compares_what_stands_around_the_headline(images):

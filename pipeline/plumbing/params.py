@@ -23,6 +23,7 @@ from maskgit.inpainting.settings import (
     one_of,
 )
 from maskgit.schedules import SCHEDULES
+from maskgit.tokenizer.codebook_sizes import CODES
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.yaml_files import read_yaml
 
@@ -75,6 +76,7 @@ class Vqgan(Section):
     encoder_blocks: Blocks
     decoder_blocks: Blocks
     latent_dim: Annotated[int, Field(ge=2, le=4096)]
+    quantizer: Annotated[str, one_of(CODES)]
     codebook_size: Annotated[int, Field(ge=2, le=65535)]
     steps: Count
     batch_size: BatchSize
@@ -85,6 +87,11 @@ class Vqgan(Section):
     adversarial_weight: NotNegative
     discriminator_start: Share
     evaluations: Count
+
+    @model_validator(mode="after")
+    def check_codebook_size(self) -> "Vqgan":
+        CODES[self.quantizer](self.codebook_size)
+        return self
 
 
 class Encode(Section):

@@ -75,6 +75,7 @@ def main() -> None:
             "decoder_blocks",
             "latent_dim",
             "codebook_size",
+            "quantizer",
         }
     )
     how = TokenizerTraining(

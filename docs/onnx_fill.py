@@ -20,7 +20,7 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
     """
     config = json.loads((folder / "config.json").read_text())
     how = config["decoding"] | changes
-    hide = config["networks"]["tokenizer"]["codebook_size"]
+    hide = config["networks"]["transformer"]["codebook_size"]
     encode, predict, draw = [
         InferenceSession(folder / f"{name}.onnx") for name in ("encode", "predict", "draw")
     ]

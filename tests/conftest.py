@@ -35,22 +35,32 @@ def pytest_terminal_summary(terminalreporter):
     )
 
 
-def small_pair(cell):
+def small_pair(cell, **quantizer):
     """A small tokenizer and transformer with random weights: laws hold for any weights."""
     torch.manual_seed(0)
-    tokenizer = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    tokenizer = VQGAN(**sizes | quantizer)
+    codes = tokenizer.codebook.unit_vectors
     transformer = MaskedTransformer(
-        codebook_size=32, latent_dim=4, grid=16, cell=cell, dim=16, heads=2, layers=1
+        codebook_size=len(codes),
+        latent_dim=codes.shape[1],
+        **{"grid": 16, "cell": cell, "dim": 16, "heads": 2, "layers": 1},
     )
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    transformer.know_codebook(tokenizer.codebook.embedding)
+    transformer.know_codebook(codes)
     return tokenizer, transformer
 
 
 @pytest.fixture(scope="session")
 def models():
     return small_pair(cell=4)
+
+
+@pytest.fixture(scope="session")
+def fsq_models():
+    """As `models`, with finite scalar quantization in place of a codebook."""
+    return small_pair(cell=4, quantizer="fsq", codebook_size=64)
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,23 @@ from pipeline.plumbing.files import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER,
 from pipeline.plumbing.params import load_params
 from tests.clone import ROOT
 
+KMEANS = {"quantizer": "kmeans", "codebook_size": 32}
+FSQ = {"quantizer": "fsq", "codebook_size": 64}
 
-def save_small_models(folder: Path, **choices: str) -> None:
+
+def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) -> None:
     """As a finished pipeline leaves them, with random weights; `choices` stand in params.yaml."""
     torch.manual_seed(0)
-    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4} | quantizer
     tokenizer = VQGAN(**sizes)
-    plan = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
+    codes = tokenizer.codebook.unit_vectors
+    plan = {"codebook_size": len(codes), "latent_dim": codes.shape[1]}
+    plan |= {"dim": 16, "heads": 2, "layers": 1}
     transformer = GuidedTransformer(**plan)
     for parameter in transformer.parameters():  # it starts as the uniform guess
         torch.nn.init.normal_(parameter, std=0.2)
     for network in (transformer.trained, transformer.guide):
-        network.know_codebook(tokenizer.codebook.embedding)
+        network.know_codebook(codes)
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),

@@ -148,16 +148,16 @@ class Decoder(nn.Module):
 
 
 class Codebook(nn.Module):
-    """`size` vectors of `latent_dim` numbers, of any length."""
+    """`codebook_size` vectors of `latent_dim` numbers, of any length."""
 
-    def __init__(self, size: int, latent_dim: int):
+    def __init__(self, codebook_size: int, latent_dim: int):
         super().__init__()
-        self.size = size
-        self.embedding = nn.Embedding(size, latent_dim)
+        self.codebook_size = codebook_size
+        self.embedding = nn.Embedding(codebook_size, latent_dim)
 
     @property
     def unit_vectors(self) -> Tensor:
-        """What a transformer may know of the codes, float (size, latent_dim) of length one."""
+        """The directions of the codes, float (codebook_size, latent_dim) of length one."""
         return F.normalize(self.embedding.weight, dim=1)
 
     def nearest(self, latents: Tensor) -> Tensor:

@@ -1,24 +1,61 @@
 """The tokenizers that the rest of the library works with, alike.
 
-Each has `cell` and `margin` (see `hidden_tokens`), a `codebook` with `size` and
-`unit_vectors`, and `encode` and `decode`: images float (B, 3, H, W) in [-1, 1] to tokens int64
-(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `draw_each` decodes
-into a hole.
+`Tokenizer` says what each can do. `encode_each` and `decode_each` do the same to pictures;
+`draw_each` decodes into a hole.
 """
 
 import pkgutil
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskgit.data.known_pixels import known_pixels
 from maskgit.device import alone, to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.quantizers import Codebook
 from maskgit.tokenizer.registry import TOKENIZERS
-from maskgit.tokenizer.vqgan import VQGAN
 
-Tokenizer = VQGAN
+
+class Tokenizer(Protocol):
+    """Turns pictures into tokens and back; an `nn.Module`, used in evaluation mode.
+
+    Images are float (B, 3, H, W) in [-1, 1], H and W multiples of `cell`; tokens are int64
+    (B, h, w) in [0, codebook.codebook_size), h = H / cell, w = W / cell.
+
+    cell: pixels that a token stands for, per side.
+    margin: pixels beyond its cell, on each side, that a token may depend on. A token further from a
+    hole is the same whatever the hole holds, bit for bit; `hidden_tokens` works out which these
+    are. A tokenizer whose tokens depend on more declares the margin within which it takes them to
+    be known, and the pixels in a hole are blanked before they are encoded.
+    codebook: the number of codes and what a transformer may know of them.
+
+    Both methods give the same result for the same input, draw no random numbers, and treat each
+    image of a batch by itself.
+    """
+
+    cell: int
+    margin: int
+    codebook: Codebook
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images -> tokens."""
+        ...
+
+    def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
+        """Tokens -> images, clamped to [-1, 1].
+
+        known: the pixels outside the hole, float (B, 4, H, W), see `known_pixels`. A decoder may
+        use or ignore them. With them `codebook.codebook_size` may stand among the tokens, for a
+        code that is not known and need not be drawn.
+        """
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As of `nn.Module`; they say on which device the tokenizer is."""
+        ...
 
 
 def tokenizer_kinds() -> list[type[Tokenizer]]:
@@ -48,7 +85,7 @@ def draw_each(
     touched, covered = hidden_tokens(
         torch.from_numpy(hole).to(tokens.device), tokenizer.cell, tokenizer.margin
     )
-    tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.size)
+    tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.codebook_size)
     known = known_pixels(images, hole, tokens.device)
     parts = zip(alone(tokens), alone(known), strict=True)
     return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

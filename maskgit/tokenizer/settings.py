@@ -6,9 +6,10 @@ made of them: a setting is declared here and used there, and nothing lists it in
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section, Share
+from maskgit.tokenizer.codebook_sizes import CODES
+from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section, Share, one_of
 
 Blocks = Annotated[int, Field(ge=0, le=100)]
 
@@ -22,6 +23,12 @@ class TokenizerConfig(Section):
     decoder_blocks: Blocks = 2
     latent_dim: Annotated[int, Field(ge=2, le=4096)] = 16
     codebook_size: Annotated[int, Field(ge=2, le=65535)] = 1024
+    quantizer: Annotated[str, one_of(CODES)] = "kmeans"
+
+    @model_validator(mode="after")
+    def check_codebook_size(self) -> "TokenizerConfig":
+        CODES[self.quantizer](self.codebook_size)
+        return self
 
 
 class TokenizerTraining(Section):

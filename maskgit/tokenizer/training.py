@@ -99,8 +99,8 @@ class TokenizerTrainer(Trainer):
                 distance = self.perceptual(output, truth) / drawn.mean()
                 reconstruction = reconstruction + how.perceptual_weight * distance
                 metrics["perceptual_loss"] = distance.detach()
-            loss = reconstruction + how.commitment_weight * quantized.commitment_loss
-            metrics["commitment_loss"] = quantized.commitment_loss.detach()
+            loss = reconstruction + how.commitment_weight * quantized.loss
+            metrics["commitment_loss"] = quantized.loss.detach()
             adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_step
             if adversarial_on:
                 fooling = -critic.requires_grad_(False)(output).mean()
@@ -157,7 +157,7 @@ def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) ->
         tokens.append(model.encode(truth))
         error = (model.decode(tokens[-1]) - truth).square().mean(dim=(1, 2, 3)) / 4
         psnr.append(-10 * error.clamp_min(1e-10).log10())
-    counts = torch.bincount(torch.cat(tokens).flatten(), minlength=model.codebook.size)
+    counts = torch.bincount(torch.cat(tokens).flatten(), minlength=model.codebook.codebook_size)
     usage, perplexity = codebook_usage(counts)
     return {
         "val_psnr": torch.cat(psnr).mean().item(),

@@ -7,103 +7,21 @@ three departures that serve inpainting:
   each side, nothing else, so that the codes outside a hole are the same whether or not the hole is
   there. (With a deep encoder they differ, and the transformer meets codes at inference that it
   never trained on.)
-- The codebook holds vectors of length one (ViT-VQGAN, arXiv 2110.04627) and follows the data as
-  a running k-means (VQ-VAE, arXiv 1711.00937, appendix A.1), which keeps all its codes in use.
+- The quantizer is exchangeable (see `quantizers`): a codebook of unit vectors that follows the data
+  by running k-means, or finite scalar quantization.
 - The decoder sees the known pixels, too (asymmetric VQGAN, arXiv 2306.04632): it draws into a hole
   what fits around it, rather than trusting a code that does not.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit import ranks
 from maskgit.data.known_pixels import Look, holed
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.quantizers import QUANTIZERS, Quantized
 from maskgit.tokenizer.settings import TokenizerConfig
-
-
-class Quantized(NamedTuple):
-    latents: Tensor  # (B, latent_dim, h, w), straight-through
-    tokens: Tensor  # int64 (B, h, w)
-    commitment_loss: Tensor  # scalar
-
-
-class Codebook(nn.Module):
-    """`size` unit vectors of `latent_dim` numbers; a token is the index of the nearest one."""
-
-    decay = 0.99  # of the running k-means
-    dead_below = 0.02  # a code is dead when its running count is under this share of the average
-
-    def __init__(self, size: int, latent_dim: int):
-        super().__init__()
-        self.size = size
-        self.register_buffer("embedding", F.normalize(torch.randn(size, latent_dim), dim=1))
-        self.register_buffer("count", torch.ones(size))
-        self.register_buffer("total", self.embedding.clone())
-        self.register_buffer("initialised", torch.tensor(False))
-        self.started = False  # what `initialised` says, without waiting for the device
-
-    @property
-    def unit_vectors(self) -> Tensor:
-        """What a transformer may know of the codes, float (size, latent_dim) of length one."""
-        return self.embedding
-
-    def nearest(self, latents: Tensor) -> Tensor:
-        """Unit latents (..., latent_dim) -> tokens int64 (...); the first index on ties."""
-        return (latents @ self.embedding.T).max(dim=-1).indices  # sooner than argmax
-
-    def forward(self, latents: Tensor) -> Quantized:
-        """Quantizes (B, latent_dim, h, w); in training mode the codes move towards the data.
-
-        In float32 whatever the rest runs in: with bf16's eight bits, near codes would tie.
-        """
-        with torch.autocast(latents.device.type, enabled=False):
-            return self._quantize(F.normalize(latents.float(), dim=1))
-
-    def _quantize(self, latents: Tensor) -> Quantized:
-        flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
-        if self.training and not self.started:
-            if not self.initialised:
-                self._restart(torch.ones_like(self.count) > 0, flat.detach().flatten(0, 2))
-                self.initialised.fill_(True)
-            self.started = True
-        tokens = self.nearest(flat)
-        codes = self.lookup(tokens)
-        if self.training:
-            self._follow(flat.detach().flatten(0, 2), tokens.flatten())
-        commitment_loss = F.mse_loss(latents, codes) * latents.shape[1]
-        straight_through = latents + (codes - latents).detach()
-        return Quantized(straight_through, tokens, commitment_loss)
-
-    def lookup(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> codes (B, latent_dim, h, w); `size` stands for no code, all zeros."""
-        return F.embedding(tokens, F.pad(self.embedding, (0, 0, 0, 1))).permute(0, 3, 1, 2)
-
-    @torch.no_grad()
-    def _follow(self, latents: Tensor, tokens: Tensor) -> None:
-        """One step of running k-means on (M, latent_dim), restarting dead codes from the data.
-
-        It counts the data of all ranks; the codes restart from the first one's.
-        """
-        ones = torch.ones_like(tokens, dtype=self.count.dtype)
-        count = ranks.summed(torch.zeros_like(self.count).index_add_(0, tokens, ones))
-        total = ranks.summed(torch.zeros_like(self.total).index_add_(0, tokens, latents))
-        self.count.lerp_(count, 1 - self.decay)
-        self.total.lerp_(total, 1 - self.decay)
-        self.embedding.copy_(F.normalize(self.total, dim=1))
-        self._restart(self.count < self.dead_below * self.count.mean(), latents)
-
-    @torch.no_grad()
-    def _restart(self, dead: Tensor, latents: Tensor) -> None:
-        pick = latents[torch.randint(len(latents), (self.size,), device=latents.device)]
-        count = torch.where(dead, self.count.mean(), self.count)
-        self.embedding.copy_(torch.where(dead[:, None], pick, self.embedding))
-        self.total.copy_(torch.where(dead[:, None], pick * count[:, None], self.total))
-        self.count.copy_(count)
-        ranks.copy_the_first(self.embedding, self.count, self.total)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -204,10 +122,10 @@ class Decoder(nn.Module):
 
 
 class VQGAN(nn.Module):
-    """Encoder, codebook and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`.
+    """Encoder, quantizer and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`.
 
     The keyword arguments are the fields of `TokenizerConfig`; raises ValueError where they fit no
-    network.
+    network. A checkpoint that names no quantizer has `kmeans`.
     """
 
     def __init__(self, **config: Any):
@@ -216,32 +134,33 @@ class VQGAN(nn.Module):
         self.cell = c.cell
         self.margin = c.cell // 2  # pixels that a code sees beyond its cell, on each side
         self.encoder = make_encoder(c.channels, c.encoder_blocks, c.latent_dim, c.cell)
-        self.codebook = Codebook(c.codebook_size, c.latent_dim)
+        self.codebook = QUANTIZERS[c.quantizer](c.codebook_size, c.latent_dim)
         self.decoder = Decoder(c.channels, c.decoder_blocks, c.latent_dim, c.cell)
 
     def settle_codes(self) -> None:
-        """From now on only the decoder learns."""
+        """Freezes encoder and quantizer, so that only the decoder learns; `train` undoes a part."""
         self.encoder.requires_grad_(False)
-        self.codebook.eval()
+        self.codebook.requires_grad_(False).eval()
 
     def forward(
         self, images: Tensor, hole: Tensor, mistakes: float = 0.0
     ) -> tuple[Tensor, Quantized]:
-        """Returns the reconstruction (B, 3, H, W), not clamped, and what the codebook did.
+        """Returns the reconstruction (B, 3, H, W), not clamped, and what the quantizer did.
 
         hole: bool (B, H, W). The decoder sees the pixels outside, and the codes that it would meet
-        there: none where a code cannot be known and need not be drawn. mistakes: each image's codes
-        in the hole are those of other latents, at most so far away (a transformer's are not the
-        true ones either).
+        there: none where a code cannot be known and need not be drawn. mistakes: the latents in the
+        hole are moved before they are quantized, in each image by a distance drawn from 0 to
+        `mistakes`, since the codes that a transformer predicts are not the true ones either. The
+        unit of the distance is the length of a typical code.
         """
-        latents = F.normalize(self.encoder(images), dim=1)
+        latents = self.encoder(images)
         touched, covered = hidden_tokens(hole, self.cell, self.margin)
+        distance = None
         if mistakes:
-            far = mistakes * torch.rand(len(images), 1, 1, 1, device=images.device)
-            astray = F.normalize(torch.randn_like(latents), dim=1)
-            latents = latents + far * astray * covered[:, None]
-        quantized = self.codebook(latents)
-        codes = quantized.latents * (covered | ~touched)[:, None]
+            distance = mistakes * torch.rand(len(images), 1, 1, 1, device=images.device)
+            distance = distance * covered[:, None]
+        quantized = self.codebook(latents, distance)
+        codes = quantized.codes * (covered | ~touched)[:, None]
         return self.decoder(codes, holed(images, hole)), quantized
 
     @property
@@ -257,8 +176,7 @@ class VQGAN(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/cell, W/cell)."""
-        latents = F.normalize(self.encoder(images), dim=1)
-        return self.codebook.nearest(latents.permute(0, 2, 3, 1))
+        return self.codebook.tokenize(self.encoder(images))
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:

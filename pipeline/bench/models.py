@@ -7,6 +7,7 @@ from torch import nn
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.holes import draw_holes
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.quantizers import KMeans
 from maskgit.tokenizer.settings import TokenizerConfig
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.masking import Holes
@@ -20,10 +21,10 @@ ENDLESS = 10**9
 
 def parameter_count(model: nn.Module) -> int:
     """Trained numbers; a codebook counts, whether gradients or running means train it."""
-    trained = {id(p): p.numel() for p in model.parameters()}
-    if isinstance(model, VQGAN):
-        trained[id(model.codebook)] = model.codebook.embedding.numel()
-    return sum(trained.values())
+    trained = sum(p.numel() for p in model.parameters())
+    if isinstance(model, VQGAN) and isinstance(model.codebook, KMeans):
+        trained += model.codebook.embedding.numel()
+    return trained
 
 
 def millions(model: nn.Module) -> str:

@@ -34,7 +34,7 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
     Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
     batch, so that a million images need no more memory than a batch does.
     """
-    counts = np.zeros(tokenizer.codebook.size, dtype=np.int64)
+    counts = np.zeros(tokenizer.codebook.codebook_size, dtype=np.int64)
     views = len(np.load(target, mmap_mode="r"))
 
     def tokens_of(start: int) -> np.ndarray:

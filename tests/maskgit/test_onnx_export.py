@@ -16,10 +16,11 @@ from maskgit.onnx_export import onnx_files
 from maskgit.schedules import SCHEDULES
 from pipeline.plumbing.files import MODEL_FOLDER
 from tests.clone import ROOT
+from tests.small_models import FSQ, KMEANS, save_small_models
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-IMAGES = 20
+IMAGES = 12
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,15 @@ def example():
     return found
 
 
-def test_the_loop_in_numpy_fills_as_ours(small_models, tmp_path, monkeypatch, example):
-    folder = small_models / MODEL_FOLDER
+@pytest.fixture(scope="module", params=[KMEANS, FSQ], ids=lambda choice: choice["quantizer"])
+def folder(request, tmp_path_factory):
+    """A model folder of each quantizer."""
+    project = tmp_path_factory.mktemp("onnx")
+    save_small_models(project, request.param)
+    return project / MODEL_FOLDER
+
+
+def test_the_loop_in_numpy_fills_as_ours(folder, tmp_path, monkeypatch, example):
     fill = load(folder)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     for name, content in onnx_files(fill.inpainter).items():

@@ -61,10 +61,11 @@ def numbered_images(count):
     return np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
 
 
-def small_trainer():
+def small_trainer(**quantizer):
     torch.manual_seed(0)
     cats = np.stack([draw_cat(np.random.default_rng(i), 64) for i in range(12)])
-    model = VQGAN(channels=16, decoder_blocks=1, latent_dim=4, codebook_size=32)
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
+    model = VQGAN(**sizes | quantizer)
     return TokenizerTrainer(model, cats, cats[:2], HOW, None, seed=0)
 
 
@@ -74,6 +75,9 @@ def found_by_this_rank():
     chance, trainer = Chance(0, torch.device("cpu")), small_trainer()
     batches = ShuffledBatches(10, 4, chance.numpy)
     metrics = [read(trainer.step()) for _ in range(HOW.steps)]
+    other = small_trainer(quantizer="fsq", codebook_size=64)
+    for _ in range(HOW.steps):
+        other.step()
     return {
         "share": list(ranks.share(range(5))),
         "joined": ranks.joined(list(ranks.share(range(5)))),
@@ -85,6 +89,7 @@ def found_by_this_rank():
         "features": number_extractor()(numbered_images(21)).tolist(),
         "model": trainer.model.state_dict(),
         "critic": trainer.critic.state_dict(),
+        "other": other.model.state_dict(),
         "losses": [row["adversarial_loss"] for row in metrics[2:]],
     }
 
@@ -146,7 +151,7 @@ def test_features_are_those_of_one_process_in_image_order(found):
 
 def test_both_ranks_train_the_same_tokenizer_and_discriminator(found):
     first, second = found
-    for part in ("model", "critic"):
+    for part in ("model", "critic", "other"):
         for name, value in first[part].items():
             assert torch.equal(value, second[part][name]), name
     start = small_trainer().model.state_dict()

@@ -178,6 +178,20 @@ def test_a_schedule_of_the_three_only_changes_the_headline(clone):
     clone.run("dvc", "checkout", "-q")
 
 
+def test_another_quantizer_goes_through_the_whole_pipeline(clone):
+    quantizer = ("-S", "vqgan.quantizer=fsq", "-S", "vqgan.codebook_size=256")
+    output = clone.run("dvc", "exp", "run", *quantizer)
+    assert {"train_vqgan", "encode", "train_transformer", "report"} <= clone.stages_run(output)
+    codes = np.load(clone.folder / "data/tokens/codebook.npy")
+    assert len(codes) == 8 * 6 * 5 and np.load(clone.folder / "data/tokens/train.npy").max() < 240
+    table = pd.read_csv(clone.folder / "reports/scores.csv").set_index("schedule")
+    filled = table.loc["cosine", "psnr_hole"].mean()
+    assert filled > table.loc["mean_colour", "psnr_hole"]
+    load(clone.folder / "outputs/model")
+    clone.run("git", "checkout", "-q", "--force", "main")
+    clone.run("dvc", "checkout", "-q")
+
+
 def test_another_schedule_in_a_temporary_copy_adds_two_stages_to_the_same_store(clone):
     before = len(clone.reports()[1])
     output = clone.run("dvc", "exp", "run", "--temp", "-S", "gamma=entropic")

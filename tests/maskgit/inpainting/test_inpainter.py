@@ -22,8 +22,8 @@ schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)
 
 
-# Who sees pixels: both, both and the guide, the decoder
-PAIRS = "models", "guided_models", "token_models"
+# Who sees pixels: both, both and the guide, both with another quantizer, the decoder
+PAIRS = "models", "guided_models", "fsq_models", "token_models"
 CASES = [(name, "models") for name in step_decoders()]
 CASES += [("confidence", pair) for pair in PAIRS[1:]]
 

@@ -11,6 +11,7 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.quantizers import QUANTIZERS
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import SETTLED, TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
@@ -62,9 +63,13 @@ def finish(trainer):
     return records
 
 
-def tokenizer_trainer(cats, perceptual=None, **changes):
+SIZES = {"kmeans": 32, "fsq": 64}  # of the codebook; settings allow fsq no 32
+
+
+def tokenizer_trainer(cats, perceptual=None, quantizer="kmeans", **changes):
     torch.manual_seed(0)
-    model = VQGAN(channels=16, decoder_blocks=1, codebook_size=32)
+    sizes = {"channels": 16, "decoder_blocks": 1, "codebook_size": SIZES[quantizer]}
+    model = VQGAN(**sizes, quantizer=quantizer)
     how = TokenizerTraining(**dict(TOKENIZER) | changes)
     return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual, SEED)
 
@@ -79,18 +84,20 @@ def assert_equal_weights(a, b):
         assert torch.equal(x, y)
 
 
-def test_the_tokenizer_learns_and_repeats_itself(cats):
-    model, records = tokenizer_run(cats)
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_the_tokenizer_learns_and_repeats_itself(cats, quantizer):
+    model, records = tokenizer_run(cats, quantizer=quantizer)
     evaluated = {step: metrics for step, metrics in records if "val_psnr" in metrics}
     assert list(evaluated) == [8, 16]
     assert evaluated[16]["val_psnr"] > evaluated[8]["val_psnr"]
     assert 0 < evaluated[16]["codebook_usage"] <= 1
-    assert 1 <= evaluated[16]["codebook_perplexity"] <= 32
-    assert_equal_weights(model, tokenizer_run(cats)[0])
+    assert 1 <= evaluated[16]["codebook_perplexity"] <= model.codebook.codebook_size
+    assert_equal_weights(model, tokenizer_run(cats, quantizer=quantizer)[0])
 
 
-def test_settled_codes_stay_while_the_decoder_learns(cats):
-    trainer = tokenizer_trainer(cats)
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_settled_codes_stay_while_the_decoder_learns(cats, quantizer):
+    trainer = tokenizer_trainer(cats, quantizer=quantizer)
     while trainer.done < SETTLED * trainer.steps:
         trainer.step()
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
@@ -246,15 +253,17 @@ def test_the_transformers_training_goes_on_where_it_stopped(stripes, tmp_path, s
     assert resumed.best.loss == min(m["val_loss"] for _, m in records if "val_loss" in m)
 
 
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("stop_at", [2, 12])  # before the discriminator joins, and after
-def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_at):
-    undisturbed = tokenizer_trainer(cats, adversarial_weight=0.5)
+def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_at, quantizer):
+    choices = {"quantizer": quantizer, "adversarial_weight": 0.5}
+    undisturbed = tokenizer_trainer(cats, **choices)
     records = finish(undisturbed)
-    stopped = tokenizer_trainer(cats, adversarial_weight=0.5)
+    stopped = tokenizer_trainer(cats, **choices)
     for _ in range(stop_at):
         stopped.step()
     state = through_a_file(stopped.state_dict(), tmp_path / "state.pt")
-    resumed = tokenizer_trainer(cats, adversarial_weight=0.5)
+    resumed = tokenizer_trainer(cats, **choices)
     resumed.load_state_dict(state)
     assert finish(resumed) == records[stop_at:]
     assert_equal_weights(resumed.model, undisturbed.model)

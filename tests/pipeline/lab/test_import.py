@@ -404,7 +404,7 @@ def test_a_yaml_file_may_end_in_yaml(lab):
 def test_paths_are_relative_to_the_real_project(lab, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(lab))
     _, model = import_tokenizer("VQGAN.pt", 16, lab)
-    assert model.codebook.size == 40
+    assert model.codebook.codebook_size == 40
     origin = json.loads((lab / "imported.json").read_text())
     assert len(origin["sha256"]) == 64 and origin["file"] == str(lab / "VQGAN.pt")
 

@@ -74,8 +74,7 @@ def import_lab(params: Params, codes: int, validation: Validation, examples: lis
     """In place of a training; its history is one evaluation."""
     if ranks.rank():
         return
-    values = {"train": params.train.model_dump(), "seed": params.seed}
-    with stage_run("train_transformer", values, TRANSFORMER) as run:
+    with stage_run("train_transformer", params, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
             config, model = import_transformer(
                 params.train.checkpoint, codes, validation.tokens.shape[1], folder
@@ -85,7 +84,6 @@ def import_lab(params: Params, codes: int, validation: Validation, examples: lis
             uncertainty = validation.measure(model, params.seed)
             save(folder, config, model, [{"step": 0} | metrics], loss, uncertainty)
         run.log_metrics({"best_val_loss": loss})
-        run.log_artifacts(TRANSFORMER)
 
 
 def main() -> None:
@@ -133,9 +131,8 @@ def main() -> None:
     values = {"train": settings.model_dump(), "seed": params.seed}
     with (
         snapshots_of("train_transformer", values) as snapshots,
-        stage_run("train_transformer", values, TRANSFORMER, key=snapshots.run_key) as run,
+        stage_run("train_transformer", params, TRANSFORMER, key=snapshots.run_key) as run,
     ):
-        run.log_dataset(params.data.source, "training")
         torch.manual_seed(params.seed)
         if settings.start_from:
             kinds = GuidedTransformer, MaskedTransformer
@@ -155,7 +152,6 @@ def main() -> None:
             model = build(GuidedTransformer, config).take(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
-        run.log_artifacts(TRANSFORMER)
 
 
 if __name__ == "__main__":

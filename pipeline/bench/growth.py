@@ -154,7 +154,7 @@ def run_growth(repeats: int) -> None:
                     plot_memory(table, folder / "memory.png")
                 else:
                     plot_steps(table, name, folder / f"{name}.png")
-        run.log_artifacts(FOLDER)
+        run.log_artifact(FOLDER)
     for table in tables.values():
         cells = [
             [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]

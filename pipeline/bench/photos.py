@@ -128,7 +128,7 @@ def run_photos(model: Path) -> None:
             table = pd.DataFrame(figures)
             table["ratio"] = table["error"] / table["telea"]
             table.to_csv(folder / "photos.csv", index=False)
-        run.log_artifacts(FOLDER)
+        run.log_artifact(FOLDER)
     cells = [
         [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
         for row in table.itertuples(index=False)

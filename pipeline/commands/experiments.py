@@ -17,11 +17,11 @@ def report_runs(last: int | None) -> list[Run]:
     store = project_root() / "mlflow.db"
     if "MLFLOW_TRACKING_URI" not in os.environ and not store.exists():
         raise UserError(f"{store} does not exist; run 'dvc repro' to make it")
-    client, experiment = open_store()
+    opened = open_store()
     found, token = [], None
     while last is None or len(found) < last:
-        page = client.search_runs(
-            [experiment],
+        page = opened.client.search_runs(
+            [opened.reports],
             "tags.stage = 'report' and status = 'FINISHED'",
             order_by=["start_time DESC"],
             page_token=token,
@@ -42,7 +42,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 def headline(run: Run) -> dict[str, str]:
     """Each score of the headline with its interval, as text; bounds of scores are left out."""
-    metrics = run.data.metrics
+    metrics = {name.removeprefix("interval/"): value for name, value in run.data.metrics.items()}
     names = [name for name in metrics if "/" not in name and set(with_ends(name)) <= metrics.keys()]
     return dict(zip(names, score_cells(metrics, names), strict=True))
 

@@ -8,10 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.plumbing.entry import entry_hash, outputs, shown_params
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import content_hash
-from pipeline.tracking.delivery import reason, records_waiting, send_ended
-from pipeline.tracking.store import find_maker, open_store
+from pipeline.plumbing.params import Params, load_params
+from pipeline.tracking.delivery import reason, runs_waiting, send_ended
+from pipeline.tracking.stage import stage_run
+from pipeline.tracking.store import ENTRY_TAG, Store, open_store
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
@@ -23,7 +26,7 @@ HEADER = ["stage", "run", "id", "started", "status", ""]
 
 @dataclass
 class Made:
-    """A stage of dvc.lock: what became of its outputs since, and the run that made what is here."""
+    """A stage of dvc.lock: what became of its files since, and the run that made what is here."""
 
     stage: str
     changes: list[str]
@@ -46,28 +49,57 @@ def send_spools() -> list[str]:
     """Sends what waits; returns a line for each record that was refused, one for what waits on."""
     refused, fault = send_ended()
     if fault:
-        refused.append(f"MLflow: {records_waiting()} records still wait ({reason(fault)})")
+        refused.append(f"MLflow: {runs_waiting()} runs still wait ({reason(fault)})")
     return refused
 
 
 def ledger() -> list[Made]:
-    """A row for each stage of dvc.lock, in the order of the pipeline. Raises UserError."""
+    """A row for each stage of dvc.lock, in the order of the pipeline. Raises UserError.
+
+    A stage without a run, whose files are as dvc.lock says, gets one made from them.
+    """
     from mlflow.exceptions import MlflowException
 
-    stages = list(locked_stages())
+    locked, params = list(locked_stages()), load_params()
     try:
-        client, experiment = open_store()
-        result = []
-        for stage in stages:
-            changes, run = [], None
-            for out in stage.outs:
-                changes += [f"{path} is {what}" for path, what in out.workspace_status().items()]
-                if run is None and out.exists:
-                    run = find_maker(client, experiment, content_hash(Path(out.fs_path)))
-            result.append(Made(stage.addressing, changes, run))
-        return result
+        store = open_store()
+        return [made(store, params, stage) for stage in locked]
     except MlflowException as error:
         raise UserError(f"MLflow cannot say: {reason(error)}") from None
+
+
+def made(store: Store, params: Params, locked: PipelineStage) -> Made:
+    files = [*locked.outs, *locked.deps]
+    changes = []
+    for file in files:
+        for (
+            path,
+            what,
+        ) in file.workspace_status().items():  # of a file with parameters, what became of each
+            each = what if isinstance(what, dict) else {path: what}
+            changes += [f"{name} is {became}" for name, became in each.items()]
+    stage, item, output = outputs().get(locked.addressing, (None, "", None))
+    if stage is None or not output.exists():
+        return Made(locked.addressing, changes, None)
+    entry = entry_hash(stage, item, shown_params(stage, params), output)
+    outs = [content_hash(Path(out.fs_path)) for out in locked.outs if out.exists]
+    run = find(store, entry, outs, bool(changes))
+    if run is None and not changes:
+        with stage_run(stage, params, output, item):
+            pass  # the work is done: the run is completed from the files
+        run = find(store, entry, [], False)
+    return Made(locked.addressing, changes, run)
+
+
+def find(store: Store, entry: str, outs: list[str], by_content: bool) -> Run | None:
+    """The run of an entry, or the newest that made an output with one of the hashes in `outs`.
+
+    The latter only where files have changed since (`by_content`), or by a run of an older version.
+    """
+    for run in store.runs(f"tags.{ENTRY_TAG} = '{entry}' and status = 'FINISHED'"):
+        return run
+    makers = [run for run in map(store.find_maker, outs) if run]
+    return next((run for run in makers if by_content or ENTRY_TAG not in run.data.tags), None)
 
 
 def locked_stages() -> Iterator[PipelineStage]:

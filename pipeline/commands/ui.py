@@ -10,27 +10,27 @@ import zlib
 
 from mlflow import MlflowClient
 
-from maskgit.scoring.score import Scope
-from maskgit.scoring.scores import PSNR, score_columns
-from pipeline.commands.experiments import headline, report_runs
+from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, column_of
+from pipeline.commands.experiments import differing, headline, report_runs
 from pipeline.tracking.store import open_store, own_store
 
 VIEW_TAG = "mlflow.sharedViewState."  # of an experiment; the UI keeps views of its tables so
-ANSWER = ["params.`gamma`", "params.`report.iterations`", "tags.`n`", "tags.`answer`"]
+SHOWN = 100  # experiments whose parameters are compared for the columns
+FIRST = (DECIDES, PERCEPTUAL, PSNR)  # the scores to be seen without scrolling
 
 
-def report_view(scores: list[str]) -> dict[str, object]:
-    """The table of runs: the reports, newest first, what was asked and how it came out."""
-    columns = [*ANSWER[:3], *(f"metrics.`{name}`" for name in scores), *ANSWER[3:]]
+def report_view(scores: list[str], params: list[str]) -> dict[str, object]:
+    """The table of experiments, newest first: what was changed, how it came out, what differs."""
+    columns = [f"metrics.`{name}`" for name in scores] + [f"params.`{name}`" for name in params]
     return {
-        "searchFilter": "tags.stage = 'report'",
+        "searchFilter": "tags.stage = 'report'",  # older versions kept the other stages here, too
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": ["attributes.`Created`", "attributes.`Dataset`", *columns],
+        "selectedColumns": [*columns, "tags.`n`", "tags.`answer`"],
     }
 
 
@@ -45,17 +45,14 @@ def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) ->
 
 def links(port: int) -> dict[str, str]:
     """Where to look, by what is to be seen there. Raises UserError where there is no report."""
-    scores = headline(report_runs(1)[0])
-    shown = [
-        column.name
-        for column in score_columns(scores)
-        if column.score is PSNR or column.score.scope is not Scope.HOLE
-    ]
-    client, experiment = open_store()
+    runs = report_runs(SHOWN)
+    found = headline(runs[0])
+    scores = [column_of(score, found).name for score in FIRST]
+    client, experiment, _ = open_store()
     page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
-    key = keep_view(client, experiment, report_view(shown))
+    key = keep_view(client, experiment, report_view(scores, differing(runs)))
     shared = f"workflowType=machine_learning&viewStateShareKey={key}"
-    return {"reports": f"{page}?{shared}", "charts": f"{page}?{shared}&compareRunsMode=CHART"}
+    return {"experiments": f"{page}?{shared}", "charts": f"{page}?{shared}&compareRunsMode=CHART"}
 
 
 def serve(port: int) -> int:

@@ -6,7 +6,7 @@ from maskgit import ranks
 from maskgit.training.trainer import Metrics, Trainer, read
 from pipeline.plumbing.errors import Stopped, UserError, stop_later
 from pipeline.plumbing.snapshots import Snapshots
-from pipeline.tracking.run import StageRun
+from pipeline.tracking.stage import StageRun
 
 
 def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> list[dict]:

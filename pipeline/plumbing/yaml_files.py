@@ -36,17 +36,22 @@ _NO_VALUE = (TypeError, AttributeError, LookupError, OverflowError, RecursionErr
 MAX_YAML_BYTES = 10**6
 
 
+def parse_yaml(text: str) -> Any:
+    """Returns what a text in YAML 1.2 says. Raises YAMLError or ValueError for any other text."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer, yaml.Constructor = PlainComposer, PlainConstructor
+    return yaml.load(text)
+
+
 def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") -> dict:
     """Returns what a file holds, a mapping.
 
     Raises UserError in one line that says what is wrong, or what was `expected`.
     """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Composer, yaml.Constructor = PlainComposer, PlainConstructor
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
             raise ValueError("larger than a megabyte")
-        values = yaml.load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path.name} cannot be read: {error.strerror}") from None
     except (YAMLError, ValueError) as error:

@@ -126,6 +126,8 @@ def register(run_id: str | None, params: Params, score: str, by_image: np.ndarra
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
         with FileLock(project_root() / "mlflow.db.lock"):  # two reports may not decide at once
+            if versions := MlflowClient().search_model_versions(f"run_id = '{run_id}'"):
+                return f"{NAME}: version {versions[0].version} stands for the same report"
             model = log_model(run_id, params)
             return add_version(MlflowClient(), model, run_id, standing, by_image, tags)
     except (MlflowException, OSError) as error:

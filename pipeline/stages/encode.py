@@ -53,7 +53,7 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
 
 def main() -> None:
     params = load_params()
-    with stage_run("encode", {"encode": params.encode.model_dump()}, TOKENS) as run:
+    with stage_run("encode", params, TOKENS) as run:
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         with shared_folder(TOKENS) as folder:
             for split, views in {"train": params.encode.views, "val": 1}.items():

@@ -89,8 +89,7 @@ def main(schedule: str) -> None:
     inpaint = params.inpaint
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
-    values = {"inpaint": inpaint.model_dump(), "schedule": schedule, "seed": params.seed}
-    with stage_run("inpaint", values, output, schedule) as run, shared_folder(output) as folder:
+    with stage_run("inpaint", params, output, schedule), shared_folder(output) as folder:
         inpainter, gamma = load_method(schedule, inpaint)
         counts, fills = inpaint.plan(schedule)
         steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
@@ -112,8 +111,6 @@ def main(schedule: str) -> None:
         for count, taken in zip(counts, steps, strict=True):
             table = pd.DataFrame({"image": range(len(images)), "steps": taken.mean(axis=0)})
             table.to_csv(folder / str(count) / STEPS_CSV, index=False)
-        for picture in folder.rglob("test_*.png"):
-            run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
 
 
 if __name__ == "__main__":

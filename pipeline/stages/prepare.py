@@ -232,15 +232,13 @@ def prepare(
 def main() -> None:
     params = load_params()
     data, seed = params.data, params.seed
-    with stage_run("prepare", {"data": data.model_dump(), "seed": seed}, PREPARED) as run:
+    with stage_run("prepare", params, PREPARED) as run:
         with fresh_folder(PREPARED) as folder, Workers() as workers:
             manifest, holes = prepare(data, seed, folder, workers)
             hole_area = float(holes.mean())
         images = manifest["split"].value_counts()
         run.log_metrics({f"{split}_images": int(images[split]) for split in SPLITS})
         run.log_metrics({"left_out": int(images.get("", 0)), "hole_area": hole_area})
-        run.log_artifact(PREPARED / "manifest.csv")
-        run.log_artifact(PREPARED / "preview.png")
     kept = ", ".join(f"{images[split]} {split}" for split in SPLITS)
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():

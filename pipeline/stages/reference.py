@@ -53,8 +53,7 @@ def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
     others = other_true_images(len(truth), params.data.crops, params.seed)
-    values = {"score": params.score.model_dump(), "split": params.inpaint.split}
-    with stage_run("reference", values, REFERENCE) as run, shared_folder(REFERENCE) as folder:
+    with stage_run("reference", params, REFERENCE), shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
@@ -86,7 +85,6 @@ def main() -> None:
         for name, columns in found.items():
             scores = summarise(columns)
             rows.append(table_row(name, None, len(truth), scores))
-            run.log_metrics({f"{name}.{key}": value for key, value in scores.items()})
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
         images = [image_table(name, None, holes, columns) for name, columns in found.items()]
         pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)

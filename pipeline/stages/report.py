@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
@@ -22,7 +21,6 @@ from pipeline.plumbing.files import (
     REPORTS,
     SCORES,
     TOKENIZER,
-    TOKENS,
     TRANSFORMER,
     UNCERTAINTY,
     fresh_folder,
@@ -41,7 +39,6 @@ from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
 from pipeline.reporting.tables import BOUNDS, by_area, by_kind
 from pipeline.reporting.text import scores_text
 from pipeline.serving.registry import register
-from pipeline.tracking.run import StageRun
 from pipeline.tracking.stage import stage_run
 
 SUMMARY = REPORTS / "summary"
@@ -98,52 +95,11 @@ def results(name: str, steps: int) -> Path:
     return INPAINTED / name / str(steps) / results_folder()
 
 
-def inputs(names: list[str]) -> dict[str, Path]:
-    """What the report rests on, by the stage that made it."""
-    outputs = {
-        "prepare": PREPARED,
-        "train_vqgan": TOKENIZER,
-        "encode": TOKENS,
-        "train_transformer": TRANSFORMER,
-        "reference": REFERENCE,
-    }
-    outputs |= {f"inpaint@{name}": INPAINTED / name for name in (*names, ONE_PASS)}
-    outputs |= {f"score@{name}": SCORES / f"{name}.csv" for name in (*names, ONE_PASS)}
-    return outputs
-
-
-def log_to_mlflow(
-    run: StageRun,
-    params: Params,
-    row: dict[str, object],
-    tables: dict[str, pd.DataFrame],
-    words: str,
-) -> None:
-    """The headline, its scores over iterations, tables and pictures."""
-    scores = {key: row[key] for key in row if key not in ("gamma", "iterations", "n")}
-    run.log_metrics(scores)
-    table = tables["scores"]
-    curves = [*(column.name for column in score_columns(table.columns)), "steps"]
-    for entry in table[table["schedule"] == params.gamma].to_dict("records"):
-        run.log_metrics(
-            {f"over_iterations/{key}": entry[key] for key in curves}, entry["iterations"]
-        )
-    for name, content in tables.items():
-        run.log_table(content, f"{name}.json")
-    run.log_artifacts(SUMMARY)
-    pictures = results(params.gamma, params.report.iterations).parent
-    for folder, key in (("imga", "filled so far"), ("mask_scheduling", "tokens still hidden")):
-        for path in (pictures / folder).iterdir():
-            step = int(path.stem.removeprefix("test_"))
-            run.log_image(np.asarray(Image.open(path)), key, step)
-    run.set_tags({"n": str(row["n"]), "split": params.inpaint.split, "answer": words})
-
-
 def main() -> None:
     params = load_params()
     names = schedules(params)
     steps = params.report.iterations
-    with stage_run("report", params, SUMMARY, params.gamma) as run:
+    with stage_run("report", params, MODEL_FOLDER) as run:
         table = merge_tables(names)
         images_scored = merge_image_scores(names)
         row = headline(table, params.gamma, steps)
@@ -179,10 +135,7 @@ def main() -> None:
             write_model_folder(folder, params, uncertainty, card)
             best = {f"{params.gamma} {steps}": results(params.gamma, steps)}
             save_picture(folder / GRID, draw_grid(*shown, best))
-        log_to_mlflow(run, params, row, tables, found)
-        run.log_dataset(params.data.source, "evaluation")
-        run.set_note(found, inputs(names))
-        registered = register(run.run_id(), params, *headline_images(images_scored, params))
+    registered = register(run.run_id, params, *headline_images(images_scored, params))
     print(scores_text(table))
     print("\n" + comparison_text(differences, params.gamma, steps))
     print("\n" + registered)

@@ -46,8 +46,7 @@ def main(schedule: str) -> None:
     table = SCORES / f"{schedule}.csv"
     split = params.inpaint.split
     truth, holes = load_task(split)
-    values = {"score": params.score.model_dump(), "split": split, "schedule": schedule}
-    with stage_run("score", values, table, schedule) as run:
+    with stage_run("score", params, table, schedule):
         extractor = load_extractor(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         rows, images = [], []
@@ -67,13 +66,11 @@ def main(schedule: str) -> None:
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))
                 images.append(image_table(schedule, iterations, holes, columns, steps))
-                run.log_metrics(scores, step=iterations)
         if ranks.rank():
             return
         with fresh_folder(IMAGE_SCORES / schedule) as folder:
             pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
         write_table(table, pd.DataFrame(rows))
-        run.log_artifact(table)
 
 
 if __name__ == "__main__":

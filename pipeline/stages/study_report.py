@@ -20,7 +20,7 @@ def main() -> None:
         plot_study(settings, folder / "study.png")
         words = findings_text(settings, found)
         (folder / "findings.md").write_text(words + "\n")
-        run.log_artifacts(folder)
+        run.log_artifact(folder)
     print(words)
 
 

@@ -114,8 +114,7 @@ def take_over(params: Params, inputs: Inputs) -> None:
     if ranks.rank():
         return
     train, seed = params.train, params.seed
-    values = {"train": train.model_dump(), "seed": seed}
-    with stage_run("train_transformer", values, TRANSFORMER) as run:
+    with stage_run("train_transformer", params, TRANSFORMER) as run:
         with fresh_folder(TRANSFORMER) as folder:
             config, model = IMPORTERS["train"].load()(
                 train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
@@ -125,7 +124,6 @@ def take_over(params: Params, inputs: Inputs) -> None:
             loss, uncertainty = metrics["val_loss"], inputs.measure(model, seed)
             save(folder, config, model, [{"step": 0} | metrics], loss, uncertainty)
         run.log_metrics({"best_val_loss": loss})
-        run.log_artifacts(TRANSFORMER)
 
 
 def main() -> None:
@@ -139,9 +137,8 @@ def main() -> None:
     values = {"train": settings.model_dump(), "seed": seed}
     with (
         snapshots_of("train_transformer", values) as snapshots,
-        stage_run("train_transformer", values, TRANSFORMER, key=snapshots.run_key) as run,
+        stage_run("train_transformer", params, TRANSFORMER, key=snapshots.run_key) as run,
     ):
-        run.log_dataset(params.data.source, "training")
         torch.manual_seed(seed)
         if settings.start_from:
             config, model = started_model(settings.start_from, inputs.images.shape[1])
@@ -158,7 +155,6 @@ def main() -> None:
             model = build(GuidedTransformer, config).take(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
-        run.log_artifacts(TRANSFORMER)
 
 
 if __name__ == "__main__":

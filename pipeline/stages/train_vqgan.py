@@ -48,17 +48,14 @@ def take_over(params: Params, validation: np.ndarray) -> None:
     if ranks.rank():
         return
     vqgan, size, start = params.vqgan, validation.shape[1], params.train.start_from
-    values = {"vqgan": vqgan.model_dump(), "start_from": start}
-    with stage_run("train_vqgan", values, TOKENIZER) as run:
-        with fresh_folder(TOKENIZER) as folder:
-            if start:
-                config, model = start_model(start, "tokenizer", tokenizer_kinds(), size)
-            else:
-                config, model = IMPORTERS["vqgan"].load()(vqgan.checkpoint, size, folder)
-            metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
-            run.log_metrics(metrics)
-            save(folder, config, model, [{"step": 0} | metrics], validation)
-        run.log_artifacts(TOKENIZER)
+    with stage_run("train_vqgan", params, TOKENIZER) as run, fresh_folder(TOKENIZER) as folder:
+        if start:
+            config, model = start_model(start, "tokenizer", tokenizer_kinds(), size)
+        else:
+            config, model = IMPORTERS["vqgan"].load()(vqgan.checkpoint, size, folder)
+        metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
+        run.log_metrics(metrics)
+        save(folder, config, model, [{"step": 0} | metrics], validation)
 
 
 def main() -> None:
@@ -72,9 +69,8 @@ def main() -> None:
     values = {"vqgan": vqgan.model_dump(), "seed": seed}
     with (
         snapshots_of("train_vqgan", values) as snapshots,
-        stage_run("train_vqgan", values, TOKENIZER, key=snapshots.run_key) as run,
+        stage_run("train_vqgan", params, TOKENIZER, key=snapshots.run_key) as run,
     ):
-        run.log_dataset(params.data.source, "training")
         torch.manual_seed(seed)
         config = vqgan.part(TokenizerConfig).model_dump()
         model = build(VQGAN, config)
@@ -86,7 +82,6 @@ def main() -> None:
         model.eval()
         with fresh_folder(TOKENIZER) as folder:
             save(folder, config, model, history, validation)
-        run.log_artifacts(TOKENIZER)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""What spools hold is sent to MLflow's store, in order, once, whenever it answers.
+"""What spools hold is mirrored to MLflow's store.
 
-A process can be killed between the sending of a record and the note that it was sent, so every
-record may be sent twice with the effect of once: a run is found again by the tag with its key, a
-file replaces itself, and MLflow drops a metric of the same name, step, time and value.
+All of it can be done again with the effect of once, so nobody has to remember what was sent: a run
+is found by its key, a metric is sent for a step that MLflow lacks, a file replaces itself.
 """
 
 from __future__ import annotations
@@ -11,86 +10,143 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.tracking.spool import Spool, prune, spools
-from pipeline.tracking.store import find_maker, open_store, store_uri
+from pipeline.tracking.spool import Spool, ended_spools
+from pipeline.tracking.store import ENTRY_TAG, EXPERIMENT, KEY_TAG, open_store, store_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-KEY_TAG = "key"
 PAUSE = 0.5  # seconds between two looks at the spool
 RETRY = 5  # seconds until a store that did not answer is asked again
 SERVER_PATIENCE = 3  # seconds that a stage waits for a server's next answer, at its end
 FILE_PATIENCE = 60  # as much for a store in a file, which is slow only where the machine is
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # MLflow's own limits
+AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's own limits
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
 
 
-class Delivery:
-    """Sends the records of one spool. Raises whatever the store raises when it does not answer."""
+class Mirror:
+    """The run of one spool in MLflow. Raises whatever the store raises when it does not answer."""
 
-    def __init__(self, spool: Spool):
-        self.spool = spool
-        self.first = spool.first()
-        self.client, self.experiment = open_store(self.first["store"])
-        if spool.run_id is None:
-            runs = self._runs()
-            spool.run_id = (runs[0] if runs else self._create()).info.run_id
-        self.run_id = spool.run_id
+    def __init__(self, spool: Spool, progress: Callable[[], None] = lambda: None):
+        """progress: called after each answer of the store."""
+        self.spool, self.progress = spool, progress
+        first = spool.records()[0]
+        self.store = open_store(first["store"])
+        self.client = self.store.client
+        self.sent, self.refused, self.is_whole = 0, [], False
+        own = self._own_runs()
+        run = own[0] if own else self._create(first)
+        self.run_id, self.params = run.info.run_id, run.data.params
+        if run.info.status != "RUNNING":
+            self.client.update_run(self.run_id, "RUNNING")
+        self.steps = {
+            (name, point.step)
+            for name in run.data.metrics
+            for point in self.client.get_metric_history(self.run_id, name)
+        }
+        progress()
 
-    def _runs(self) -> list[Run]:
-        wanted = f"tags.{KEY_TAG} = '{self.spool.key}'"
-        return self.client.search_runs([self.experiment], wanted, order_by=["start_time ASC"])
+    def _own_runs(self) -> list[Run]:
+        return self.store.runs(f"tags.{KEY_TAG} = '{self.spool.key}'")
 
-    def _create(self) -> Run:
-        first = self.first
+    def _create(self, first: dict) -> Run:
+        experiment = first.get("experiment", EXPERIMENT)
+        where = self.store.reports if experiment == EXPERIMENT else self.store.stages
         tags = {KEY_TAG: self.spool.key}
-        return self.client.create_run(self.experiment, first["time"], tags, first["name"])
+        return self.client.create_run(where, first["time"], tags, first["name"])
 
-    def send(self, records: list[dict]) -> None:
-        """One record, or several of metrics."""
+    def update(self) -> None:
+        """Sends what the spool holds since the last call, and removes the spool after its end."""
         from mlflow.entities import Metric, Param, RunTag
 
-        client, run_id, record = self.client, self.run_id, records[0]
+        records = self.spool.records()
+        new, metrics, params, tags = records[self.sent :], {}, {}, {}
+        for record in new:
+            for name, value in record.get("values", {}).items():
+                match record["op"]:
+                    case "metrics" if (name, record["step"]) not in self.steps:
+                        point = Metric(name, value, record["time"], record["step"])
+                        metrics.setdefault((name, record["step"]), point)
+                    case "params" if name not in self.params:  # they cannot be changed
+                        params.setdefault(name, Param(name, value))
+                    case "tags":
+                        tags[name] = RunTag(name, value)
+        self._log("metrics", list(metrics.values()))
+        self._log("params", list(params.values()))
+        self._log("tags", list(tags.values()))
+        self.steps |= metrics.keys()
+        self.params |= params
+        for record in new:
+            if self.is_whole:  # what follows stands in the run that did the same before
+                break
+            self._try(lambda record=record: self._send(record), record["op"])
+        self.sent = len(records)
+        if records[-1]["op"] == "end":
+            self.is_whole = True
+            self.spool.remove()
+
+    def _log(self, kind: str, values: list) -> None:
+        for i in range(0, len(values), AT_ONCE[kind]):
+            self._log_batch(kind, values[i : i + AT_ONCE[kind]])
+
+    def _log_batch(self, kind: str, values: list) -> None:
+        """All at once; where MLflow refuses one of them, each by itself."""
+        alone = len(values) == 1
+        send = lambda: self.client.log_batch(self.run_id, **{kind: values})  # noqa: E731
+        if not self._try(send, kind, tell=alone) and not alone:
+            for value in values:
+                self._log_batch(kind, [value])
+
+    def _try(self, send: Callable[[], object], what: str, tell: bool = True) -> bool:
+        """Whether MLflow took it; keeps a line for what it will never take."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            send()
+        except (MlflowException, FileNotFoundError) as error:
+            if isinstance(error, MlflowException) and error.error_code not in REJECTED:
+                raise
+            if tell:
+                self.refused.append(f"MLflow refused {what}: {error}")
+            return False
+        finally:
+            self.progress()
+        return True
+
+    def _send(self, record: dict) -> None:
         match record["op"]:
-            case "continue":
-                client.update_run(run_id, "RUNNING")
-            case "params":  # they cannot be changed: where a run is continued, only new ones
-                known = client.get_run(run_id).data.params
-                new = [Param(*item) for item in record["values"].items() if item[0] not in known]
-                for i in range(0, len(new), PARAMS_AT_ONCE):
-                    client.log_batch(run_id, params=new[i : i + PARAMS_AT_ONCE])
-            case "tags":
-                client.log_batch(run_id, tags=[RunTag(*item) for item in record["values"].items()])
-            case "metrics":
-                metrics = [
-                    Metric(name, value, record["time"], record["step"])
-                    for record in records
-                    for name, value in record["values"].items()
-                ]
-                client.log_batch(run_id, metrics=metrics)
-            case "file":
-                client.log_artifact(run_id, self._file(record), record["folder"] or None)
-            case "folder":
-                client.log_artifacts(run_id, self._file(record))
+            case "file" | "folder":
+                path = self.spool.folder / record["file"]
+                if path.is_dir():
+                    self.client.log_artifacts(self.run_id, str(path))
+                else:
+                    self.client.log_artifact(self.run_id, str(path), record["folder"] or None)
             case "dataset":
-                self._dataset(record)
+                self._send_dataset(record)
             case "note":
-                self._note(record["words"], record["outputs"])
+                self._send_note(record["words"], record["outputs"])
+            case "entry":
+                self._tag_entry(record["sha256"])
             case "end":
-                client.set_terminated(run_id, record["status"], record["time"])
-                for run in self._runs():  # a server that was slow to answer may have made two
-                    if run.info.run_id != run_id:
-                        client.delete_run(run.info.run_id)
+                self.client.set_terminated(self.run_id, record["status"], record["time"])
+                for run in self._own_runs():  # a slow server may have made two
+                    if run.info.run_id != self.run_id:
+                        self.client.delete_run(run.info.run_id)
 
-    def _file(self, record: dict) -> str:
-        return str(self.spool.folder / record["file"])
+    def _tag_entry(self, entry: str) -> None:
+        """Where another run has finished with the same entry of dvc.lock, that one stays."""
+        same = self.store.runs(f"tags.{ENTRY_TAG} = '{entry}' and status = 'FINISHED'")
+        if same and same[0].info.run_id != self.run_id:
+            self.client.delete_run(self.run_id)
+            self.run_id, self.is_whole = same[0].info.run_id, True
+        else:
+            self.client.set_tag(self.run_id, ENTRY_TAG, entry)
 
-    def _dataset(self, record: dict) -> None:
+    def _send_dataset(self, record: dict) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = record["source"]
@@ -99,96 +155,42 @@ class Delivery:
         tags = [InputTag("mlflow.data.context", record["context"])]
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
 
-    def _note(self, words: str, outputs: dict[str, str]) -> None:
+    def _send_note(self, words: str, outputs: dict[str, str]) -> None:
         """The run's description: the words, then links to the runs that made these outputs."""
         lines = [words, "", "Runs behind this report:"]
         for stage, content in outputs.items():
-            run = find_maker(self.client, self.experiment, content)
+            run = self.store.find_maker(content)
             if run is None:
                 lines.append(f"- {stage}: not found")
                 continue
-            page = f"#/experiments/{self.experiment}/runs/{run.info.run_id}"
+            page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
             lines.append(f"- {stage}: [{run.info.run_name}]({page})")
         self.client.set_tag(self.run_id, "mlflow.note.content", "\n".join(lines))
-
-
-def deliver(delivery: Delivery, records: list[dict]) -> list[str]:
-    """Sends records; returns a line for each that the store will never take."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        delivery.send(records)
-    except (MlflowException, FileNotFoundError) as error:
-        if isinstance(error, MlflowException) and error.error_code not in REJECTED:
-            raise
-        if len(records) == 1:
-            return [f"MLflow refused {records[0]['op']}: {error}"]
-        return [fault for record in records for fault in deliver(delivery, [record])]
-    return []
-
-
-def batches(records: list[tuple[int, dict]]) -> Iterator[list[tuple[int, dict]]]:
-    """Metrics together, as many as MLflow takes at once; every other record alone."""
-    batch, count = [], 0
-    for end, record in records:
-        size = len(record["values"]) if record["op"] == "metrics" else METRICS_AT_ONCE
-        if batch and count + size > METRICS_AT_ONCE:
-            yield batch
-            batch, count = [], 0
-        batch.append((end, record))
-        count += size
-    if batch:
-        yield batch
-
-
-def send(spool: Spool, progress: Callable[[], None] = lambda: None) -> list[str]:
-    """Sends all that waits in a spool, and calls `progress` after each answer of the store.
-
-    Returns a line for each record that the store will never take. Raises Timeout while another
-    process sends the same spool, and whatever the store raises when it does not answer.
-    """
-    if not spool.waiting():
-        return []
-    with spool.sending.acquire(timeout=SERVER_PATIENCE):
-        delivery, refused = Delivery(spool), []
-        progress()
-        while waiting := spool.waiting():
-            for batch in batches(waiting):
-                refused += deliver(delivery, [record for _, record in batch])
-                spool.mark_sent(batch[-1][0])
-                progress()
-        if spool.has_ended():
-            spool.tidy()
-    return refused
 
 
 def send_ended(
     store: str | None = None, progress: Callable[[], None] = lambda: None
 ) -> tuple[list[str], Exception | None]:
-    """Sends what waits of runs that have ended, the oldest first; also returns the last fault.
+    """Sends the runs that have ended and wait, those for one store or all; the last fault, too.
 
-    All stores that runs were made for, or one. One that did not answer is not asked again.
+    Also returns a line for each record that MLflow will never take. A store that did not answer is
+    not asked again.
     """
     refused, fault, silent = [], None, set()
-    for spool in ended(store):
-        if spool.waiting() and (store := spool.first()["store"]) not in silent:
+    for spool in ended_spools(store):
+        if (where := spool.records()[0]["store"]) not in silent:
             try:
-                refused += send(spool, progress)
+                mirror = Mirror(spool, progress)
+                mirror.update()
+                refused += mirror.refused
             except Exception as error:
                 fault = error
-                silent.add(store)
-    prune()
+                silent.add(where)
     return refused, fault
 
 
-def ended(store: str | None = None) -> list[Spool]:
-    """Those of runs that have ended, of one store or all: a living process sends its own."""
-    found = [spool for spool in spools() if spool.bury()]
-    return [spool for spool in found if store is None or spool.first()["store"] == store]
-
-
-def records_waiting(store: str | None = None) -> int:
-    return sum(len(spool.waiting()) for spool in ended(store))
+def runs_waiting(store: str | None = None) -> int:
+    return sum(1 for _ in ended_spools(store))
 
 
 def reason(fault: Exception) -> str:
@@ -198,61 +200,47 @@ def reason(fault: Exception) -> str:
 
 
 class Sender(threading.Thread):
-    """Sends a run's spool while the run goes on, and at its start what earlier runs left."""
+    """Mirrors a run while it goes on, and at its start sends what earlier runs left."""
 
     def __init__(self, spool: Spool):
         super().__init__(daemon=True, name="sender")
         self.spool = spool
         is_file = not store_uri() or store_uri().startswith("sqlite")
         self.patience = FILE_PATIENCE if is_file else SERVER_PATIENCE
+        self.mirror: Mirror | None = None
         self.refused: list[str] = []
         self.fault: Exception | None = None
         self._closing = threading.Event()
-        self._tried = threading.Event()
         self._asked = float("inf")  # when the store was last asked; never, while MLflow is imported
 
     def run(self) -> None:
         import mlflow  # noqa: F401  not a part of the time that the store may take
 
         self._progress()
-        is_started = False
-        while True:
+        is_last = False
+        while not is_last:
             is_last = self._closing.is_set()
             try:
-                if not is_started:
-                    Delivery(self.spool)  # the run itself first: somebody may wait for its id
-                    is_started = True
-                    self._progress()
-                    self._tried.set()
+                if self.mirror is None:
+                    self.mirror = Mirror(self.spool, self._progress)
+                    self.refused = self.mirror.refused
                     self.refused += send_ended(store_uri(), self._progress)[0]
-                self.refused += send(self.spool, self._progress)
+                self.mirror.update()
                 self.fault = None
             except Exception as error:
                 self.fault = error
-            self._tried.set()
-            if is_last:
-                return
-            self._closing.wait(RETRY if self.fault else PAUSE)
+            self._closing.wait(0 if is_last else RETRY if self.fault else PAUSE)
 
-    def run_id(self) -> str | None:
-        """MLflow's id of the run; None where the store does not answer soon."""
-        self._restart_clock()
-        while not self._tried.wait(0.02) and not self._is_overdue():
-            pass
-        return self.spool.run_id
+    def finish(self) -> str | None:
+        """Sends the rest; gives up when the store has not answered for `patience` seconds.
 
-    def finish(self) -> None:
-        """Sends the rest; gives up when the store has not answered for `patience` seconds."""
+        Returns MLflow's id of the run, None where MLflow does not hold it whole.
+        """
         self._closing.set()
-        self._restart_clock()
-        while self.is_alive() and not self._is_overdue():
+        self._asked = max(self._asked, time.monotonic())
+        while self.is_alive() and time.monotonic() - self._asked < self.patience:
             self.join(0.02)
+        return self.mirror.run_id if self.mirror and self.mirror.is_whole else None
 
     def _progress(self) -> None:
         self._asked = time.monotonic()
-
-    def _restart_clock(self) -> None:
-        self._asked = max(self._asked, time.monotonic())
-
-    def _is_overdue(self) -> bool:
-        return time.monotonic() - self._asked > self.patience

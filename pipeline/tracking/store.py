@@ -1,5 +1,8 @@
 """MLflow's store: where runs go, and how one finds them again.
 
+The experiment `maskgit` holds a run for each report, `maskgit stages` one for each other stage.
+Older versions kept all of them in `maskgit`.
+
 MLflow is imported where it is used, since that takes longer than most that is done with it.
 """
 
@@ -10,7 +13,7 @@ import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
@@ -23,14 +26,34 @@ if TYPE_CHECKING:
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # the spool is tried again
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # what fails is sent again later
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
-EXPERIMENT = "maskgit"
-OUTPUT_TAG = "output_sha256"
+EXPERIMENT, STAGES = "maskgit", "maskgit stages"
+KEY_TAG = "key"  # our own name of a run, by which a training that was stopped goes on with it
+ENTRY_TAG = "entry_sha256"  # of its entry in dvc.lock: see `entry`
+OUTPUT_TAG = "output_sha256"  # of the content of what it made
+NEWEST, OLDEST = "start_time DESC", "start_time ASC"
 
 
-_stores: dict[str, tuple[MlflowClient, str]] = {}
+class Store(NamedTuple):
+    """A client, and the ids of our experiments: reports, and the stages behind them."""
+
+    client: MlflowClient
+    reports: str
+    stages: str
+
+    def runs(self, query: str, order: str = OLDEST) -> list[Run]:
+        """The first thousand runs of both experiments that answer to MLflow's query."""
+        return self.client.search_runs([self.reports, self.stages], query, order_by=[order])
+
+    def find_maker(self, content: str) -> Run | None:
+        """The newest finished run whose output had this content hash."""
+        query = f"tags.{OUTPUT_TAG} = '{content}' and status = 'FINISHED'"
+        return next(iter(self.runs(query, NEWEST)), None)
+
+
+_stores: dict[str, Store] = {}
 
 
 def own_store() -> str:
@@ -46,13 +69,12 @@ def store_uri() -> str:
     return "" if uri == own_store() else uri
 
 
-def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
-    """A client of a store, which is made if need be, and our experiment's id in it.
+def open_store(uri: str | None = None) -> Store:
+    """Opens a store, which is made if need be, with our experiments in it.
 
     The lock keeps two first starts from racing on the database schema.
     """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     uri = store_uri() if uri is None else uri
     root = project_root()
@@ -65,17 +87,24 @@ def open_store(uri: str | None = None) -> tuple[MlflowClient, str]:
             if not uri:
                 make_database(root / "mlflow.db")
             client = mlflow.MlflowClient(address)
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-            if experiment is None:
-                location = None if uri else (root / "mlruns").as_uri()
-                with suppress(MlflowException):  # on a server, somebody else was faster
-                    client.create_experiment(EXPERIMENT, location)
-                experiment = client.get_experiment_by_name(EXPERIMENT)
-        _stores[address] = client, experiment.experiment_id
+            location = None if uri else (root / "mlruns").as_uri()
+            ids = [find_experiment(client, name, location) for name in (EXPERIMENT, STAGES)]
+        _stores[address] = Store(client, *ids)
     if uri == store_uri():  # for whoever calls MLflow without a client
         mlflow.set_tracking_uri(address)
-        mlflow.set_experiment(experiment_id=_stores[address][1])
+        mlflow.set_experiment(experiment_id=_stores[address].reports)
     return _stores[address]
+
+
+def find_experiment(client: MlflowClient, name: str, location: str | None) -> str:
+    """The id of an experiment, which is made if need be. Its tag opens the list of runs first."""
+    from mlflow.exceptions import MlflowException
+
+    if client.get_experiment_by_name(name) is None:
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        with suppress(MlflowException):  # on a server, somebody else was faster
+            client.create_experiment(name, location, tags)
+    return client.get_experiment_by_name(name).experiment_id
 
 
 def make_database(path: Path) -> None:
@@ -87,10 +116,3 @@ def make_database(path: Path) -> None:
         partial.unlink(missing_ok=True)
         mlflow.MlflowClient(f"sqlite:///{partial}")
         partial.rename(path)
-
-
-def find_maker(client: MlflowClient, experiment: str, content: str) -> Run | None:
-    """The newest finished run whose output had this content hash."""
-    wanted = f"tags.{OUTPUT_TAG} = '{content}' and status = 'FINISHED'"
-    found = client.search_runs([experiment], wanted, 1, 1, ["start_time DESC"])
-    return found[0] if found else None

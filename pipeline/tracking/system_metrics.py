@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.tracking.run import StageRun
-
-PREFIX = "system/"  # where MLflow's UI looks for them
+    from pipeline.tracking.stage import StageRun
 
 
 @contextmanager
@@ -34,18 +33,14 @@ def system_metrics(run: StageRun) -> Iterator[None]:
 
 
 def watch(run: StageRun, stop: Event) -> None:
-    """MLflow's own sensors; its own thread would log past the spool."""
+    """MLflow's own sensors; its own thread would log past the spool. A step is a second of time."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    sensors = SystemMetricsMonitor(run.key)
-    step = run.next_step(PREFIX)
-    while True:
+    sensors, is_last = SystemMetricsMonitor(run.key), False
+    while not is_last:
         is_last = stop.wait(sensors.sampling_interval)
         sensors.collect_metrics()
         values = sensors.aggregate_metrics()
-        run.log_metrics({PREFIX + name: value for name, value in values.items()}, step)
+        run.log_metrics({f"system/{name}": v for name, v in values.items()}, int(time.time()))
         for monitor in sensors.monitors:
             monitor.clear_metrics()
-        if is_last:
-            return
-        step += 1

@@ -16,13 +16,13 @@ from maskgit.scoring.intervals import summarise, with_ends
 from maskgit.scoring.score import Better, Evaluation, Scope, Score
 from maskgit.scoring.scores import compute_scores
 from pipeline.commands.scores import scores_page
-from pipeline.plumbing.params import load_params
 from pipeline.reporting import plots
 from pipeline.reporting.card import model_card
 from pipeline.reporting.comparisons import compare
 from pipeline.reporting.tables import by_area, by_kind, image_table, table_row
 from pipeline.reporting.text import columns_markdown, scores_text
 from pipeline.stages import report
+from pipeline.tracking import outputs
 from tests.clone import ROOT
 
 N = 20
@@ -105,33 +105,15 @@ def test_an_axis_of_the_plots_is_labelled_with_it(tables, tmp_path, monkeypatch)
     assert np.isin(table["median_hole"], heights).all()
 
 
-class Run:
-    """Stands for a run of MLflow's; keeps the names of metrics."""
-
-    def __init__(self):
-        self.metrics = {}
-
-    def log_metrics(self, metrics, step=None):
-        self.metrics |= {(name, step): value for name, value in metrics.items()}
-
-    def __getattr__(self, name):
-        return lambda *_, **__: None
-
-
-def test_mlflow_gets_its_metrics_and_its_curve(tables, tmp_path, monkeypatch):
+def test_mlflow_gets_it_with_its_interval(tables):
     table, _ = tables
-    params = load_params(ROOT)
-    for name in ("imga", "mask_scheduling"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(report, "results", lambda *_: tmp_path / "test_results")
-    run, row = Run(), report.headline(table, "cosine", 8)
-    report.log_to_mlflow(run, params.changed(gamma="cosine"), row, {"scores": table}, "")
-    for name in with_ends("median_hole"):
-        assert run.metrics[name, None] == row[name]
-    for iterations in (1, 8):
-        expected = table.set_index(["schedule", "iterations"]).loc["cosine", iterations]
-        found = run.metrics["over_iterations/median_hole", iterations]
-        assert found == expected["median_hole"]
+    row = report.headline(table, "cosine", 8)
+    name, low, high = with_ends("median_hole")
+    assert [outputs.place(each, row) for each in (name, low, high)] == [
+        name,
+        f"interval/{low}",
+        f"interval/{high}",
+    ]
 
 
 def test_the_headline_has_it(tables):

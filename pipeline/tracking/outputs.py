@@ -1,0 +1,96 @@
+"""What MLflow shows of a finished stage, read from the files that the stage left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from maskgit.scoring.intervals import without_end
+from pipeline.plumbing.entry import outputs
+from pipeline.plumbing.files import (
+    INPAINTED,
+    PREPARED,
+    REFERENCE,
+    REPORTS,
+    SCORES,
+    TOKENIZER,
+    TRANSFORMER,
+    content_hash,
+    read_table,
+)
+from pipeline.plumbing.params import Params
+
+if TYPE_CHECKING:
+    from pipeline.tracking.stage import StageRun
+
+TABLES = ("scores", "differences", "buckets", "kinds")
+KEYS = ("schedule", "iterations", "n", "steps")  # of a table of scores; others are scores
+
+
+def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
+    """Logs the metrics, tables, pictures and files of a stage that has finished."""
+    match stage:
+        case "prepare":
+            run.log_artifact(PREPARED / "manifest.csv")
+            run.log_artifact(PREPARED / "preview.png")
+        case "train_vqgan" | "train_transformer":
+            folder = TOKENIZER if stage == "train_vqgan" else TRANSFORMER
+            for row in read_table(folder / "history.csv").to_dict("records"):
+                run.log_metrics(present(row, ["step"]), int(row["step"]))
+            run.log_dataset(params.data.source, "training")
+            run.log_artifact(folder)
+        case "reference":
+            for row in read_table(REFERENCE / "scores.csv").to_dict("records"):
+                values = present(row, KEYS)
+                run.log_metrics({f"{row['schedule']}.{key}": v for key, v in values.items()})
+        case "inpaint":
+            folder = INPAINTED / item
+            for picture in sorted(folder.rglob("test_*.png")):
+                run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
+        case "score":
+            for row in read_table(SCORES / f"{item}.csv").to_dict("records"):
+                run.log_metrics(present(row, KEYS), int(row["iterations"]))
+            run.log_artifact(SCORES / f"{item}.csv")
+        case "report":
+            log_report(run, params)
+
+
+def present(row: dict, without: tuple | list) -> dict[str, float]:
+    return {key: value for key, value in row.items() if key not in without and value == value}
+
+
+def log_report(run: StageRun, params: Params) -> None:
+    """The headline, tables, plots, pictures, and links to the runs behind them."""
+    row = json.loads(Path("metrics.json").read_text())
+    keys = ("gamma", "iterations", "n", "steps", "answer")
+    scores = {name: v for name, v in row.items() if name not in keys and v is not None}
+    run.log_metrics({place(name, scores): value for name, value in scores.items()})
+    for name in TABLES:
+        table = read_table(REPORTS / f"{name}.csv")
+        run.log_table(table.convert_dtypes(), f"{name}.json")
+    run.log_artifact(REPORTS / "summary")
+    pictures = INPAINTED / params.gamma / str(params.report.iterations)
+    for folder, key in (("imga", "filled so far"), ("mask_scheduling", "tokens still hidden")):
+        for path in (pictures / folder).iterdir():
+            step = int(path.stem.removeprefix("test_"))
+            run.log_image(np.asarray(Image.open(path)), key, step)
+    run.set_tags({"n": str(row["n"]), "split": params.inpaint.split, "answer": row["answer"]})
+    run.log_dataset(params.data.source, "evaluation")
+    behind = {name: path for name, (stage, _, path) in outputs().items() if stage != "report"}
+    run.set_note(row["answer"], {name: content_hash(path) for name, path in behind.items()})
+
+
+def place(name: str, scores: dict) -> str:
+    """Returns what MLflow calls a number of the headline.
+
+    A score has its own name. The ends of its interval and the bounds of a distance have folders, so
+    that the list of runs shows the scores alone.
+    """
+    if without_end(name) != name:
+        return f"interval/{name}"
+    is_bound = any(name.startswith(f"{score}_") for score in scores)
+    return f"bound/{name}" if is_bound else name

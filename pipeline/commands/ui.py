@@ -10,7 +10,7 @@ import zlib
 
 from mlflow import MlflowClient
 
-from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, column_of
+from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, score_columns
 from pipeline.commands.experiments import differing, headline, report_runs
 from pipeline.tracking.store import open_store, own_store
 
@@ -47,7 +47,7 @@ def links(port: int) -> dict[str, str]:
     """Where to look, by what is to be seen there. Raises UserError where there is no report."""
     runs = report_runs(SHOWN)
     found = headline(runs[0])
-    scores = [column_of(score, found).name for score in FIRST]
+    scores = [c.name for score in FIRST for c in score_columns(found) if c.score is score]
     client, experiment, _ = open_store()
     page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
     key = keep_view(client, experiment, report_view(scores, differing(runs)))

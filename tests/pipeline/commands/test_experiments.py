@@ -21,7 +21,7 @@ from pipeline.tracking.store import EXPERIMENT
 from tests.clone import ROOT
 from tests.store import project_with_store
 
-SCORES = {"fid": 35.123, "psnr_hole": 15.0421}
+SCORES = {"kid": 35.123, "psnr_hole": 15.0421}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def store(tmp_path_factory):
                 for end, shift in (("", 0), ("_low", -2), ("_high", 2)):
                     client.log_metric(run, key + end, value + i + shift)
                 client.log_metric(run, f"over_iterations/{key}", value, step=2)
-            client.log_metric(run, "fid_tokenizer", 5.0)
+            client.log_metric(run, "kid_tokenizer", 5.0)
             client.set_terminated(run, status)
         yield folder
 
@@ -66,7 +66,7 @@ def cells(lines):
 
 def test_a_row_for_each_report_the_newest_first(store):
     assert cells(compare()) == [
-        ["name", "gamma", "train.gamma", "n", "fid", "psnr_hole"],
+        ["name", "gamma", "train.gamma", "n", "kid", "psnr_hole"],
         ["report@linear", "linear", "exp", "128", "39.1 [37.1, 41.1]", "19.0 [17.0, 21.0]"],
         ["report@square", "square", "exp", "128", "36.1 [34.1, 38.1]", "16.0 [14.0, 18.0]"],
         ["report@cosine", "cosine", "cosine", "128", "35.1 [33.1, 37.1]", "15.0 [13.0, 17.0]"],
@@ -75,7 +75,7 @@ def test_a_row_for_each_report_the_newest_first(store):
 
 def test_only_the_last_and_only_what_differs_among_them(store):
     header, *rows = cells(compare("--last", "2"))
-    assert header == ["name", "gamma", "n", "fid", "psnr_hole"]
+    assert header == ["name", "gamma", "n", "kid", "psnr_hole"]
     assert [row[0] for row in rows] == ["report@linear", "report@square"]
 
 
@@ -109,7 +109,7 @@ def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
     packed = base64.b64decode(kept.removeprefix("deflate;"))
     view = json.loads(zlib.decompress(packed))
     assert view["searchFilter"] == "tags.stage = 'report'"
-    columns = {"params.`gamma`", "tags.`answer`", "metrics.`fid`", "metrics.`psnr_hole`"}
+    columns = {"params.`gamma`", "tags.`answer`", "metrics.`kid`", "metrics.`psnr_hole`"}
     assert columns <= set(view["selectedColumns"])
 
 

@@ -1,4 +1,4 @@
-"""The page of `maskgit scores`: the table, what it shows, and where to look further."""
+"""The page of `maskgit table`: the table, what it shows, and where to look further."""
 
 import json
 from pathlib import Path

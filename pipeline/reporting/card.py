@@ -9,8 +9,12 @@ from pipeline.reporting.text import with_interval
 
 GRID = "grid.png"  # beside the card
 
+# Licences of the weights. A model trained from others' (train.start_from) bears theirs, too.
+DRAWN = "apache-2.0  # the project's own; its code drew the training images"
+OTHER = "other  # to fill in: what may be done with this model and with its training images"
+
 CARD = """---
-license: other  # to fill in: what may be done with this model, and with what it was trained on
+license: {license}
 tags: [inpainting, maskgit, vqgan]
 ---
 
@@ -63,6 +67,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
     return CARD.format(
         **decoding.model_dump(),
+        license=DRAWN if trained_on.source == "synthetic" else OTHER,
         grid=GRID,
         size=trained_on.size,
         images=trained_on.images,

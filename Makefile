@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL := pip install --quiet --no-compile --constraint CONSTRAINTS --editable
 # Compiles what was installed on every core; pip has one. Some files in it are not meant to be.
 COMPILE := python -m compileall -q -j 0 -x /tests/ .venv/lib > /dev/null || true
-DOCS := NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+DOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true mkdocs build --strict --quiet
 
 repro: $(BIN)/.installed
 	dvc repro

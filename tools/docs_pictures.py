@@ -39,7 +39,7 @@ SETTINGS: dict[str, Sequence[object]] = {
 GUIDANCE = (0.0, 0.5, 2.0)
 
 # Damage of growing strength -> the kernel distances at which it is shown.
-TARGETS = (0.001, 0.003, 0.01, 0.03)
+TARGETS = (0.001, 0.003, 0.01, 0.03, 0.05)
 
 
 def blurred(truth: np.ndarray, hole: np.ndarray, strength: float) -> np.ndarray:
@@ -55,8 +55,8 @@ def noisy(truth: np.ndarray, hole: np.ndarray, strength: float) -> np.ndarray:
 
 
 DAMAGE: dict[str, tuple[Callable[..., np.ndarray], float]] = {
-    "blur": (blurred, 16.0),
-    "noise": (noisy, 128.0),
+    "blur": (blurred, 8.0),
+    "noise": (noisy, 64.0),
 }
 
 
@@ -65,11 +65,14 @@ def strength_of(distance: Callable[[float], float], target: float, most: float) 
     low, high = 0.0, most
     for _ in range(10):
         middle = (low + high) / 2
-        low, high = (middle, high) if distance(middle) < target else (low, middle)
-    return high
+        found = distance(middle)
+        if abs(found - target) < target / 20:
+            break
+        low, high = (middle, high) if found < target else (low, middle)
+    return middle
 
 
-def draw_scale(count: int = 256, shown: int = 3) -> None:
+def draw_scale(count: int = 192, shown: int = 3) -> None:
     """Writes docs/scale.jpg: the same images, with damage at known kernel distances."""
     extractor = choose_extractor("auto", None)
     truth, hole = draw_cats(count, UNSEEN), draw_holes(count, ["mixture"], (0.1, 0.25), 64, UNSEEN)

@@ -26,7 +26,7 @@ test: $(BIN)/.installed
 
 docs: $(BIN)/.installed
 	$(DOCS)
-	@echo 'The site is in site/; open site/index.html.'
+	@echo 'The site is in site/. To read and search it: python3 -m http.server --directory site'
 
 $(BIN)/.installed: pyproject.toml CONSTRAINTS
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'

@@ -24,10 +24,15 @@ NOTE = "*This page is generated from the code.*\n"
 def command_page() -> str:
     """Returns the page of all verbs in Markdown, in the order and groups of `--help`."""
     group = typer.main.get_command(app)
-    lines = ["# Command line", NOTE, group.help or "", "| verb | what it does |", "|---|---|"]
+    lines = ["# Command line", NOTE, group.help or "", ""]
     shown = {name: verb for name, verb in group.commands.items() if not verb.hidden}
+    lines += ["| for | verb | what it does |", "|---|---|---|"]
+    panel = ""
     for name, verb in shown.items():
-        lines.append(f"| [`maskgit {name}`](#maskgit-{name}) | {first_sentence(verb.help)} |")
+        heading = "" if verb.rich_help_panel == panel else verb.rich_help_panel
+        panel = verb.rich_help_panel
+        link = f"[`maskgit {name}`](#maskgit-{name})"
+        lines.append(f"| {heading} | {link} | {first_sentence(verb.help)} |")
     for name, verb in shown.items():
         lines += ["", f"## maskgit {name}", "", *help_paragraphs(verb.help)]
         lines += ["| argument or option | default | meaning |", "|---|---|---|"]

@@ -1,6 +1,6 @@
 """Draws the pictures of two guides: `python -m tools.docs_pictures`, about five minutes.
 
-`Read your scores` gets pictures at known kernel distances (docs/scale.jpg), by the judge that
+`Read your scores` gets pictures at known kernel distances (docs/scale-*.jpg), by the judge that
 `score.extractor: auto` takes. `Tune a fill` gets three pictures for each setting of the decoding
 (docs/tune-*.jpg). All images are drawn cats that no training has seen. Guidance needs a model
 folder with a guide, such as outputs/model after `make repro`; --guided names it.
@@ -56,24 +56,23 @@ def noisy(truth: np.ndarray, hole: np.ndarray, strength: float) -> np.ndarray:
 
 DAMAGE: dict[str, tuple[Callable[..., np.ndarray], float]] = {
     "blur": (blurred, 8.0),
-    "noise": (noisy, 64.0),
+    "noise": (noisy, 100.0),
 }
 
 
-def strength_of(distance: Callable[[float], float], target: float, most: float) -> float:
-    """The strength of damage at which `distance`, which rises with it, is `target`."""
-    low, high = 0.0, most
-    for _ in range(10):
-        middle = (low + high) / 2
-        found = distance(middle)
-        if abs(found - target) < target / 20:
-            break
-        low, high = (middle, high) if found < target else (low, middle)
-    return middle
+def strengths_of(distance: Callable[[float], float], most: float) -> list[float]:
+    """The strengths of damage at which `distance`, which rises with it, comes to TARGETS.
+
+    Straight lines between nine measured strengths, both in logarithms; NaN beyond the last.
+    """
+    tried = np.geomspace(most / 64, most, 9)
+    found = np.maximum.accumulate([max(distance(strength), 1e-6) for strength in tried])
+    wanted = np.interp(np.log(TARGETS), np.log(found), np.log(tried), right=np.nan)
+    return np.exp(wanted).tolist()
 
 
 def draw_scale(count: int = 192, shown: int = 3) -> None:
-    """Writes docs/scale.jpg: the same images, with damage at known kernel distances."""
+    """Writes docs/scale-*.jpg: the same images, with damage at known kernel distances."""
     extractor = choose_extractor("auto", None)
     truth, hole = draw_cats(count, UNSEEN), draw_holes(count, ["mixture"], (0.1, 0.25), 64, UNSEEN)
     features = extractor(truth)
@@ -81,16 +80,15 @@ def draw_scale(count: int = 192, shown: int = 3) -> None:
     def measured(fills: np.ndarray) -> float:
         return kernel_distance(extractor(fills), features, paired=True).value
 
-    columns = {"hole": marked(truth, hole)[:shown], "true": truth[:shown]}
     for name, (damage, most) in DAMAGE.items():
-        for target in TARGETS:
-            strength = strength_of(lambda s, d=damage: measured(d(truth, hole, s)), target, most)
-            fills = damage(truth, hole, strength)
-            found = measured(fills)
-            print(f"{name} {strength:.3g}: {extractor.kernel_name} {found:.4f}", flush=True)
-            if abs(found - target) < target / 4:
+        columns = {"hole": marked(truth, hole)[:shown], "true": truth[:shown]}
+        strengths = strengths_of(lambda s, d=damage: measured(d(truth, hole, s)), most)
+        for target, strength in zip(TARGETS, strengths, strict=True):
+            if np.isfinite(strength):
+                fills = damage(truth, hole, strength)
+                print(f"{name} {strength:.3g}: {extractor.kernel_name} {measured(fills):.4f}")
                 columns[f"{name}\n{target:g}"] = fills[:shown]
-    save_columns(DOCS / "scale.jpg", columns)
+        save_columns(DOCS / f"scale-{name}.jpg", columns)
 
 
 def marked(images: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
-In brackets: 95 % intervals, for other images like these and as many.
-Lower is better, but for PSNR and SSIM (which favour blur); the kernel distance decides,
-the Fréchet distance of few images favours blur, too (docs/scores.md). true_images: other
-true images, as many. tokenizer: an oracle, it knows the true codes. one_pass: the most
-likely codes in one step.
+Brackets hold 95 % intervals over images. Lower is better, except for PSNR, SSIM, P-IDS and U-IDS.
+The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
+one_pass:    the most likely tokens, all in one iteration
+tokenizer:   the tokenizer's upper bound, drawn from the true tokens
+true_images: as many other true images
+How to read them:   docs/scores.md
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          maskgit ui"""
 

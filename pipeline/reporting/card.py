@@ -42,20 +42,20 @@ choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
 
-On {n} images that it has never seen, copies of training images kept out, with 95 % intervals; the
-distance and the perceptual error are better when lower.
+Measured on {n} images that the model has never seen; copies of training images are left out.
+Brackets hold 95 % intervals. Distance and perceptual error are better when lower.
 
 {table}
 
 {answer}
 
-`one_pass` is this model's most likely codes in one step, `tokenizer` an oracle that knows the true
-ones.
+`one_pass` has this model's most likely tokens, all in one iteration. `tokenizer` is the tokenizer's
+upper bound, drawn from the true tokens.
 
 ## Limits
 
-It knows such images as it was trained on, and draws no more detail than their {size} x {size}
-pixels have: a large hole in a large picture gets a soft fill. What it draws is made up.
+The model draws best what it was trained on. Its fills have no more detail than {size} x {size}
+pixels, so a large hole in a large picture gets a soft fill. What it draws is made up.
 """
 
 

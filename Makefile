@@ -1,5 +1,5 @@
-# `make repro` runs the pipeline, `make test` tests it, `make demo` shows a page that fills holes.
-# Each sets up .venv itself.
+# `make repro` runs the pipeline, `make test` tests it, `make demo` shows a page that fills holes,
+# `make docs` builds the documentation. Each sets up .venv itself.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,10 +8,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL := pip install --quiet --no-compile --constraint CONSTRAINTS --editable
 # Compiles what was installed on every core; pip has one. Some files in it are not meant to be.
 COMPILE := python -m compileall -q -j 0 -x /tests/ .venv/lib > /dev/null || true
+DOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true mkdocs build --strict --quiet
 
 repro: $(BIN)/.installed .dvc/config.local
 	dvc repro
-	maskgit scores
+	maskgit table
 
 demo: $(BIN)/.demo
 	maskgit demo
@@ -20,7 +21,12 @@ test: $(BIN)/.installed
 	ruff check .
 	ruff format --check .
 	lint-imports
+	$(DOCS)
 	pytest
+
+docs: $(BIN)/.installed
+	$(DOCS)
+	@echo 'The site is in site/. To read and search it: python3 -m http.server --directory site'
 
 # Without git (a ZIP of the project), DVC has to be told.
 .dvc/config.local: $(BIN)/.installed
@@ -40,4 +46,4 @@ $(BIN)/.demo: $(BIN)/.installed
 	$(BIN)/$(COMPILE)
 	touch $@
 
-.PHONY: repro test demo
+.PHONY: repro test demo docs

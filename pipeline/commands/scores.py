@@ -1,4 +1,4 @@
-"""The page of `maskgit scores`: the table, what it shows, and where to look further."""
+"""The page of `maskgit table`: the table, what it shows, and where to look further."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,12 @@ from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
-In brackets: 95 % intervals, for other images like these and as many.
-{{directions}}
-The kernel distance decides; PSNR, SSIM and the Fréchet distance of few images favour blur
-(docs/scores.md). true_images: other true images, as many. tokenizer: an oracle, it knows the
-true codes. one_pass: the most likely codes in one step.
+Brackets hold 95 % intervals over images. {{directions}}
+The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
+one_pass:    the most likely tokens, all in one iteration
+tokenizer:   the tokenizer's upper bound, drawn from the true tokens
+true_images: as many other true images
+How to read them:   docs/scores.md
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          maskgit ui"""
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pipeline
 from maskgit import load
 from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
@@ -11,8 +12,18 @@ from pipeline.plumbing.files import MODEL_FOLDER, WEIGHTS, check_sum
 
 
 def model_at_hand() -> Path:
-    """The model that the pipeline trained, or before it did the one that comes with it."""
-    return WEIGHTS if WEIGHTS.exists() and not MODEL_FOLDER.exists() else MODEL_FOLDER
+    """Returns the folder of the model that the pipeline trained, else of the shipped one."""
+    return MODEL_FOLDER if MODEL_FOLDER.exists() else shipped_weights()
+
+
+def shipped_weights() -> Path:
+    """Returns the folder of the model that comes with the project, from any working directory.
+
+    In a clone the folder lies beside the package `pipeline`; a wheel carries it inside.
+    """
+    package = Path(pipeline.__file__).parent
+    places = (WEIGHTS, package / WEIGHTS, package.parent / WEIGHTS)
+    return next((place for place in places if place.exists()), MODEL_FOLDER)
 
 
 def load_fill(folder: Path) -> Fill:

@@ -10,8 +10,12 @@ from pipeline.reporting.text import score_cells
 
 GRID = "grid.png"  # beside the card
 
+# Licences of the weights. A model trained from others' (train.start_from) bears theirs, too.
+DRAWN = "apache-2.0  # the project's own; its code drew the training images"
+OTHER = "other  # to fill in: what may be done with this model and with its training images"
+
 CARD = """---
-license: other  # to fill in: what may be done with this model, and with what it was trained on
+license: {license}
 tags: [inpainting, maskgit, vqgan]
 ---
 
@@ -39,20 +43,20 @@ choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
 
-On {n} images that it has never seen, copies of training images kept out, with 95 % intervals. An
-arrow says which way a score gets better.
+Measured on {n} images that the model has never seen; copies of training images are left out.
+Brackets hold 95 % intervals. An arrow says which way a score gets better.
 
 {table}
 
 {answer}
 
-`one_pass` is this model's most likely codes in one step, `tokenizer` an oracle that knows the true
-ones.
+`one_pass` has this model's most likely tokens, all in one iteration. `tokenizer` is the tokenizer's
+upper bound, drawn from the true tokens.
 
 ## Limits
 
-It knows such images as it was trained on, and draws no more detail than their {size} x {size}
-pixels have: a large hole in a large picture gets a soft fill. What it draws is made up.
+The model draws best what it was trained on. Its fills have no more detail than {size} x {size}
+pixels, so a large hole in a large picture gets a soft fill. What it draws is made up.
 """
 
 
@@ -64,6 +68,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
     return CARD.format(
         **decoding.model_dump(),
+        license=DRAWN if trained_on.source == "synthetic" else OTHER,
         grid=GRID,
         size=trained_on.size,
         images=trained_on.images,

@@ -64,7 +64,7 @@ def test_the_pipeline_runs_from_images_to_a_table(clone):
         "loss_transformer",
     ):
         assert Image.open(clone.folder / f"reports/summary/{name}.png").width > 200
-    printed = clone.run(sys.executable, "-m", "pipeline", "scores")
+    printed = clone.run(sys.executable, "-m", "pipeline", "table")
     assert "cosine 3 less square 3" in printed and clone.metrics()["answer"] in printed
     assert clone.metrics()["answer"].startswith("Answer: gamma=")
     cosine = table.iloc[1]

@@ -108,7 +108,7 @@ def waiting_is_free(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def alone(batch: Tensor) -> tuple[Tensor, ...]:
+def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
     """What passes through a network together: on a processor each row of a batch by itself.
 
     In a batch of another size its threads share out a convolution or a norm in another way, and the

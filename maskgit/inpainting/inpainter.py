@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import alone, autocast
+from maskgit.device import autocast, batch_invariant_chunks
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
@@ -171,7 +171,10 @@ class Inpainter:
         known = known_pixels(images, hole, self.device)
         with autocast(self.device):
             return torch.cat(
-                [self.transformer.look(part, **self.guidance) for part in alone(known)]
+                [
+                    self.transformer.look(part, **self.guidance)
+                    for part in batch_invariant_chunks(known)
+                ]
             )
 
     def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:

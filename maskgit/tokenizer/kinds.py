@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import alone, to_float, to_uint8
+from maskgit.device import batch_invariant_chunks, to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.registry import TOKENIZERS
 from maskgit.tokenizer.vqgan import VQGAN
@@ -29,12 +29,14 @@ def tokenizer_kinds() -> list[type[Tokenizer]]:
 def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) -> tokens int64 (N, h, w); an image's do not depend on the others."""
     pixels = to_float(images, next(tokenizer.parameters()).device)
-    return torch.cat([tokenizer.encode(images) for images in alone(pixels)])
+    return torch.cat([tokenizer.encode(images) for images in batch_invariant_chunks(pixels)])
 
 
 def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
     """Tokens int64 (N, h, w) -> uint8 (N, H, W, 3); an image does not depend on the others."""
-    return np.concatenate([to_uint8(tokenizer.decode(part)) for part in alone(tokens)])
+    return np.concatenate(
+        [to_uint8(tokenizer.decode(part)) for part in batch_invariant_chunks(tokens)]
+    )
 
 
 def draw_each(
@@ -50,5 +52,5 @@ def draw_each(
     )
     tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.size)
     known = known_pixels(images, hole, tokens.device)
-    parts = zip(alone(tokens), alone(known), strict=True)
+    parts = zip(batch_invariant_chunks(tokens), batch_invariant_chunks(known), strict=True)
     return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from maskgit.device import Rows, alone, compiled, side_by_side
+from maskgit.device import Rows, batch_invariant_chunks, compiled, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -26,7 +26,7 @@ def test_rows_of_a_memory_map_are_those_of_the_array(tmp_path, dtype):
 @given(count=st.integers(1, 20))
 def test_on_a_processor_each_row_goes_alone(count):
     batch = torch.arange(3 * count).view(count, 3)
-    parts = alone(batch)
+    parts = batch_invariant_chunks(batch)
     assert [len(part) for part in parts] == [1] * count
     assert torch.equal(torch.cat(parts), batch)
 

@@ -118,7 +118,7 @@ def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
 
 
 @contextmanager
-def side_by_side(
+def parallel_map(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
 ) -> Iterator[Iterator[Result]]:
     """work(piece) for each, in order; on a processor by threads with a core each, several at once.

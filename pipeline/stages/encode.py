@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import side_by_side
+from maskgit.device import parallel_map
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, encode_each, tokenizer_kinds
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -43,7 +43,7 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
         return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
 
     starts = ranks.share(range(0, len(np.load(source, mmap_mode="r")), batch))
-    with side_by_side(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
+    with parallel_map(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
         parts = zip(starts, encoded, strict=True)
         for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
             np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import side_by_side
+from maskgit.device import parallel_map
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear, make_gamma
@@ -101,7 +101,7 @@ def main(schedule: str) -> None:
         total = sum(map(len, batches)) * fills * len(counts)
         with (
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
-            side_by_side(task.fill, pieces, inpainter.device) as filled,
+            parallel_map(task.fill, pieces, inpainter.device) as filled,
         ):
             for (indices, variant), taken in zip(pieces, filled, strict=True):
                 steps[:, variant, indices.start : indices.stop] = taken

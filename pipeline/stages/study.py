@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import keep_freed_memory, side_by_side
+from maskgit.device import keep_freed_memory, parallel_map
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
@@ -50,7 +50,7 @@ class Task:
             return result.images, result.trajectory.steps().cpu().numpy()
 
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
-        with side_by_side(fill, batches, inpainter.device) as results:
+        with parallel_map(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
         held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
         return compute_scores(held), steps

@@ -25,7 +25,7 @@ def best_device() -> torch.device:
 
 
 @cache
-def bf16_pays(device: torch.device) -> bool:
+def bf16_is_faster(device: torch.device) -> bool:
     """True on GPUs, and on processors that multiply matrices faster in bf16 than in float32.
 
     Those are the ones with matrix units (AMX), and AMD's with avx512_bf16 (2 to 3 times as fast on
@@ -45,7 +45,7 @@ def cpu_info() -> str:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
 
 
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
@@ -103,7 +103,7 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
-def waiting_is_free(device: torch.device) -> bool:
+def is_synchronous(device: torch.device) -> bool:
     """Whether a number can be read, or a shape depend on one, without an idle moment."""
     return device.type == "cpu"
 

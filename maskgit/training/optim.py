@@ -6,7 +6,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-from maskgit.device import bf16_pays
+from maskgit.device import bf16_is_faster
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
@@ -67,7 +67,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    if bf16_pays(x.device):
+    if bf16_is_faster(x.device):
         x = x.bfloat16()
     for _ in range(iterations):
         gram = x @ x.mT

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit.data.known_pixels import Look
-from maskgit.device import waiting_is_free
+from maskgit.device import is_synchronous
 from maskgit.transformer.masking import Example
 from maskgit.transformer.settings import TransformerConfig
 
@@ -198,7 +198,7 @@ def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float
     and be waited for; the last layer's second half costs less than that.
     """
     hidden = example.hidden
-    if waiting_is_free(hidden.device):
+    if is_synchronous(hidden.device):
         return hidden_token_losses(model, example, label_smoothing).mean()
     losses = _token_losses(model, example, label_smoothing)
     return (losses * hidden.flatten()).sum() / hidden.sum()

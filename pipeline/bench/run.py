@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from maskgit.device import best_device, bf16_pays
+from maskgit.device import best_device, bf16_is_faster
 from pipeline.bench.race import time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
@@ -49,7 +49,7 @@ def machine() -> str:
     """What it was measured on, in a line."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    bf16 = "with" if bf16_pays(best_device()) else "without"
+    bf16 = "with" if bf16_is_faster(best_device()) else "without"
     name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
     return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
 

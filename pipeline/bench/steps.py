@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import best_device, bf16_pays, to_float
+from maskgit.device import best_device, bf16_is_faster, to_float
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices
@@ -140,7 +140,7 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         lab("lab + hidden-only logits", hidden_only=True),
         lab("lab + our optimiser", optimiser=True),
     ]
-    if bf16_pays(best_device()):
+    if bf16_is_faster(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
     once = partial(step_all, [ours.muon, ours.adamw])
     ways.append(Way("ours", several(ours.step, steps), batch_size * steps, once))
@@ -195,7 +195,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         lab("lab + our tokenizer", tokenizer),
         lab("lab + fused attention", model=tokens_only),
     ]
-    if bf16_pays(best_device()):
+    if bf16_is_faster(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
     ways.append(Way("ours", partial(fill, ours, ITERATIONS, batch_size), count))
     notes = [

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import best_device, bf16_pays
+from maskgit.device import best_device, bf16_is_faster
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import content_hash, project_root, write_whole
 from pipeline.plumbing.yaml_files import read_yaml
@@ -42,7 +42,7 @@ def fingerprint(stage: str, values: dict) -> str:
     deps = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
     device = best_device()
-    machine = [torch.__version__, device.type, bf16_pays(device), ranks.count()]
+    machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.count()]
     decides = [stage, values, hashes, *machine]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

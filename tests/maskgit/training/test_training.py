@@ -106,7 +106,7 @@ def test_settled_codes_stay_while_the_decoder_learns(cats):
 @pytest.fixture
 def bf16(monkeypatch):
     """Half precision whatever the processor: slow on most, but it must work everywhere."""
-    monkeypatch.setattr(optim, "bf16_pays", lambda device: True)
+    monkeypatch.setattr(optim, "bf16_is_faster", lambda device: True)
 
 
 def test_both_models_learn_and_fill_in_half_precision(bf16, cats, stripes):
@@ -282,7 +282,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(transformer_model, "waiting_is_free", lambda device: False)
+    monkeypatch.setattr(transformer_model, "is_synchronous", lambda device: False)
 
 
 def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):

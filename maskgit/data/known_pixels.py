@@ -13,16 +13,16 @@ def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> 
     images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = unknown. Three channels in [-1, 1], 0
     in the hole, then one that is 1 where a pixel is known and 0 in the hole.
     """
-    return holed(to_float(images, device), torch.from_numpy(hole).to(device))
+    return mask_pixels(to_float(images, device), torch.from_numpy(hole).to(device))
 
 
-def holed(images: Tensor, hole: Tensor) -> Tensor:
+def mask_pixels(images: Tensor, hole: Tensor) -> Tensor:
     """As `known_pixels`, of images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
     hole = hole[:, None]
     return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)
 
 
-class Look(nn.Conv2d):
+class KnownPixelEmbedding(nn.Conv2d):
     """Known pixels (B, 4, H, W) -> (B, channels, H / step, W / step); each sees two steps by two.
 
     oneDNN's bf16 convolutions are wrong for kernels of 16 and more on processors with AMX (in torch

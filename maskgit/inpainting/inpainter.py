@@ -123,7 +123,7 @@ class Inpainter:
         tokens, hidden = self.encode(images, hole)
         return decode(
             self.decoder,
-            partial(self.predict, seen=self.look(images, hole)),
+            partial(self.predict, pixel_embedding=self.embed_known_pixels(images, hole)),
             tokens,
             hidden,
             self.transformer.mask_token,
@@ -164,7 +164,7 @@ class Inpainter:
         hidden = covered if self.transformer.sees_pixels else touched
         return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
 
-    def look(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
+    def embed_known_pixels(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
         """What the transformer sees of the known pixels, (N, T, dim)."""
         if not self.transformer.sees_pixels:
             return None
@@ -172,7 +172,7 @@ class Inpainter:
         with autocast(self.device):
             return torch.cat(
                 [
-                    self.transformer.look(part, **self.guidance)
+                    self.transformer.embed_known_pixels(part, **self.guidance)
                     for part in batch_invariant_chunks(known)
                 ]
             )
@@ -203,11 +203,11 @@ class Inpainter:
         pixels = cells_to_pixels(hidden, self.transformer.grid * self.tokenizer.cell).cpu().numpy()
         return np.repeat(pixels[..., None] * np.uint8(255), 3, axis=3)
 
-    def predict(self, tokens: Tensor, hidden: Tensor, seen: Tensor | None) -> Tensor:
-        """Logits of the hidden places, (M, K); seen: see `look`.
+    def predict(self, tokens: Tensor, hidden: Tensor, pixel_embedding: Tensor | None) -> Tensor:
+        """Logits of the hidden places, (M, K); pixel_embedding: see `embed_known_pixels`.
 
         The head runs on all places: with few rows the processor's library takes another path,
         and the last bit would depend on how many are hidden in the rest of the batch.
         """
         with autocast(self.device):
-            return self.transformer(tokens, seen, **self.guidance).float()[hidden]
+            return self.transformer(tokens, pixel_embedding, **self.guidance).float()[hidden]

@@ -98,13 +98,13 @@ class LabInpainter(Inpainter):
         if not 0 <= iterations < self.choices.total:
             raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
         tokens, hidden = self.encode(images, hole)
-        seen = self.look(images, hole)
+        pixel_embedding = self.embed_known_pixels(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
         for step in range(iterations + 1):
             noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
             logits = self.predict(
-                self.transformer.hide(tokens, hidden), torch.ones_like(hidden), seen
+                self.transformer.hide(tokens, hidden), torch.ones_like(hidden), pixel_embedding
             )
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)

@@ -101,10 +101,12 @@ class LabTransformer(nn.Module):
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def look(self, known: Tensor) -> None:
+    def embed_known_pixels(self, known: Tensor) -> None:
         """Nothing: it sees tokens only."""
 
-    def forward(self, tokens: Tensor, seen: None = None, where: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, pixel_embedding: None = None, where: Tensor | None = None
+    ) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 
         The lab's logits have a column for the mask token too, here left out: it is no prediction.

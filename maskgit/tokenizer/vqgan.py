@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit import ranks
-from maskgit.data.known_pixels import Look, holed
+from maskgit.data.known_pixels import KnownPixelEmbedding, mask_pixels
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.settings import TokenizerConfig
 
@@ -165,7 +165,7 @@ class Doubling(nn.Module):
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
         )
-        self.from_pixels = Look(finer, step)
+        self.from_pixels = KnownPixelEmbedding(finer, step)
         self.block = ResidualBlock(finer)
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class Decoder(nn.Module):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
-        self.from_pixels = Look(channels, cell)
+        self.from_pixels = KnownPixelEmbedding(channels, cell)
         self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
         steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
         widths = [channels] + [half] * len(steps)
@@ -242,7 +242,7 @@ class VQGAN(nn.Module):
             latents = latents + far * astray * covered[:, None]
         quantized = self.codebook(latents)
         codes = quantized.latents * (covered | ~touched)[:, None]
-        return self.decoder(codes, holed(images, hole)), quantized
+        return self.decoder(codes, mask_pixels(images, hole)), quantized
 
     @property
     def last_layer(self) -> Tensor:

@@ -38,23 +38,23 @@ class GuidedTransformer(nn.Module):
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         return self.trained.hide(tokens, hidden)
 
-    def look(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
+    def embed_known_pixels(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
         """As of one, (B, N, dim); with guidance for the guide beside it, (B, N, 2 dim)."""
         networks = [self.trained, self.guide] if guidance else [self.trained]
-        seen = [network.look(known) for network in networks]
-        return torch.cat(seen, dim=2) if self.sees_pixels else None
+        pixel_embedding = [network.embed_known_pixels(known) for network in networks]
+        return torch.cat(pixel_embedding, dim=2) if self.sees_pixels else None
 
     def forward(
         self,
         tokens: Tensor,
-        seen: Tensor | None = None,
+        pixel_embedding: Tensor | None = None,
         where: Tensor | None = None,
         guidance: float = 0.0,
     ) -> Tensor:
-        """As of one; seen: what `look` made of the picture with the same guidance."""
+        """As of one; pixel_embedding: what `embed_known_pixels` made of the picture with the same guidance."""
         if not guidance:
-            return self.trained(tokens, seen, where)
-        own, guides = (None, None) if seen is None else seen.chunk(2, dim=2)
+            return self.trained(tokens, pixel_embedding, where)
+        own, guides = (None, None) if pixel_embedding is None else pixel_embedding.chunk(2, dim=2)
         guess, young = self.trained(tokens, own, where), self.guide(tokens, guides, where)
         return guess + guidance * (guess - young)
 

@@ -1,7 +1,7 @@
 """The transformers that the rest of the library works with, alike.
 
-Each has `grid`, `mask_token`, `sees_pixels`, `hide` and `look`, and called with tokens int64 (B, N)
-and what `look` made of the picture gives logits float (B, N, codebook_size), or (M, codebook_size)
+Each has `grid`, `mask_token`, `sees_pixels`, `hide` and `embed_known_pixels`, and called with tokens int64 (B, N)
+and what `embed_known_pixels` made of the picture gives logits float (B, N, codebook_size), or (M, codebook_size)
 for the places named.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.data.known_pixels import holed
+from maskgit.data.known_pixels import mask_pixels
 from maskgit.device import pixels_to_float
 from maskgit.schedules import Gamma
 
@@ -98,7 +98,7 @@ def hide(
     unseen = torch.where(from_hole[:, None], cannot_be_known, at_random)
     squares = cells_to_pixels(at_random, images.shape[1])
     hole = torch.where(from_hole[:, None, None], holes.pixels, squares)
-    known = holed(pixels_to_float(images), hole)
+    known = mask_pixels(pixels_to_float(images), hole)
     return Example(tokens.long(), unseen, hidden, known, from_hole)
 
 

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit.data.known_pixels import Look
+from maskgit.data.known_pixels import KnownPixelEmbedding
 from maskgit.device import is_synchronous
 from maskgit.transformer.masking import Example
 from maskgit.transformer.settings import TransformerConfig
@@ -135,7 +135,7 @@ class MaskedTransformer(nn.Module):
         self.token_embedding = nn.Embedding(c.codebook_size + 1, c.dim)
         self.sees_pixels = c.cell > 0
         if self.sees_pixels:  # its own cell and half a cell on each side
-            self.from_pixels = Look(c.dim, c.cell, bias=False)
+            self.from_pixels = KnownPixelEmbedding(c.dim, c.cell, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(c.grid * c.grid, c.dim))
         self.dropout = nn.Dropout(c.dropout)
         self.blocks = nn.ModuleList([Block(c.dim, c.heads, c.dropout) for _ in range(c.layers)])
@@ -163,7 +163,7 @@ class MaskedTransformer(nn.Module):
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def look(self, known: Tensor) -> Tensor | None:
+    def embed_known_pixels(self, known: Tensor) -> Tensor | None:
         """What each place sees of the known pixels, float (B, 4, H, W): (B, N, dim), for `forward`.
 
         None for a model that sees tokens only.
@@ -171,17 +171,17 @@ class MaskedTransformer(nn.Module):
         return self.from_pixels(known).flatten(2).transpose(1, 2) if self.sees_pixels else None
 
     def forward(
-        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+        self, tokens: Tensor, pixel_embedding: Tensor | None = None, where: Tensor | None = None
     ) -> Tensor:
         """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
 
-        seen: what `look` made of the picture. The loss needs the hidden positions alone, and what
+        pixel_embedding: what `embed_known_pixels` made of the picture. The loss needs the hidden positions alone, and what
         comes after the last attention looks at each by itself.
         """
         # all codes pass the codebook's layers at both ends, which costs less than all tokens would
         embedding = self.token_embedding.weight + self.from_code(self.codebook)
         x = F.embedding(tokens, embedding) + self.position_embedding
-        x = self.dropout(x if seen is None else x + seen)
+        x = self.dropout(x if pixel_embedding is None else x + pixel_embedding)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x, self.grid)
@@ -214,7 +214,7 @@ def _token_losses(
 ) -> Tensor:
     """The cross-entropy of each token, or of each `where`, bool (B, N): (M,), in row order."""
     shown = model.hide(example.tokens, example.unseen)
-    logits = model(shown, model.look(example.known), where=where).float()
+    logits = model(shown, model.embed_known_pixels(example.known), where=where).float()
     truth = example.tokens if where is None else example.tokens[where]
     return F.cross_entropy(
         logits.flatten(0, -2), truth.flatten(), label_smoothing=label_smoothing, reduction="none"

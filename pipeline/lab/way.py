@@ -121,9 +121,9 @@ class LabDecoding(LabInpainter):
         super().__init__(tokenizer, transformer, choices)
         self.bf16 = bf16
 
-    def predict(self, tokens: Tensor, hidden: Tensor, seen: None) -> Tensor:
+    def predict(self, tokens: Tensor, hidden: Tensor, pixel_embedding: None) -> Tensor:
         if self.bf16:
-            return super().predict(tokens, hidden, seen)
+            return super().predict(tokens, hidden, pixel_embedding)
         return self.transformer(tokens)[hidden]
 
 

@@ -62,7 +62,7 @@ def fill_photo(
                 crop, unknown = (part[None] for part in view)
                 paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
                 if watch is not None:
-                    watch(Patch(window, small[i], holes[i], drawn.alone(i)))
+                    watch(Patch(window, small[i], holes[i], drawn.image(i)))
             done += len(batch)
             if progress is not None:
                 progress(done / len(windows))

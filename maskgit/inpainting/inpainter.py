@@ -15,7 +15,7 @@ from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_into_hole, encode_each
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import cells_to_pixels
@@ -28,7 +28,7 @@ class Inpainted(NamedTuple):
     images: np.ndarray  # uint8 (N, H, W, 3), known pixels as they came
     trajectory: Trajectory
 
-    def alone(self, i: int) -> "Inpainted":
+    def image(self, i: int) -> "Inpainted":
         """Image i of the batch."""
         steps = [tensor[:, i : i + 1] for tensor in self.trajectory]
         return Inpainted(self.images[i : i + 1], Trajectory(*steps))
@@ -49,14 +49,16 @@ def image_generators(seed: int, indices: Sequence[int], variant: int = 0) -> lis
     return [torch.Generator().manual_seed(s) for s in seeds]
 
 
-def closest_on_ring(tries: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray) -> Inpainted:
+def closest_on_ring(
+    candidates: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray
+) -> Inpainted:
     """Of several drawings of each image, before pasting, the one nearest to what is known around
     the hole: a fill that fits goes on where the known picture ends."""
-    if len(tries) == 1:
-        return tries[0]
-    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in tries], axis=0)
-    longest = max(len(trajectory.tokens) for _, trajectory in tries)
-    chosen = [tries[number].alone(i).padded(longest) for i, number in enumerate(best)]
+    if len(candidates) == 1:
+        return candidates[0]
+    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in candidates], axis=0)
+    longest = max(len(trajectory.tokens) for _, trajectory in candidates)
+    chosen = [candidates[number].image(i).padded(longest) for i, number in enumerate(best)]
     steps = zip(*[part.trajectory for part in chosen], strict=True)
     trajectory = Trajectory(*[torch.cat(tensors, dim=1) for tensors in steps])
     return Inpainted(np.concatenate([part.images for part in chosen]), trajectory)
@@ -103,12 +105,14 @@ class Inpainter:
         if len(images) == 1:  # one alone takes another path through BLAS than one of several
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
-            return self(*twice, gamma, iterations, pair).alone(0)
-        tries = []
+            return self(*twice, gamma, iterations, pair).image(0)
+        candidates = []
         for _ in range(self.best_of):
             trajectory = self.trace(images, hole, gamma, iterations, generators)
-            tries.append(Inpainted(self.draw(trajectory.tokens[-1], images, hole), trajectory))
-        drawn, trajectory = closest_on_ring(tries, images, hole)
+            candidates.append(
+                Inpainted(self.decode_pixels(trajectory.tokens[-1], images, hole), trajectory)
+            )
+        drawn, trajectory = closest_on_ring(candidates, images, hole)
         return Inpainted(self.paste(drawn, images, hole), trajectory)
 
     def trace(
@@ -132,7 +136,7 @@ class Inpainter:
             generators,
         )
 
-    def each(
+    def sweep_iterations(
         self,
         images: np.ndarray,
         hole: np.ndarray,
@@ -177,10 +181,10 @@ class Inpainter:
                 ]
             )
 
-    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Tokens int64 (N, T) -> uint8 (N, H, W, 3), with an eye on the known pixels."""
         grid = self.transformer.grid
-        return draw_each(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
+        return decode_into_hole(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
@@ -193,7 +197,7 @@ class Inpainter:
         mask = self.picture_of_hidden(trajectory.hidden[step])
         pending = mask[..., 0] > 0
         tokens = trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0)
-        filled = self.draw(tokens, images, hole)
+        filled = self.decode_pixels(tokens, images, hole)
         filled[pending] = GREY
         paste = composite if pending.any() else self.paste  # an open end has no edge to blend
         return mask, paste(filled, images, hole)

@@ -5,7 +5,7 @@ from scipy.ndimage import binary_dilation
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
-from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_into_hole, encode_each
 
 LARGE = 8192  # hole pixels; the factorisation of 250,000 took over a minute
 SWEEPS = 40
@@ -123,4 +123,6 @@ def reconstruct(tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray) -> n
 
     It has seen the answer: an oracle, which no sampler reaches.
     """
-    return blend(draw_each(tokenizer, encode_each(tokenizer, images), images, hole), images, hole)
+    return blend(
+        decode_into_hole(tokenizer, encode_each(tokenizer, images), images, hole), images, hole
+    )

@@ -65,7 +65,7 @@ class LabInpainter(Inpainter):
         return cls(tokenizer, transformer, sampler.lab, sampler.choice_temperature)
 
     @torch.inference_mode()
-    def each(
+    def sweep_iterations(
         self,
         images: np.ndarray,
         hole: np.ndarray,
@@ -80,7 +80,7 @@ class LabInpainter(Inpainter):
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
-            filled = self.draw(part.tokens[-1], images, hole)
+            filled = self.decode_pixels(part.tokens[-1], images, hole)
             yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
 
     def trace(
@@ -121,10 +121,12 @@ class LabInpainter(Inpainter):
             if self.choices.keep_tokens:
                 tokens = shown
             else:
-                tokens = encode_each(self.tokenizer, self.draw(shown, images, hole)).flatten(1)
+                tokens = encode_each(
+                    self.tokenizer, self.decode_pixels(shown, images, hole)
+                ).flatten(1)
         return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
 
-    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Tokens int64 (N, T) -> uint8 (N, H, W, 3), from the tokens alone."""
         grid = self.transformer.grid
         return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
@@ -134,4 +136,6 @@ class LabInpainter(Inpainter):
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Inpainter`, but the images are whole at every step: the lab leaves nothing open."""
         mask = self.picture_of_hidden(trajectory.hidden[step])
-        return mask, self.paste(self.draw(trajectory.tokens[step], images, hole), images, hole)
+        return mask, self.paste(
+            self.decode_pixels(trajectory.tokens[step], images, hole), images, hole
+        )

@@ -2,7 +2,7 @@
 
 Each has `cell` and `margin` (see `hidden_tokens`), a `codebook` with `size` and
 `unit_vectors`, and `encode` and `decode`: images float (B, 3, H, W) in [-1, 1] to tokens int64
-(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `draw_each` decodes
+(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `decode_into_hole` decodes
 into a hole.
 """
 
@@ -39,7 +39,7 @@ def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
     )
 
 
-def draw_each(
+def decode_into_hole(
     tokenizer: Tokenizer, tokens: Tensor, images: np.ndarray, hole: np.ndarray
 ) -> np.ndarray:
     """As `decode_each`, by a decoder that sees the known pixels, if it is one that can.

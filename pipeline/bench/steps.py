@@ -170,7 +170,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         for start in range(0, count, batch_size):
             indices = range(count)[start : start + batch_size]
             batch = images[start : indices.stop], holes[start : indices.stop]
-            for _ in inpainter.each(*batch, cosine, [iterations], 0, indices):
+            for _ in inpainter.sweep_iterations(*batch, cosine, [iterations], 0, indices):
                 pass
 
     def lab(

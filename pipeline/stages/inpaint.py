@@ -49,7 +49,9 @@ class Task(NamedTuple):
         """
         indices, variant = piece
         batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-        filled = self.inpainter.each(*batch, self.gamma, self.counts, self.seed, indices, variant)
+        filled = self.inpainter.sweep_iterations(
+            *batch, self.gamma, self.counts, self.seed, indices, variant
+        )
         steps = []
         for count, result in filled:
             where = self.folder / str(count)

@@ -46,7 +46,9 @@ class Task:
 
         def fill(indices: range) -> tuple[np.ndarray, np.ndarray]:
             batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-            ((_, result),) = inpainter.each(*batch, schedule, [iterations], seed, indices)
+            ((_, result),) = inpainter.sweep_iterations(
+                *batch, schedule, [iterations], seed, indices
+            )
             return result.images, result.trajectory.steps().cpu().numpy()
 
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]

@@ -678,7 +678,11 @@ def test_known_pixels_and_known_tokens_stay(project, lab):
     assert np.array_equal(result.images[~hole], images[~hole])
     assert torch.equal(result.trajectory.tokens[-1][~hidden], tokens[~hidden])
     assert result.trajectory.tokens[-1].max() < 40  # the mask token is never predicted
-    spots = dict(LabInpainter(*models).each(images, hole, SCHEDULES["cosine"], [0, 2], 0, range(4)))
+    spots = dict(
+        LabInpainter(*models).sweep_iterations(
+            images, hole, SCHEDULES["cosine"], [0, 2], 0, range(4)
+        )
+    )
     assert spots[2].images.shape == images.shape
 
 

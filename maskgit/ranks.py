@@ -15,76 +15,76 @@ from torch.nn.parallel import DistributedDataParallel
 T = TypeVar("T")
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def rank() -> int:
-    return dist.get_rank() if several() else 0
+    return dist.get_rank() if is_distributed() else 0
 
 
-def count() -> int:
-    return dist.get_world_size() if several() else 1
+def world_size() -> int:
+    return dist.get_world_size() if is_distributed() else 1
 
 
-def share(items: Sequence) -> Sequence:
-    """This rank's part of what all of them have: every `count()`-th item."""
-    return items[rank() :: count()]
+def shard(items: Sequence) -> Sequence:
+    """This rank's part of what all of them have: every `world_size()`-th item."""
+    return items[rank() :: world_size()]
 
 
-def summed(tensor: Tensor) -> Tensor:
+def all_reduce_sum(tensor: Tensor) -> Tensor:
     """The sum over all ranks, in place."""
-    if several():
+    if is_distributed():
         dist.all_reduce(tensor)
     return tensor
 
 
-def mean(values: dict[str, float]) -> dict[str, float]:
+def all_reduce_mean(values: dict[str, float]) -> dict[str, float]:
     """The mean over all ranks of numbers that go by the same names on each."""
-    total = summed(torch.tensor(list(values.values()), dtype=torch.float64))
-    return dict(zip(values, (total / count()).tolist(), strict=True))
+    total = all_reduce_sum(torch.tensor(list(values.values()), dtype=torch.float64))
+    return dict(zip(values, (total / world_size()).tolist(), strict=True))
 
 
-def largest(*numbers: int) -> list[int]:
+def all_reduce_max(*numbers: int) -> list[int]:
     """The largest of each number over all ranks."""
     tensor = torch.tensor(numbers)
-    if several():
+    if is_distributed():
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
     return tensor.tolist()
 
 
-def gathered(item: T) -> list[T]:
+def all_gather(item: T) -> list[T]:
     """Every rank's item, in their order."""
-    items = [item] * count()
-    if several():
+    items = [item] * world_size()
+    if is_distributed():
         dist.all_gather_object(items, item)
     return items
 
 
-def joined(own: list[T]) -> list[T]:
-    """What `share` dealt out, in its order again."""
-    dealt = gathered(own)
+def gather_shards(own: list[T]) -> list[T]:
+    """What `shard` dealt out, in its order again."""
+    dealt = all_gather(own)
     return [part[i] for i in range(len(dealt[0])) for part in dealt if i < len(part)]
 
 
-def of_the_first(item: T) -> T:
+def broadcast(item: T) -> T:
     """The first rank's item."""
     items = [item]
-    if several():
+    if is_distributed():
         dist.broadcast_object_list(items)
     return items[0]
 
 
-def copy_the_first(*tensors: Tensor) -> None:
+def broadcast_tensors(*tensors: Tensor) -> None:
     """Overwrites them by the first rank's."""
-    if several():
+    if is_distributed():
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all ranks have come here."""
-    if several():
+    if is_distributed():
         dist.barrier()
 
 
@@ -104,4 +104,8 @@ def parallel(network: nn.Module) -> nn.Module:
 
     Of the parameters, those that learn now; to be called again when others do.
     """
-    return DistributedDataParallel(network, forward_sync_buffers=False) if several() else network
+    return (
+        DistributedDataParallel(network, forward_sync_buffers=False)
+        if is_distributed()
+        else network
+    )

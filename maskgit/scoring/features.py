@@ -84,14 +84,14 @@ class Extractor:
         rows = []
         batch_size = batch_size or (8 if self.device.type == "cpu" else GPU_BATCH)
         with torch.inference_mode():
-            for start in ranks.share(range(0, len(images), batch_size)):
+            for start in ranks.shard(range(0, len(images), batch_size)):
                 # np.array copies: torch warns about read-only memory.
                 batch = torch.from_numpy(np.array(images[start : start + batch_size]))
                 batch = batch.permute(0, 3, 1, 2).to(self.device)
                 rows.append(self.network(batch).cpu().numpy())
                 if progress is not None:
-                    progress(min(len(images) - start, batch_size * ranks.count()))
-        return np.concatenate(ranks.joined(rows))
+                    progress(min(len(images) - start, batch_size * ranks.world_size()))
+        return np.concatenate(ranks.gather_shards(rows))
 
 
 def choose_extractor(kind: str, weights: str | None) -> Extractor:

@@ -44,7 +44,7 @@ class Chance:
             "global": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        return {"ranks": ranks.gathered(own)}
+        return {"ranks": ranks.all_gather(own)}
 
     def load_state_dict(self, state: dict) -> None:
         state = state["ranks"][ranks.rank()]
@@ -70,10 +70,10 @@ class ShuffledBatches:
 
     def __next__(self) -> np.ndarray:
         while len(self.order) < self.batch_size:
-            shuffled = ranks.of_the_first(self.rng.permutation(self.count))
+            shuffled = ranks.broadcast(self.rng.permutation(self.count))
             self.order = np.concatenate([self.order, shuffled])
         batch, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
-        return ranks.share(batch)
+        return ranks.shard(batch)
 
     def state_dict(self) -> dict:
         return {"order": torch.from_numpy(self.order.copy())}

@@ -15,7 +15,7 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
     Ctrl-C and SIGTERM stop it after the step at hand, with a snapshot. Raises Stopped, UserError.
     """
     history = []
-    found = ranks.of_the_first(snapshots.found)
+    found = ranks.broadcast(snapshots.found)
     if found is not None:
         trainer.load_state_dict(found["trainer"])
         history = found["history"]
@@ -30,7 +30,7 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
             metrics = trainer.step()
             log_progress(run, bar, history, trainer.done, metrics, trainer.steps)
             bar.update()
-            signum, due = ranks.largest(stop.signum or 0, snapshots.due())
+            signum, due = ranks.all_reduce_max(stop.signum or 0, snapshots.due())
             if signum:
                 keep()
                 where = f"stopped at step {trainer.done}"
@@ -42,9 +42,9 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
 
 def check_shares(batch_size: int) -> None:
     """Raises UserError where the processes could not share a batch evenly."""
-    if batch_size % ranks.count():
+    if batch_size % ranks.world_size():
         raise UserError(
-            f"a batch of {batch_size} cannot be shared evenly by {ranks.count()} processes; "
+            f"a batch of {batch_size} cannot be shared evenly by {ranks.world_size()} processes; "
             "choose another batch_size in params.yaml"
         )
 
@@ -57,7 +57,7 @@ def log_progress(
     if not evaluated and step % max(1, steps // 100):
         return
     try:
-        metrics = ranks.mean(read(metrics))
+        metrics = ranks.all_reduce_mean(read(metrics))
     except FloatingPointError as error:
         raise UserError(
             f"{error} at step {step} of {bar.desc}; lower its learning_rate in params.yaml"

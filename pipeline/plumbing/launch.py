@@ -64,11 +64,11 @@ def several_processes() -> Iterator[None]:
 def shared_folder(path: Path) -> Iterator[Path]:
     """As `fresh_folder`, for all ranks; the first one finishes it when all have written."""
     if ranks.rank():
-        ranks.wait()
+        ranks.barrier()
         yield partial_of(path)
-        ranks.wait()
+        ranks.barrier()
         return
     with fresh_folder(path) as folder:
-        ranks.wait()
+        ranks.barrier()
         yield folder
-        ranks.wait()
+        ranks.barrier()

@@ -42,7 +42,7 @@ def fingerprint(stage: str, values: dict) -> str:
     deps = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
     device = best_device()
-    machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.count()]
+    machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
     decides = [stage, values, hashes, *machine]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

@@ -42,13 +42,13 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
         seen = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
         return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
 
-    starts = ranks.share(range(0, len(np.load(source, mmap_mode="r")), batch))
+    starts = ranks.shard(range(0, len(np.load(source, mmap_mode="r")), batch))
     with parallel_map(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
         parts = zip(starts, encoded, strict=True)
         for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
             np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
             counts += np.bincount(tokens.ravel(), minlength=len(counts))
-    return ranks.summed(torch.from_numpy(counts))
+    return ranks.all_reduce_sum(torch.from_numpy(counts))
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
                 count, side, _, _ = load_array(source, mmap_mode="r").shape
                 if not ranks.rank():
                     new_array(target, np.uint16, (views, count, (side // tokenizer.cell) ** 2))
-                ranks.wait()
+                ranks.barrier()
                 counts = encode_split(tokenizer, source, target, params.encode.batch_size)
                 usage, perplexity = codebook_usage(counts)
                 run.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})

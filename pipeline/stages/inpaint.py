@@ -97,7 +97,7 @@ def main(schedule: str) -> None:
         counts, fills = inpaint.plan(schedule)
         steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
         every, size = range(len(images)), inpaint.batch_size
-        batches = [every[start : start + size] for start in ranks.share(every[::size])]
+        batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
         task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
@@ -108,7 +108,7 @@ def main(schedule: str) -> None:
             for (indices, variant), taken in zip(pieces, filled, strict=True):
                 steps[:, variant, indices.start : indices.stop] = taken
                 bar.update(taken.numel())
-        steps = ranks.summed(steps).numpy()
+        steps = ranks.all_reduce_sum(steps).numpy()
         if ranks.rank():
             return
         for count, taken in zip(counts, steps, strict=True):

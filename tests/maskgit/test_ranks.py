@@ -75,13 +75,13 @@ def found_by_this_rank():
     batches = ShuffledBatches(10, 4, chance.numpy)
     metrics = [read(trainer.step()) for _ in range(HOW.steps)]
     return {
-        "share": list(ranks.share(range(5))),
-        "joined": ranks.joined(list(ranks.share(range(5)))),
+        "share": list(ranks.shard(range(5))),
+        "joined": ranks.gather_shards(list(ranks.shard(range(5)))),
         "batches": [next(batches).tolist() for _ in range(10)],
         "draws": draws,
-        "mean": ranks.mean({"a": float(ranks.rank())}),
-        "largest": ranks.largest(ranks.rank(), 5 - ranks.rank()),
-        "gradient": linear_gradient(ranks.share(range(8))),
+        "mean": ranks.all_reduce_mean({"a": float(ranks.rank())}),
+        "largest": ranks.all_reduce_max(ranks.rank(), 5 - ranks.rank()),
+        "gradient": linear_gradient(ranks.shard(range(8))),
         "features": number_extractor()(numbered_images(21)).tolist(),
         "model": trainer.model.state_dict(),
         "critic": trainer.critic.state_dict(),
@@ -106,9 +106,9 @@ def test_each_rank_has_its_share_and_joined_they_are_all(found):
 
 @given(items=st.lists(st.integers()))
 def test_alone_a_process_has_everything(items):
-    assert ranks.share(items) == items
-    assert ranks.joined(items) == items
-    assert (ranks.rank(), ranks.count()) == (0, 1)
+    assert ranks.shard(items) == items
+    assert ranks.gather_shards(items) == items
+    assert (ranks.rank(), ranks.world_size()) == (0, 1)
 
 
 def test_the_ranks_share_the_batches_of_one_order(found):

@@ -22,11 +22,11 @@ class Confidence(TokenDecoder):
 
     choice_temperature: NotNegative = CHOICE_TEMPERATURE  # of the luck; it falls linearly to 0
 
-    def heat(self, done: float) -> float:
+    def choice_temperature_at(self, done: float) -> float:
         return self.choice_temperature * (1 - done)
 
     def score(self, drawn: Drawn) -> Tensor:
-        return drawn.log_probability + drawn.luck
+        return drawn.log_probability + drawn.gumbel_noise
 
 
 class Halton(TokenDecoder):
@@ -61,27 +61,27 @@ class Moment(Confidence):
     """First which places are revealed, then their tokens.
 
     Hayakawa et al., "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525. MaskGIT keeps a
-    token drawn with probability p in proportion to p^(1/heat), so where it keeps few of many, those
-    kept are as if drawn in proportion to p^b, b = 1 + 1/heat: at a lower temperature than asked
+    token drawn with probability p in proportion to p^(1/choice_temperature), so where it keeps few of many, those
+    kept are as if drawn in proportion to p^b, b = 1 + 1/choice_temperature: at a lower temperature than asked
     for. Here that is said aloud: a place is chosen in proportion to the sum of its p^b (by
     Gumbel-top-k), and its token drawn from p^b. In the last step nothing is chosen and, as with
     MaskGIT, nothing sharpened.
     """
 
-    def sharpness(self, heat: float, last: bool) -> float:
-        return 1.0 if last else power(heat)
+    def sharpness(self, choice_temperature: float, last: bool) -> float:
+        return 1.0 if last else moment_power(choice_temperature)
 
     def score(self, drawn: Drawn) -> Tensor:
-        if drawn.heat == 0:
+        if drawn.choice_temperature == 0:
             return drawn.log_probabilities.max(dim=1).values
-        b = power(drawn.heat)
+        b = moment_power(drawn.choice_temperature)
         moment = (b * drawn.log_probabilities).logsumexp(dim=1)
-        return moment + drawn.luck / drawn.heat
+        return moment + drawn.gumbel_noise / drawn.choice_temperature
 
 
-def power(heat: float) -> float:
+def moment_power(choice_temperature: float) -> float:
     """b of `Moment`: MaskGIT's implicit temperature is 1 / b of the one that tokens have."""
-    return 1 + 1 / heat if heat > 0 else math.inf
+    return 1 + 1 / choice_temperature if choice_temperature > 0 else math.inf
 
 
 class EntropyBound(TokenDecoder):
@@ -125,5 +125,5 @@ class Remask(Confidence):
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
         decided = ~choice.hidden & choice.confidence.isfinite()
         again = torch.minimum((self.SHARE * decided.sum(dim=1)).ceil().long(), budget)
-        doubt = (choice.confidence + choice.luck).masked_fill(~decided, torch.inf)
+        doubt = (choice.confidence + choice.gumbel_noise).masked_fill(~decided, torch.inf)
         return least_confident(choice.score, budget - again) | least_confident(doubt, again)

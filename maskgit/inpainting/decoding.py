@@ -34,8 +34,8 @@ class Drawn(NamedTuple):
 
     log_probabilities: Tensor  # double (M, K), of every code, at the temperature of sampling
     log_probability: Tensor  # double (M,), of the code that was drawn
-    luck: Tensor  # double (M,), Gumbel noise times `heat`
-    heat: float  # the decoder's answer to `TokenDecoder.heat`
+    gumbel_noise: Tensor  # double (M,), Gumbel noise times `choice_temperature`
+    choice_temperature: float  # the decoder's answer to `TokenDecoder.choice_temperature_at`
     place: Tensor  # int64 (M,), in the grid
     places: int  # N, of the whole grid
 
@@ -46,7 +46,7 @@ class Choice(NamedTuple):
     hidden: Tensor  # bool (B, N), before the step
     score: Tensor  # double (B, N), the highest are kept first; infinite where not hidden
     confidence: Tensor  # double (B, N), of what was drawn, now or earlier; infinite where known
-    luck: Tensor  # double (B, N), see `Drawn`
+    gumbel_noise: Tensor  # double (B, N), see `Drawn`
 
 
 def hidden_counts(initial: Tensor, gamma: Gamma, steps: int) -> Tensor:
@@ -129,11 +129,11 @@ class TokenDecoder(Section):
         """
         return hidden_counts(initial, gamma, spend)
 
-    def heat(self, done: float) -> float:
+    def choice_temperature_at(self, done: float) -> float:
         """The temperature of the noise in choosing, when this share of the steps is done."""
         return 0.0
 
-    def sharpness(self, heat: float, last: bool) -> float:
+    def sharpness(self, choice_temperature: float, last: bool) -> float:
         """The power to which probabilities are raised before tokens are drawn from them."""
         return 1.0
 
@@ -171,19 +171,32 @@ def decode(
         drawing = hidden.any(dim=1).tolist() if decoder.open_ended else [True] * len(hidden)
         noise = uniform_noise((2, hidden.shape[1]), generators, drawing).to(tokens.device)
         if hidden.any():
-            heat = decoder.heat(step / len(budgets))
-            luck = heat * -(-noise[:, 1].double().clamp_min(1e-20).log()).log()
+            choice_temperature = decoder.choice_temperature_at(step / len(budgets))
+            gumbel_noise = (
+                choice_temperature * -(-noise[:, 1].double().clamp_min(1e-20).log()).log()
+            )
             log_probabilities = (predict(tokens, hidden).double() / (temperature or 1)).log_softmax(
                 dim=1
             )
-            sharpness = decoder.sharpness(heat, step == len(budgets)) if temperature else math.inf
+            sharpness = (
+                decoder.sharpness(choice_temperature, step == len(budgets))
+                if temperature
+                else math.inf
+            )
             new = sample(log_probabilities, noise[:, 0][hidden], sharpness)
             confidence[hidden] = log_probabilities.gather(1, new[:, None])[:, 0]
             place, places = hidden.nonzero()[:, 1], hidden.shape[1]
-            drawn = Drawn(log_probabilities, confidence[hidden], luck[hidden], heat, place, places)
+            drawn = Drawn(
+                log_probabilities,
+                confidence[hidden],
+                gumbel_noise[hidden],
+                choice_temperature,
+                place,
+                places,
+            )
             score = torch.full_like(confidence, torch.inf)
             score[hidden] = decoder.score(drawn)
-            choice = Choice(hidden, score, confidence, luck)
+            choice = Choice(hidden, score, confidence, gumbel_noise)
             still_hidden = decoder.still_hidden(choice, budget)
             tokens = tokens.masked_scatter(hidden, new).masked_fill(still_hidden, mask_token)
             hidden = still_hidden

@@ -109,9 +109,11 @@ class LabInpainter(Inpainter):
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
             share = gamma(step / (self.choices.total - 1))
-            heat = self.choice_temperature * (share if self.choices.cooling else 1 - share)
+            choice_temperature = self.choice_temperature * (
+                share if self.choices.cooling else 1 - share
+            )
             gumbel = -(-noise.double().clamp_min(1e-20).log()).log()
-            confidence = (probability + heat * gumbel).masked_fill(~hidden, torch.inf)
+            confidence = (probability + choice_temperature * gumbel).masked_fill(~hidden, torch.inf)
             counts = lab_counts(hidden.sum(dim=1), first, share, self.choices)
             shown = (
                 torch.where(hidden, predicted, tokens) if self.choices.keep_tokens else predicted

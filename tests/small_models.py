@@ -25,7 +25,7 @@ def save_small_models(folder: Path, **choices: str) -> None:
     for parameter in transformer.parameters():  # it starts as the uniform guess
         torch.nn.init.normal_(parameter, std=0.2)
     for network in (transformer.trained, transformer.guide):
-        network.know_codebook(tokenizer.codebook.embedding)
+        network.set_codebook(tokenizer.codebook.embedding)
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),

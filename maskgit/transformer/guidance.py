@@ -29,7 +29,9 @@ class GuidedTransformer(nn.Module):
         self.mask_token = self.trained.mask_token
         self.sees_pixels = self.trained.sees_pixels
 
-    def take(self, trained: MaskedTransformer, guide: MaskedTransformer) -> "GuidedTransformer":
+    def copy_weights(
+        self, trained: MaskedTransformer, guide: MaskedTransformer
+    ) -> "GuidedTransformer":
         """Copies the weights of both."""
         self.trained.load_state_dict(trained.state_dict())
         self.guide.load_state_dict(guide.state_dict())

@@ -36,8 +36,8 @@ class Example(NamedTuple):
     """A batch to learn from."""
 
     tokens: Tensor  # int64 (B, N), the truth
-    unseen: Tensor  # bool (B, N), shown as the mask token
-    hidden: Tensor  # bool (B, N), to be predicted; all of them unseen
+    masked: Tensor  # bool (B, N), shown as the mask token
+    hidden: Tensor  # bool (B, N), to be predicted; all of them masked
     known: Tensor  # float (B, 4, H, W), see `known_pixels`
     from_hole: Tensor  # bool (B,), False where tokens are hidden at random
 
@@ -95,11 +95,11 @@ def hide(
     left = torch.where(partly[:, None], some, to_decide)
     hidden = torch.where(from_hole[:, None], left, at_random)
     cannot_be_known = left | (holes.touched & ~to_decide)
-    unseen = torch.where(from_hole[:, None], cannot_be_known, at_random)
+    masked = torch.where(from_hole[:, None], cannot_be_known, at_random)
     squares = cells_to_pixels(at_random, images.shape[1])
     hole = torch.where(from_hole[:, None, None], holes.pixels, squares)
     known = mask_pixels(pixels_to_float(images), hole)
-    return Example(tokens.long(), unseen, hidden, known, from_hole)
+    return Example(tokens.long(), masked, hidden, known, from_hole)
 
 
 def fixed_batches(

@@ -34,7 +34,7 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, (x.shape[-1],))
 
 
-def in_whole_blocks(rows: Tensor) -> Tensor:
+def pad_rows(rows: Tensor) -> Tensor:
     """With zeros behind them to a multiple of ROWS.
 
     For each number of rows that it meets a processor's library makes another kernel and keeps it: a
@@ -111,7 +111,7 @@ class Block(nn.Module):
         x = x + self.neighbours(image).flatten(2).transpose(1, 2)
         x = x + self.dropout(self.attention(norm(x)))
         if where is not None:
-            x = in_whole_blocks(x[where])
+            x = pad_rows(x[where])
         return x + self.dropout(self.mlp(norm(x)))
 
 
@@ -119,7 +119,7 @@ class MaskedTransformer(nn.Module):
     """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
 
     N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
-    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`. The
+    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `set_codebook`. The
     keyword arguments are the fields of `TransformerConfig`; raises ValueError where they fit no
     network.
     """
@@ -155,7 +155,7 @@ class MaskedTransformer(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def know_codebook(self, codebook: Tensor) -> None:
+    def set_codebook(self, codebook: Tensor) -> None:
         """Takes the tokenizer's code vectors, unit length (codebook_size, latent_dim)."""
         self.codebook[:-1] = codebook
 
@@ -213,7 +213,7 @@ def _token_losses(
     model: nn.Module, example: Example, label_smoothing: float, where: Tensor | None = None
 ) -> Tensor:
     """The cross-entropy of each token, or of each `where`, bool (B, N): (M,), in row order."""
-    shown = model.hide(example.tokens, example.unseen)
+    shown = model.hide(example.tokens, example.masked)
     logits = model(shown, model.embed_known_pixels(example.known), where=where).float()
     truth = example.tokens if where is None else example.tokens[where]
     return F.cross_entropy(

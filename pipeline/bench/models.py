@@ -55,7 +55,7 @@ def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransfor
         },
     )
     codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
-    model.know_codebook(nn.functional.normalize(codes, dim=1))
+    model.set_codebook(nn.functional.normalize(codes, dim=1))
     return model
 
 

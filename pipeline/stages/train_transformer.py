@@ -84,7 +84,7 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
         "cell": inputs.images.shape[1] // grid if settings.pixels else 0,
     }
     model = build(MaskedTransformer, config)
-    model.know_codebook(torch.from_numpy(inputs.codebook))
+    model.set_codebook(torch.from_numpy(inputs.codebook))
     return config, model
 
 
@@ -155,7 +155,7 @@ def main() -> None:
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
             uncertainty = inputs.measure(best.model, seed)
-            model = build(GuidedTransformer, config).take(best.model, trainer.guide)
+            model = build(GuidedTransformer, config).copy_weights(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
         run.log_artifacts(TRANSFORMER)

@@ -168,7 +168,7 @@ def transformer_trainer(stripes, cell=4):
     model = MaskedTransformer(
         codebook_size=8, latent_dim=4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1
     )
-    model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
+    model.set_codebook(F.normalize(torch.randn(8, 4), dim=1))
     (images, tokens), holes, cosine = stripes, one_cell_holes(), SCHEDULES["cosine"]
     sees_pixels = model.sees_pixels
     validation = fixed_batches(images, tokens[0], holes, sees_pixels, cosine, seed=0)

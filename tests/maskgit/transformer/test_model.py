@@ -132,7 +132,7 @@ def test_codes_that_look_alike_get_alike_logits_from_the_codebook():
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     code = F.normalize(torch.randn(4), dim=0)
-    model.know_codebook(torch.stack([code, code, -code]))
+    model.set_codebook(torch.stack([code, code, -code]))
     logits = model(torch.full((1, 4), 3))
     torch.testing.assert_close(logits[..., 0], logits[..., 1])
     assert not torch.allclose(logits[..., 0], logits[..., 2])

@@ -24,7 +24,7 @@ class Stateful(Protocol):
     def load_state_dict(self, state: dict) -> object: ...
 
 
-class Chance:
+class RandomGenerators:
     """Everything drawn at random in a training, from one seed; by each rank for itself.
 
     `numpy` and `torch`, on the device, are generators of its own; dropout and the codebook draw
@@ -89,7 +89,7 @@ class Best:
         self.model = deepcopy(model)
         self.loss = math.inf
 
-    def offer(self, model: nn.Module, loss: float) -> None:
+    def update(self, model: nn.Module, loss: float) -> None:
         if loss < self.loss:
             self.loss = loss
             self.model.load_state_dict(model.state_dict())
@@ -105,7 +105,7 @@ class Best:
 Metrics = dict[str, float | Tensor]  # tensors stay on the device until someone reads them
 
 
-def read(metrics: Metrics) -> dict[str, float]:
+def metric_values(metrics: Metrics) -> dict[str, float]:
     """The numbers, for which the device has to be waited for.
 
     Raises FloatingPointError where a loss is not finite.

@@ -12,7 +12,7 @@ from maskgit.data.views import view_maps
 from maskgit.device import Rows, autocast, compiled, to_device
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
-from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Trainer
+from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
@@ -47,8 +47,8 @@ class TransformerTrainer(Trainer):
         self.images, self.tokens = Rows(images, device), Rows(tokens, device)
         self.views = to_device(view_maps(len(tokens), images.shape[1]), device)
         self.holes = holes.to(device)
-        self.chance = Chance(seed, device)
-        self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.chance.numpy)
+        self.generators = RandomGenerators(seed, device)
+        self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.generators.numpy)
         matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
@@ -65,7 +65,7 @@ class TransformerTrainer(Trainer):
             "muon": self.muon,
             "adamw": self.adamw,
             "batches": self.batches,
-            "chance": self.chance,
+            "generators": self.generators,
         }
 
     def step(self) -> Metrics:
@@ -94,12 +94,12 @@ class TransformerTrainer(Trainer):
             self.guide.load_state_dict(self.average.state_dict())
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_transformer(self.average, self.validation)
-            self.best.offer(self.average, metrics["val_loss"])
+            self.best.update(self.average, metrics["val_loss"])
         return metrics
 
     def draw_batch(self) -> Example:
         """Any view of some images, some hidden by a hole, some of these partly filled already."""
-        rng, rows, device = self.chance.numpy, next(self.batches), self.device
+        rng, rows, device = self.generators.numpy, next(self.batches), self.device
         size = len(rows)
         view = rng.integers(len(self.views), size=size)
         tokens, images = self.tokens[view, rows], self.images[rows,]
@@ -113,7 +113,7 @@ class TransformerTrainer(Trainer):
             to_device(rng.random(size) < PARTLY, device),
             mask_ratios(size, self.gamma, rng).to(device, non_blocking=True),
             self.model.sees_pixels,
-            self.chance.torch,
+            self.generators.torch,
         )
 
 

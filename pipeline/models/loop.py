@@ -3,7 +3,7 @@
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.training.trainer import Metrics, Trainer, read
+from maskgit.training.trainer import Metrics, Trainer, metric_values
 from pipeline.plumbing.errors import Stopped, UserError, stop_later
 from pipeline.plumbing.snapshots import Snapshots
 from pipeline.tracking.run import StageRun
@@ -57,7 +57,7 @@ def log_progress(
     if not evaluated and step % max(1, steps // 100):
         return
     try:
-        metrics = ranks.all_reduce_mean(read(metrics))
+        metrics = ranks.all_reduce_mean(metric_values(metrics))
     except FloatingPointError as error:
         raise UserError(
             f"{error} at step {step} of {bar.desc}; lower its learning_rate in params.yaml"

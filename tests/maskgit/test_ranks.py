@@ -21,7 +21,7 @@ from maskgit.scoring.features import Extractor
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.training.trainer import Chance, ShuffledBatches, read
+from maskgit.training.trainer import RandomGenerators, ShuffledBatches, metric_values
 
 RANKS = 2
 HOW = TokenizerTraining(
@@ -69,11 +69,11 @@ def small_trainer():
 
 
 def found_by_this_rank():
-    chance = Chance(0, torch.device("cpu"))
-    draws = chance.numpy.random(), torch.rand(1).item()
-    chance, trainer = Chance(0, torch.device("cpu")), small_trainer()
-    batches = ShuffledBatches(10, 4, chance.numpy)
-    metrics = [read(trainer.step()) for _ in range(HOW.steps)]
+    generators = RandomGenerators(0, torch.device("cpu"))
+    draws = generators.numpy.random(), torch.rand(1).item()
+    generators, trainer = RandomGenerators(0, torch.device("cpu")), small_trainer()
+    batches = ShuffledBatches(10, 4, generators.numpy)
+    metrics = [metric_values(trainer.step()) for _ in range(HOW.steps)]
     return {
         "share": list(ranks.shard(range(5))),
         "joined": ranks.gather_shards(list(ranks.shard(range(5)))),
@@ -124,8 +124,8 @@ def batches(found):
 def test_each_rank_draws_for_itself_and_the_first_as_if_alone(found):
     first, second = [each["draws"] for each in found]
     assert first[0] != second[0] and first[1] != second[1]
-    chance = Chance(0, torch.device("cpu"))
-    alone = ShuffledBatches(10, 4, chance.numpy)
+    generators = RandomGenerators(0, torch.device("cpu"))
+    alone = ShuffledBatches(10, 4, generators.numpy)
     for rows in batches(found):
         assert next(alone)[::2].tolist() == rows[0]
 

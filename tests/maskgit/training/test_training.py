@@ -15,7 +15,7 @@ from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import SETTLED, TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
-from maskgit.training.trainer import read
+from maskgit.training.trainer import metric_values
 from maskgit.transformer import model as transformer_model
 from maskgit.transformer.masking import Holes, fixed_batches, hide
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
@@ -57,7 +57,7 @@ def finish(trainer):
     """Does all steps that are left; (step, metrics) of each."""
     records = []
     while trainer.done < trainer.steps:
-        metrics = read(trainer.step())
+        metrics = metric_values(trainer.step())
         records.append((trainer.done, metrics))
     return records
 
@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
     trainer = transformer_trainer(stripes)
     torch.nn.init.constant_(trainer.model.head.bias, torch.nan)
     with pytest.raises(FloatingPointError, match="train_loss is nan"):
-        read(trainer.step())
+        metric_values(trainer.step())
 
 
 def through_a_file(state, path):
@@ -295,7 +295,7 @@ def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):
             metrics = trainer.step()
         assert waits.found == []
         with Waits() as waits:
-            read(metrics)
+            metric_values(metrics)
         assert len(waits.found) == sum(isinstance(m, torch.Tensor) for m in metrics.values()) > 0
 
 

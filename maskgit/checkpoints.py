@@ -55,7 +55,7 @@ class Checkpoint:
         digest = hashlib.sha256()
         for name in sorted(self.state):
             value = self.state[name]
-            digest.update(f"{name} {described_tensor(value)}\0".encode())
+            digest.update(f"{name} {describe_tensor(value)}\0".encode())
             digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # of any dtype
         return digest.hexdigest()
 
@@ -97,7 +97,7 @@ def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
     full = {
         key: _as(value, torch.float16, torch.float32) for key, value in checkpoint.state.items()
     }
-    fault = misfit(skeleton(kind, checkpoint.config), full)
+    fault = state_dict_mismatch(meta_model(kind, checkpoint.config), full)
     if fault:
         raise BadCheckpoint(fault)
     model = build(kind, checkpoint.config)
@@ -120,13 +120,13 @@ class _Unfilled(TorchFunctionMode):
         return (torch.empty if function is torch.randn else function)(*args, **kwargs)
 
 
-def skeleton(kind: type[Model], config: object) -> Model:
+def meta_model(kind: type[Model], config: object) -> Model:
     """The model that `config` describes, without memory for its weights ("meta").
 
     Raises BadCheckpoint where it describes none, so that absurd sizes cost nothing.
     """
     if not isinstance(config, dict) or any(
-        largest(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
+        largest_number(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
         for name, value in config.items()
     ):
         raise BadCheckpoint("has sizes beyond any model of this project")
@@ -137,13 +137,13 @@ def skeleton(kind: type[Model], config: object) -> Model:
         raise BadCheckpoint(f"has sizes that make no {kind.__name__}") from None
 
 
-def misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
+def state_dict_mismatch(model: nn.Module, state: dict[str, Tensor]) -> str:
     """Which of these weights are not those of `model` (which may be a skeleton), or ''.
 
     Names the first few that are missing, of another shape or kind, not expected, or not finite.
     """
-    expected = {key: described_tensor(value) for key, value in model.state_dict().items()}
-    found = {key: described_tensor(value) for key, value in state.items()}
+    expected = {key: describe_tensor(value) for key, value in model.state_dict().items()}
+    found = {key: describe_tensor(value) for key, value in state.items()}
     missing = [
         f"{key}, {wanted}, is missing" for key, wanted in expected.items() if key not in found
     ]
@@ -168,12 +168,12 @@ def _as(tensor: Tensor, old: torch.dtype, new: torch.dtype) -> Tensor:
     return tensor.to(new) if tensor.dtype == old else tensor
 
 
-def largest(value: object) -> float:
+def largest_number(value: object) -> float:
     """The largest number in a value of a config, whose lists may be nested."""
     if isinstance(value, list):
-        return max(map(largest, value), default=0)
+        return max(map(largest_number, value), default=0)
     return abs(value) if isinstance(value, int | float) else 0
 
 
-def described_tensor(tensor: Tensor) -> str:
+def describe_tensor(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -58,7 +58,7 @@ class ModelFolder(NamedTuple):
         partners = self.transformer.partner, self.tokenizer.partner
         if tuple(part.weights_hash() for part in pair) != partners:
             raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
-        if self.config.networks != described(*pair):
+        if self.config.networks != describe_networks(*pair):
             raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
 
 
@@ -66,7 +66,7 @@ def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
 ) -> dict[str, bytes]:
     """The files of a model folder, by name. The tokenizer and the transformer become partners."""
-    config = config.changed(networks=described(tokenizer, transformer))
+    config = config.changed(networks=describe_networks(tokenizer, transformer))
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
     parts = zip(PARTS, pair, strict=True)
@@ -83,11 +83,13 @@ def read_model_folder(folder: Path) -> ModelFolder:
     Whether the weights make networks, `restore` says, and then `check` whether they are partners.
     """
     if not folder.is_dir():
-        raise BadModel(f"{folder} is not a model folder" if folder.exists() else missing(folder))
+        raise BadModel(
+            f"{folder} is not a model folder" if folder.exists() else missing_message(folder)
+        )
     try:
         config = Config.model_validate(json.loads((folder / CONFIG).read_text()))
     except FileNotFoundError:
-        raise BadModel(missing(folder / CONFIG)) from None
+        raise BadModel(missing_message(folder / CONFIG)) from None
     except ValidationError as error:
         raise BadModel(f"{folder / CONFIG}: {fault_of(error)}") from None
     except (ValueError, RecursionError):
@@ -96,7 +98,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
     for name in PARTS:
         path = folder / f"{name}.safetensors"
         if not path.is_file():
-            raise BadModel(missing(path))
+            raise BadModel(missing_message(path))
         try:
             pair.append(read_checkpoint(path))
         except BadCheckpoint as error:
@@ -104,10 +106,10 @@ def read_model_folder(folder: Path) -> ModelFolder:
     return ModelFolder(config, *pair)
 
 
-def described(*pair: Checkpoint) -> dict[str, dict]:
+def describe_networks(*pair: Checkpoint) -> dict[str, dict]:
     """What `Config.networks` says of a tokenizer and a transformer."""
     return {name: {"kind": part.kind} | part.config for name, part in zip(PARTS, pair, strict=True)}
 
 
-def missing(path: Path) -> str:
+def missing_message(path: Path) -> str:
     return f"{path} does not exist"

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, Field, ValidationError
 
 from maskgit.lab.tokenizer import LabVQGAN
-from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import one_line
@@ -46,8 +46,8 @@ def import_tokenizer(checkpoint: str, size: int, folder: Path) -> tuple[dict, La
         raise UserError(
             f"{path} is for images of {resolution} pixels; set data.size={resolution}, now {size}"
         )
-    model = fitted(LabVQGAN, config, read_weights(path), path)
-    note_origin(folder, "tokenizer", path)
+    model = build_from_state(LabVQGAN, config, read_weights(path), path)
+    record_origin(folder, "tokenizer", path)
     return config, model
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from maskgit.lab.transformer import LabTransformer
-from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import Count, one_line
@@ -42,8 +42,8 @@ def import_transformer(
     ):
         if own != expected:
             raise UserError(f"{path} is for {own} {name}, but the tokenizer has {expected}")
-    model = fitted(LabTransformer, config, state, path)
-    note_origin(folder, "transformer", path)
+    model = build_from_state(LabTransformer, config, state, path)
+    record_origin(folder, "transformer", path)
     return config, model
 
 

@@ -19,9 +19,9 @@ from maskgit.checkpoints import (
     Model,
     build,
     checkpoint_of,
-    misfit,
     read_checkpoint,
     restore,
+    state_dict_mismatch,
 )
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import check_sum, file_hash, write_whole
@@ -100,10 +100,12 @@ def is_weight(key: object, value: object) -> bool:
     )
 
 
-def fitted(kind: type[Model], config: dict, state: dict[str, Tensor], path: Path) -> Model:
+def build_from_state(
+    kind: type[Model], config: dict, state: dict[str, Tensor], path: Path
+) -> Model:
     """A model with these weights, in evaluation mode, if every key and shape is as it should be."""
     with torch.device("meta"):  # without memory for its weights
-        fault = misfit(kind(**config), state)
+        fault = state_dict_mismatch(kind(**config), state)
     if fault:
         raise UserError(f"{path} {fault}")
     model = build(kind, config)
@@ -111,7 +113,7 @@ def fitted(kind: type[Model], config: dict, state: dict[str, Tensor], path: Path
     return model.eval()
 
 
-def note_origin(folder: Path, what: str, path: Path) -> None:
+def record_origin(folder: Path, what: str, path: Path) -> None:
     """Says and writes down which file it was: DVC does not watch it."""
     digest = file_hash(path)
     origin = {"file": str(path), "sha256": digest}

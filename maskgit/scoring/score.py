@@ -140,9 +140,9 @@ class Score:
         """Its column in a table that is made with an extractor."""
         if self.official and extractor.official:
             return Column(self, *self.official)
-        return self.on(extractor.name)
+        return self.network_column(extractor.name)
 
-    def on(self, network: str) -> Column:
+    def network_column(self, network: str) -> Column:
         """Its column, judged by a network of that name, but for the official one."""
         label = self.label.format(extractor=NETWORK_LABELS.get(network, network))
         return Column(self, self.name.format(extractor=network), label)

@@ -176,7 +176,7 @@ def find(name: str) -> Column | None:
             return Column(score, *score.official)
         networked = re.fullmatch(score.name.replace("{extractor}", r"(?P<network>\w+)"), name)
         if networked:
-            return score.on(networked.groupdict().get("network", ""))
+            return score.network_column(networked.groupdict().get("network", ""))
     return None
 
 

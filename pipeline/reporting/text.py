@@ -85,7 +85,7 @@ def columns_markdown() -> str:
     """The documentation's table of scores: a row for each, as their list has them."""
     lines = ["| column | score | better | of | source |", "|---|---|---|---|---|"]
     for score in scores.SCORES:
-        named = [score.on("NETWORK")]
+        named = [score.network_column("NETWORK")]
         if score.official:
             named = [Column(score, *score.official), *named]
         names = ", else ".join(f"`{column.name}`" for column in named)

@@ -51,7 +51,7 @@ def project_root() -> Path:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def path_in_errors(path: Path) -> Iterator[None]:
     """Names this output where a full disk breaks it off: the system's own error does not."""
     try:
         yield
@@ -64,7 +64,7 @@ def naming(path: Path) -> Iterator[None]:
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Writes beside the target and renames: whatever happens, a file is whole or absent."""
     partial = path.with_name(path.name + ".partial")
-    with naming(path):
+    with path_in_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
@@ -91,7 +91,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     partial = partial_of(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with naming(path):
+        with path_in_errors(path):
             partial.mkdir(parents=True)
             yield partial
             write_sums(partial)

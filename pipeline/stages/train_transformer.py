@@ -109,7 +109,7 @@ def save(
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def take_over(params: Params, inputs: Inputs) -> None:
+def import_model(params: Params, inputs: Inputs) -> None:
     """Imports a transformer in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
@@ -132,7 +132,7 @@ def main() -> None:
     params, inputs = load_params(), load_inputs()
     settings, seed = params.train, params.seed
     if settings.checkpoint:
-        return take_over(params, inputs)
+        return import_model(params, inputs)
     check_shares(settings.batch_size)
     gamma = make_gamma(settings.gamma)
     examples = inputs.examples(settings.pixels, gamma, seed)

@@ -43,7 +43,7 @@ def save(
     )
 
 
-def take_over(params: Params, validation: np.ndarray) -> None:
+def import_model(params: Params, validation: np.ndarray) -> None:
     """A tokenizer from elsewhere, in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
@@ -67,7 +67,7 @@ def main() -> None:
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
     validation = load_array(PREPARED / "val.npy")[:VALIDATED]
     if vqgan.checkpoint or params.train.start_from:
-        return take_over(params, validation)
+        return import_model(params, validation)
     check_shares(vqgan.batch_size)
     values = {"vqgan": vqgan.model_dump(), "seed": seed}
     with (

@@ -18,7 +18,7 @@ from maskgit.schedules import make_gamma
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
 from pipeline.bench.race import Race, Way, time_race
-from pipeline.lab.way import Levers, train_lab_transformer
+from pipeline.lab.way import TrainingChoices, train_lab_transformer
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS, fresh_folder
 from pipeline.plumbing.params import Params, load_params
@@ -84,8 +84,8 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
     tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
     model = make_transformer(params, grid)
     adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
-    levers = Levers(stored_tokens=True)
-    lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
+    choices = TrainingChoices(stored_tokens=True)
+    lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, choices)
     ours = TransformerTrainer(
         make_transformer(params, grid, side),
         images,

@@ -40,7 +40,7 @@ from pipeline.bench.race import Race, Way
 from pipeline.inputs.dataset import read_source
 from pipeline.lab.way import (
     LabDecoding,
-    Levers,
+    TrainingChoices,
     lab_frechet_distance,
     load_lab_image,
     train_lab_tokenizer,
@@ -87,7 +87,7 @@ def step_all(optimisers: list[torch.optim.Optimizer]) -> None:
         optimiser.step()
 
 
-def spare(timed: int, real: int) -> tuple[float, list[str]]:
+def optimiser_excess(timed: int, real: int) -> tuple[float, list[str]]:
     """The share of an optimiser's step that a smaller batch pays too much, and a note of it."""
     if timed >= real:
         return 0.0, []
@@ -124,13 +124,13 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         seed=0,
     )
 
-    def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
-        optimisers = muon if levers.get("optimiser") else adamw
+    def lab(name: str, encoder: nn.Module = lab_tokenizer, **choices: bool) -> Way:
+        optimisers = muon if choices.get("optimiser") else adamw
         training = train_lab_transformer(
-            model, encoder, images, tokens[0], batch_size, optimisers, Levers(**levers)
+            model, encoder, images, tokens[0], batch_size, optimisers, TrainingChoices(**choices)
         )
-        once = partial(step_all, optimisers)
-        return Way(name, several(partial(next, training), steps), batch_size * steps, once)
+        per_batch = partial(step_all, optimisers)
+        return Way(name, several(partial(next, training), steps), batch_size * steps, per_batch)
 
     ways = [
         lab("lab"),
@@ -142,15 +142,15 @@ def train(params: Params, size: Size, folder: Path) -> Race:
     ]
     if bf16_is_faster(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
-    once = partial(step_all, [ours.muon, ours.adamw])
-    ways.append(Way("ours", several(ours.step, steps), batch_size * steps, once))
+    per_batch = partial(step_all, [ours.muon, ours.adamw])
+    ways.append(Way("ours", several(ours.step, steps), batch_size * steps, per_batch))
     notes = [
         f"one transformer of {millions(model)} parameters, dropout {params.train.dropout}, "
         f"batches of {batch_size} on both sides",
         f"the lab's tokenizer has {millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    spared, note = spare(batch_size, params.train.batch_size)
-    return Race("train", ways, notes + note, size.repeats, spared)
+    excess, note = optimiser_excess(batch_size, params.train.batch_size)
+    return Race("train", ways, notes + note, size.repeats, excess)
 
 
 def inpaint(params: Params, size: Size, folder: Path) -> Race:
@@ -286,8 +286,8 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
 
     def ours(name: str, model: VQGAN) -> Way:
         trainer = TokenizerTrainer(model, images, images[:1], how, None, seed=0)
-        once = partial(step_all, [trainer.muon, trainer.adamw])
-        return Way(name, trainer.step, batch_size, once)
+        per_batch = partial(step_all, [trainer.muon, trainer.adamw])
+        return Way(name, trainer.step, batch_size, per_batch)
 
     theirs = build(LabVQGAN, size.lab_tokenizer)
     equal, preset = build(VQGAN, size.trained), make_tokenizer(params)
@@ -302,8 +302,8 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
         ways.append(ours(f"ours of {millions(preset)}", preset))
         notes.append(f"the preset's own tokenizer has {millions(preset)}")
     ways.append(ours("ours", equal))
-    spared, note = spare(batch_size, params.vqgan.batch_size)
-    return Race("train_vqgan", ways, notes + note, size.repeats, spared)
+    excess, note = optimiser_excess(batch_size, params.vqgan.batch_size)
+    return Race("train_vqgan", ways, notes + note, size.repeats, excess)
 
 
 STEPS = {

@@ -66,7 +66,7 @@ def lab_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor
 
 
 @dataclass(frozen=True)
-class Levers:
+class TrainingChoices:
     """Which of the lab's choices in training are replaced by ours. All False: the lab's way."""
 
     stored_tokens: bool = False
@@ -83,31 +83,31 @@ def train_lab_transformer(
     tokens: np.ndarray,
     batch_size: int,
     optimisers: list[torch.optim.Optimizer],
-    levers: Levers = Levers(),
+    choices: TrainingChoices = TrainingChoices(),
 ) -> Iterator[float]:
     """Yields the loss after each step on uint8 images (n, H, W, 3), or on their tokens (n, N)."""
     device = next(model.parameters()).device
-    shown = model if levers.fused_attention else with_explicit_attention(model)
-    average = deepcopy(model) if levers.optimiser else None
+    shown = model if choices.fused_attention else with_explicit_attention(model)
+    average = deepcopy(model) if choices.optimiser else None
     rng = np.random.default_rng(0)
     while True:
         shown.train()
         index = rng.integers(len(images), size=batch_size)
-        if levers.stored_tokens:
+        if choices.stored_tokens:
             batch = torch.from_numpy(tokens[index].astype(np.int64)).to(device)
         else:
             batch = tokenizer.encode(to_float(images[index], device)).flatten(1)
         ratio = rng.random()  # one for the whole batch
         hidden = torch.rand(batch.shape, device=device) < ratio
-        with autocast(device) if levers.bf16 else torch.autocast(device.type, enabled=False):
-            loss = (hidden_only_loss if levers.hidden_only else lab_loss)(shown, batch, hidden)
+        with autocast(device) if choices.bf16 else torch.autocast(device.type, enabled=False):
+            loss = (hidden_only_loss if choices.hidden_only else lab_loss)(shown, batch, hidden)
         model.zero_grad(set_to_none=True)
         loss.backward()
-        if levers.optimiser:
+        if choices.optimiser:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
-        if levers.optimiser:
+        if choices.optimiser:
             update_ema(average, model, 0, 0.998)
         yield loss.item()
 

@@ -1,8 +1,9 @@
-"""A trained inpainter as one folder that can be copied, published and loaded.
+"""Reads and makes model folders: a trained inpainter that can be copied, published and loaded.
 
-It holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and `README.md`, the
-model card. A tokenizer and a transformer that were not trained with each other fill holes with
-noise, so each carries the hash of the other's weights, and a pair that does not match is refused.
+A model folder holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and
+`README.md`, the model card. A tokenizer and a transformer that were not trained with each other
+fill holes with noise, so each carries the hash of the other's weights, and a pair that does not
+match is refused.
 """
 
 import json
@@ -21,11 +22,11 @@ PARTS = "tokenizer", "transformer"
 
 
 class BadModel(ValueError):
-    """One line on what is wrong with a model folder."""
+    """Raised for a faulty model folder; its message is one line."""
 
 
 class TrainedOn(Section):
-    """The images and holes that a model knows."""
+    """The images and holes that a model was trained on."""
 
     source: str
     sha256: str  # of the images as prepared
@@ -36,7 +37,7 @@ class TrainedOn(Section):
 
 
 class Config(Section):
-    """What `config.json` says: how to fill, and what the model was trained on."""
+    """The content of `config.json`: how holes are filled, and what the model was trained on."""
 
     format: Literal[1] = 1
     decoding: Decoding
@@ -48,12 +49,14 @@ class Config(Section):
 
 
 class ModelFolder(NamedTuple):
+    """The content of a model folder that was read."""
+
     config: Config
     tokenizer: Checkpoint
     transformer: Checkpoint
 
     def check(self, folder: Path) -> None:
-        """Raises BadModel where the parts, each sound, do not belong together."""
+        """Raises BadModel where the parts were not trained with each other or `config` differs."""
         pair = self.tokenizer, self.transformer
         partners = self.transformer.partner, self.tokenizer.partner
         if tuple(part.weights_hash() for part in pair) != partners:
@@ -65,7 +68,7 @@ class ModelFolder(NamedTuple):
 def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
 ) -> dict[str, bytes]:
-    """The files of a model folder, by name. The tokenizer and the transformer become partners."""
+    """Returns the files of a model folder by name; each network gets the other's weights hash."""
     config = config.changed(networks=describe_networks(tokenizer, transformer))
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
@@ -78,9 +81,10 @@ def folder_files(
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
-    """Raises BadModel where something is missing or cannot be read.
+    """Reads a model folder. Raises BadModel where a file is missing or cannot be read.
 
-    Whether the weights make networks, `restore` says, and then `check` whether they are partners.
+    `restore` then checks whether the weights fit their networks, and `ModelFolder.check` whether
+    the networks were trained with each other.
     """
     if not folder.is_dir():
         raise BadModel(
@@ -107,9 +111,10 @@ def read_model_folder(folder: Path) -> ModelFolder:
 
 
 def describe_networks(*pair: Checkpoint) -> dict[str, dict]:
-    """What `Config.networks` says of a tokenizer and a transformer."""
+    """Returns the kind and sizes of a tokenizer and a transformer, as in `Config.networks`."""
     return {name: {"kind": part.kind} | part.config for name, part in zip(PARTS, pair, strict=True)}
 
 
 def missing_message(path: Path) -> str:
+    """Returns the message for a missing file or folder."""
     return f"{path} does not exist"

@@ -2,8 +2,8 @@
 
 Each has `cell` and `margin` (see `hidden_tokens`), a `codebook` with `size` and
 `unit_vectors`, and `encode` and `decode`: images float (B, 3, H, W) in [-1, 1] to tokens int64
-(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `decode_into_hole` decodes
-into a hole.
+(B, h, w) and back. `encode_each` and `decode_each` do the same to pictures; `decode_into_hole`
+decodes into a hole.
 """
 
 import pkgutil

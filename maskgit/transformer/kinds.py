@@ -1,8 +1,8 @@
-"""The transformers that the rest of the library works with, alike.
+"""The interface of transformers.
 
-Each has `grid`, `mask_token`, `sees_pixels`, `hide` and `embed_known_pixels`, and called with tokens int64 (B, N)
-and what `embed_known_pixels` made of the picture gives logits float (B, N, codebook_size), or (M, codebook_size)
-for the places named.
+Each has `grid`, `mask_token`, `sees_pixels`, `hide` and `embed_known_pixels`. Called with tokens
+int64 (B, N) and the embedding of the known pixels it returns logits float (B, N, codebook_size), or
+(M, codebook_size) at given places.
 """
 
 import pkgutil

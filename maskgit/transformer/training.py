@@ -18,16 +18,17 @@ from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratio
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 from maskgit.transformer.settings import TransformerTraining
 
-GUIDE = 0.2  # share of the steps after which the averaged weights are kept as a guide
+GUIDE = 0.2  # share of the steps after which the averaged weights become the guide
 
 
 class TransformerTrainer(Trainer):
     """Trains `model` in place on images and their stored tokens.
 
-    images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of them (`view_maps`).
-    validation: fixed batches, so that evaluations compare. gamma: the mask schedule of training.
-    Every `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer`
-    on the averaged weights; `best` keeps the best of them, `guide` (see `guidance`) an early one.
+    images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of the images
+    (`view_maps`). validation: fixed batches. gamma: the mask schedule of training. Every
+    `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
+    averaged weights. `best` keeps the averaged weights of the best evaluation, `guide` early ones
+    (see `guidance`).
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class TransformerTrainer(Trainer):
         return metrics
 
     def draw_batch(self) -> Example:
-        """Any view of some images, some hidden by a hole, some of these partly filled already."""
+        """Samples a training batch: random views of the next images, see `hide`."""
         rng, rows, device = self.generators.numpy, next(self.batches), self.device
         size = len(rows)
         view = rng.integers(len(self.views), size=size)
@@ -119,10 +120,10 @@ class TransformerTrainer(Trainer):
 
 @torch.inference_mode()
 def evaluate_transformer(model: Transformer, validation: list[Example]) -> dict[str, float]:
-    """Mean cross-entropies in nats over the fixed batches.
+    """Returns mean cross-entropies in nats of hidden tokens over the validation batches.
 
-    `val_loss` of all hidden tokens; in holes alone, `val_loss_inside` of the cells without a known
-    pixel and `val_loss_rim` of the others, where there are any.
+    `val_loss`: of all of them. `val_loss_inside`: of those in holes whose cell has no known pixel;
+    `val_loss_rim`: of the others in holes; each where there are any.
     """
     device = next(model.parameters()).device
     losses, in_hole, inside = [], [], []

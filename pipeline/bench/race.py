@@ -1,4 +1,4 @@
-"""Timing: ways of doing the same work, turn by turn in one process, and what each of them costs."""
+"""Times several ways of doing the same work, in turn, in one process."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tqdm import tqdm
 class Way:
     """One way of doing a piece of work: `run` does it for `images` images.
 
-    per_batch: the part of it that is done once a batch, however large: an optimiser's step.
+    per_batch: the part of the work that is done once a batch of any size: an optimiser's step.
     """
 
     name: str
@@ -28,7 +28,8 @@ class Way:
 class Race:
     """The lab's way first, then the lab's way with single levers, then ours.
 
-    excess: the share of `per_batch` that is taken off, where a real batch is larger than could be timed.
+    excess: the share of `per_batch` that is taken off, where a real batch is larger than could be
+    timed.
     """
 
     step: str

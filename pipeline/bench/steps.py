@@ -1,6 +1,6 @@
-"""The steps that race: for each the lab's way, single levers on top of it, and ours.
+"""The benchmarked steps: for each the lab's way, the lab's way with single changes, and ours.
 
-All of it runs on random weights and drawn images, so nothing has to be trained before.
+They run with random weights and drawn images, so that nothing has to be trained before.
 """
 
 from collections.abc import Callable
@@ -55,11 +55,11 @@ ITERATIONS = 8
 
 @dataclass(frozen=True)
 class Size:
-    """How much work a timed run is; the models themselves are the preset's.
+    """How much work a timed run is; the sizes of the models are the preset's.
 
-    lab_tokenizer: arguments of LabVQGAN. trained: our tokenizer, as
-    arguments of VQGAN, with as many parameters. train: images a batch, batches a run. repeats:
-    of every way of every step, after one run to warm up.
+    lab_tokenizer: arguments of LabVQGAN. trained: arguments of VQGAN, for a tokenizer with as many
+    parameters. train: images a batch, batches a run. repeats: of every way of every step, after one
+    run to warm up.
     """
 
     lab_tokenizer: dict
@@ -73,7 +73,7 @@ class Size:
 
 
 def several(step: Callable[[], object], count: int) -> Callable[[], None]:
-    """A run of so many steps of a training."""
+    """Returns a function that runs `count` steps of a training."""
 
     def run() -> None:
         for _ in range(count):
@@ -83,20 +83,23 @@ def several(step: Callable[[], object], count: int) -> Callable[[], None]:
 
 
 def step_all(optimisers: list[torch.optim.Optimizer]) -> None:
+    """Does a step of each optimiser."""
     for optimiser in optimisers:
         optimiser.step()
 
 
 def optimiser_excess(timed: int, real: int) -> tuple[float, list[str]]:
-    """The share of an optimiser's step that a smaller batch pays too much, and a note of it."""
+    """Returns the share of an optimiser's step that a smaller batch has in excess, and a note."""
     if timed >= real:
         return 0.0, []
     return 1 - timed / real, [f"the optimisers' steps are shared by {real} images, as in training"]
 
 
 def train(params: Params, size: Size, folder: Path) -> Race:
-    """A step of the transformer's training. The same transformer on both sides, but that ours sees
-    the known pixels, too."""
+    """Races a step of the transformer's training.
+
+    Both sides have the same transformer, except that ours sees the known pixels too.
+    """
     batch_size, steps = size.train
     images = draw_images(4 * batch_size, params.data.size)
     tokenizer = make_tokenizer(params)
@@ -154,7 +157,10 @@ def train(params: Params, size: Size, folder: Path) -> Race:
 
 
 def inpaint(params: Params, size: Size, folder: Path) -> Race:
-    """Holes filled in 8 iterations. One transformer, but that ours sees the known pixels, too."""
+    """Races filling holes in 8 iterations.
+
+    Both sides have the same transformer, except that ours sees the known pixels too.
+    """
     count = size.inpaint_images
     images = draw_images(count, params.data.size)
     holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
@@ -183,7 +189,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
     ) -> Way:
         choices = LabChoices(total=ITERATIONS, keep_tokens=keep_tokens)
         decoding = LabDecoding(encoder, model, choices, bf16=bf16)
-        # its result is named by the last step's index, from 0
+        # The lab's results are named by the index of their last step, from 0.
         return Way(name, partial(fill, decoding, ITERATIONS - 1, batch_size), count)
 
     batch_size = params.inpaint.batch_size
@@ -208,7 +214,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
 
 
 def score(params: Params, size: Size, folder: Path) -> Race:
-    """The Fréchet distance of two sets of features, which are given."""
+    """Races the Fréchet distance of two given sets of features."""
     count, width = size.features
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((count // 8, width))
@@ -228,7 +234,7 @@ def score(params: Params, size: Size, folder: Path) -> Race:
 
 
 def save_files(folder: Path, params: Params, size: Size) -> list[Path]:
-    """JPEG files as large as the lab's."""
+    """Writes JPEG files of the size of the lab's."""
     folder.mkdir()
     files = [folder / f"{i:05d}.jpg" for i in range(size.files)]
     for file, image in zip(files, draw_images(size.files, params.data.size), strict=True):
@@ -237,7 +243,7 @@ def save_files(folder: Path, params: Params, size: Size) -> list[Path]:
 
 
 def prepare(params: Params, size: Size, folder: Path) -> Race:
-    """One pass over the files: ours also checks, hashes and turns each picture upright."""
+    """Races one pass over the files; ours also checks, hashes and rotates each picture upright."""
     data = params.data
     files = save_files(folder / "files", params, size)
 
@@ -255,7 +261,7 @@ def prepare(params: Params, size: Size, folder: Path) -> Race:
 
 
 def load(params: Params, size: Size, folder: Path) -> Race:
-    """An epoch's images: the lab reads its files again, ours maps an array into memory."""
+    """Races loading an epoch: the lab reads its files again, ours maps an array into memory."""
     files = save_files(folder / "epoch", params, size)
     stored = folder / "epoch.npy"
     np.save(stored, draw_images(size.files, params.data.size))
@@ -277,12 +283,12 @@ def load(params: Params, size: Size, folder: Path) -> Race:
 
 
 def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
-    """A step of the tokenizer's training, without critic and perceptual network on both sides."""
+    """Races a step of the tokenizer's training, without critic and perceptual loss."""
     batch_size = size.tokenizer_batch
     images = draw_images(4 * batch_size, params.data.size)
     endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
-    alone = {"perceptual_weight": 0.0, "adversarial_weight": 0.0}
-    how = TokenizerTraining(**dict(params.vqgan.part(TokenizerTraining)) | endless | alone)
+    weights = {"perceptual_weight": 0.0, "adversarial_weight": 0.0}
+    how = TokenizerTraining(**dict(params.vqgan.part(TokenizerTraining)) | endless | weights)
 
     def ours(name: str, model: VQGAN) -> Way:
         trainer = TokenizerTrainer(model, images, images[:1], how, None, seed=0)

@@ -1,4 +1,4 @@
-"""The loop of both training stages: steps, a log, snapshots, and a stop between two steps."""
+"""The training loop of both training stages, with logging, snapshots and stops."""
 
 from tqdm import tqdm
 
@@ -10,9 +10,10 @@ from pipeline.tracking.run import StageRun
 
 
 def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> list[dict]:
-    """Does the steps that are left to do; returns the history, a row for each step logged.
+    """Does the remaining steps of a training; returns the history, a row for each logged step.
 
-    Ctrl-C and SIGTERM stop it after the step at hand, with a snapshot. Raises Stopped, UserError.
+    On Ctrl-C and SIGTERM it finishes the current step, saves a snapshot and raises Stopped. Raises
+    UserError.
     """
     history = []
     found = ranks.broadcast(snapshots.found)
@@ -41,7 +42,7 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
 
 
 def check_shares(batch_size: int) -> None:
-    """Raises UserError where the processes could not share a batch evenly."""
+    """Raises UserError where the batch size is not a multiple of the number of processes."""
     if batch_size % ranks.world_size():
         raise UserError(
             f"a batch of {batch_size} cannot be shared evenly by {ranks.world_size()} processes; "
@@ -52,7 +53,7 @@ def check_shares(batch_size: int) -> None:
 def log_progress(
     run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: Metrics, steps: int
 ) -> None:
-    """Logs about a hundred times a training, and whenever there was an evaluation."""
+    """Logs metrics about a hundred times in a training, and after every evaluation."""
     evaluated = any(key.startswith("val_") for key in metrics)
     if not evaluated and step % max(1, steps // 100):
         return

@@ -1,4 +1,4 @@
-"""Stage encode: images -> tokens, once; what the training holes hide of them; the codebook."""
+"""Stage encode: stores the images' tokens, the tokens that training holes hide, the codebook."""
 
 from pathlib import Path
 
@@ -28,19 +28,19 @@ from pipeline.tracking.stage import stage_run
 
 
 def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -> torch.Tensor:
-    """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of every view of the
-    images in `source`; each rank its share of the batches.
+    """Writes the tokens of every view of the images in `source` to `target`; ranks share the work.
 
-    Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
-    batch, so that a million images need no more memory than a batch does.
+    target: an array uint16 (views, n, tokens) on disk. batch: images encoded at once. Returns how
+    often each code occurs, int64 (codebook size,). Both files are mapped again for each batch, so
+    that the memory does not grow with the number of images.
     """
     counts = np.zeros(tokenizer.codebook.size, dtype=np.int64)
     views = len(np.load(target, mmap_mode="r"))
 
     def tokens_of(start: int) -> np.ndarray:
         images = np.array(np.load(source, mmap_mode="r")[start : start + batch])
-        seen = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
-        return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
+        viewed = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
+        return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in viewed])
 
     starts = ranks.shard(range(0, len(np.load(source, mmap_mode="r")), batch))
     with parallel_map(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:

@@ -1,4 +1,4 @@
-"""Stage inpaint@SCHEDULE: images, holes, both models -> filled images and how they came."""
+"""Stage inpaint@SCHEDULE: fills the holes of images, and draws the steps of decoding."""
 
 import sys
 from itertools import product
@@ -32,7 +32,7 @@ SHOWN = 16  # images in the pictures of each iteration
 
 
 class Task(NamedTuple):
-    """What is filled, uint8 (N, H, W, 3) and bool (N, H, W), and how; batch by batch."""
+    """Images uint8 (N, H, W, 3) with holes bool (N, H, W), and how to fill them in batches."""
 
     images: np.ndarray
     holes: np.ndarray
@@ -43,9 +43,9 @@ class Task(NamedTuple):
     folder: Path
 
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
-        """Fills and saves a batch, for each number of iterations; (counts, n), the steps taken.
+        """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
 
-        piece: the images' numbers, and which variant of their fills it is.
+        piece: numbers of the images, and number of the variant.
         """
         indices, variant = piece
         batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
@@ -63,6 +63,7 @@ class Task(NamedTuple):
 
 
 def save_results(folder: Path, images: np.ndarray, first: int) -> None:
+    """Writes filled images as PNG files, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images, start=first):
         Image.fromarray(image).save(folder / f"image_{i:03d}.png")
@@ -71,7 +72,7 @@ def save_results(folder: Path, images: np.ndarray, first: int) -> None:
 def save_iterations(
     folder: Path, inpainter: Inpainter, images: np.ndarray, hole: np.ndarray, result: Inpainted
 ) -> None:
-    """Two pictures an iteration: which tokens are still hidden, and the images so far."""
+    """Writes two pictures for each iteration: the hidden tokens, and the images so far."""
     for step in range(len(result.trajectory.tokens)):
         masks, views = inpainter.snapshot(images, hole, result.trajectory, step)
         save_picture(folder / f"mask_scheduling/test_{step}.png", grid(masks[:SHOWN], 8))
@@ -79,7 +80,7 @@ def save_iterations(
 
 
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
-    """The inpainter and the schedule it follows; in one pass, none matters."""
+    """Returns the inpainter and the schedule of a method; for one_pass, schedules are equal."""
     if name != ONE_PASS:
         return load_inpainter(inpaint), make_gamma(name, load_uncertainty())
     most_likely = Confidence(temperature=0.0)

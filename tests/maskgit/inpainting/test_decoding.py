@@ -208,9 +208,9 @@ def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
 
 
 def kept_tokens(decoder, choice_temperature, images=4000):
-    """Of 64 places alike, which tokens a step at this choice_temperature keeps where it keeps one: shares (3,).
+    """Of 64 places alike, the shares (3,) of the tokens that a step keeps where it keeps one.
 
-    Two steps of which the first keeps one; choice_temperature is what the choice temperature comes to there.
+    The first of two steps keeps one, at this choice temperature.
     """
     places = 64
     logits = torch.log(torch.tensor([0.6, 0.3, 0.1]))

@@ -36,7 +36,7 @@ class Plan:
     choice_temperatures: tuple[float, ...] = CHOICE_TEMPERATURES
 
     def settings(self) -> list[tuple[str, int]]:
-        """Returns pairs of schedule and iterations; one step, which all schedules share, is once."""
+        """Returns pairs of schedule and iterations, with one step under the first schedule only."""
         several = [(gamma, count) for gamma in self.gammas for count in self.iterations]
         return [pair for pair in several if pair[1] > 1 or pair[0] == self.gammas[0]]
 

@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a decoder chooses the tokens that stay hidden by."""
+    """The state of a batch when a decoder chooses the tokens that stay hidden."""
 
     hidden: Tensor  # bool (B, N), before the step
     score: Tensor  # double (B, N), the highest are kept first; infinite where not hidden

@@ -20,6 +20,8 @@ STD = (0.2620, 0.2527, 0.2543)
 
 
 class GroupNorm(nn.Module):
+    """Group norm with 32 groups, under the lab's key `gn`."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.gn = nn.GroupNorm(32, channels, eps=1e-6)

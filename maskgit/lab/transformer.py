@@ -31,7 +31,8 @@ class SelfAttention(nn.Module):
         self.fused = fused
 
     def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+        """Splits (B, N, dim) into heads, (B, heads, N, dim / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, N, dim)
         if self.fused:

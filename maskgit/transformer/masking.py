@@ -30,6 +30,7 @@ class Holes(NamedTuple):
         return Holes(*[part[rows] for part in self])
 
     def to(self, device: torch.device) -> "Holes":
+        """Copies all tensors to a device."""
         return Holes(*[part.to(device) for part in self])
 
 
@@ -43,6 +44,7 @@ class Example(NamedTuple):
     from_hole: Tensor  # bool (B,), False where tokens are hidden at random
 
     def to(self, device: torch.device) -> "Example":
+        """Copies all tensors to a device."""
         return Example(*[part.to(device) for part in self])
 
 

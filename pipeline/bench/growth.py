@@ -108,6 +108,7 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
 
 
 def plot_memory(table: pd.DataFrame, path: Path) -> None:
+    """Plots memory and seconds by the number of rows, a colour for each piece of work."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     for number, (work, rows) in enumerate(table.groupby("work")):
         style = {"marker": "o", "color": f"C{number}"}
@@ -125,6 +126,7 @@ def plot_memory(table: pd.DataFrame, path: Path) -> None:
 
 
 def plot_steps(table: pd.DataFrame, by: str, path: Path) -> None:
+    """Plots the time of a training step by the column `by`: the lab's and ours."""
     figure, axis = plt.subplots(figsize=(5, 3.8))
     for name, label in (("lab_seconds", "the lab's"), ("ours_seconds", "ours")):
         axis.plot(table[by], 1000 * table[name], marker="o", label=label)

@@ -70,6 +70,7 @@ def count_flops(run: Callable[[], object]) -> tuple[int, object]:
 
 
 def time_run(run: Callable[[], object]) -> float:
+    """Returns the seconds of a run."""
     finish()
     start = time.perf_counter()
     run()

@@ -1,4 +1,4 @@
-"""Stage score@SCHEDULE: scores the filled images of a schedule, a row for each iterations.
+"""Stage score@SCHEDULE: scores the filled images of a schedule at each number of iterations.
 
 It also writes every score of each image, from which stage report compares schedules.
 """

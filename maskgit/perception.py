@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-DEPTH = 5  # blocks in use, of strides 2 to 8, whose features are of textures; deeper ones, objects
+DEPTH = 5  # blocks in use, of strides 2 to 8: their features are textures, deeper ones objects
 
 
 def efficientnet_lite0() -> nn.Module:

@@ -22,16 +22,16 @@ from maskgit.data.neighbours import LENGTH, Mapper, find_neighbours
 
 # Agreement of detail, at most 1, from which two pictures are near copies. Chosen by eye on 14,505
 # aligned cat faces, 5,950 of them exact copies: the 97 pairs above 0.82 (93 near copies) are one
-# photograph or frames of one burst; below 0.80 different cats begin. Of 4,000 drawn cats none is
-# taken for another, at 0.80 five are. Faces at JPEG quality 30, resized, blurred or mirrored agree
-# with themselves by more than 0.9.
+# photograph or frames of one burst; below 0.80 there are different cats. Among 4,000 drawn cats it
+# finds no copies, at 0.80 five. Faces at JPEG quality 30, resized, blurred or mirrored agree with
+# themselves by more than 0.9.
 NEAR_COPY = 0.82
 
-# Pairs below it at 16 x 16 are not looked at again. Of the 37 million pairs of those faces 5,000
-# are above it, and with them 97 of the 98 near copies.
+# Pairs below it at 16 x 16 are not compared at 64 x 64. Of the 37 million pairs of those faces
+# 5,000 are above it, and with them 97 of the 98 near copies.
 _CANDIDATE = 0.85
-# Of each picture the most alike at 16 x 16 are looked at again, so that time stays in proportion
-# where all are alike. Of those faces one in a hundred has as many; with 4, one near copy is lost.
+# Each picture is compared at 64 x 64 with at most so many others, which limits the time where all
+# are alike. Of those faces one in a hundred has as many; with 4, one near copy is missed.
 _MOST = 8
 _COARSE, _FINE = 16, 64
 # Positions in a mirrored grid.
@@ -142,7 +142,7 @@ def _near_originals(
         for i, agreement in zip(block, agreed, strict=True):
             known = dict(zip(like[i].tolist(), agreement.tolist(), strict=True))
             known.pop(-1, None)
-            for j in sorted({original[j] for j in known}):  # of a copy, what it is a copy of
+            for j in sorted({original[j] for j in known}):  # originals in place of copies
                 if j not in known and not _alike_coarsely(coarse[i], coarse[j]):
                     continue
                 if j not in known:

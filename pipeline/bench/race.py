@@ -26,7 +26,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Race:
-    """The lab's way first, then the lab's way with single levers, then ours.
+    """Ways to time: the lab's first, then the lab's with single changes, then ours.
 
     excess: the share of `per_batch` that is taken off, where a real batch is larger than could be
     timed.

@@ -23,7 +23,7 @@ TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
 TRANSFORMER = Path("outputs/transformer")
 MODEL_FOLDER = Path("outputs/model")  # both, and how they fill holes: see maskgit.model_folder
-WEIGHTS = Path("weights")  # such a folder, too: the model that comes with the project
+WEIGHTS = Path("weights")  # the model folder that is shipped with the project
 INPAINTED = Path("outputs/inpaint")
 REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")
@@ -32,7 +32,7 @@ IMAGE_SCORES = Path("outputs/scores")
 STUDY = Path("outputs/study")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
-UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER: what gamma `entropic` is made of
+UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill

@@ -99,9 +99,9 @@ def test_the_labs_loss_takes_its_softmax_over_positions(drawn):
 
 
 @pytest.mark.parametrize(
-    ("levers", "same"), [({"fused_attention": True}, True), ({"hidden_only": True}, False)]
+    ("choices", "same"), [({"fused_attention": True}, True), ({"hidden_only": True}, False)]
 )
-def test_levers_change_the_loss_only_where_they_should(models, choices, same):
+def test_our_choices_change_the_loss_only_where_they_should(models, choices, same):
     tokenizer, model = models
     images = np.random.default_rng(0).integers(256, size=(4, 64, 64, 3), dtype=np.uint8)
 

@@ -15,7 +15,7 @@ __all__ = ["load"]
 
 
 def load(folder: "str | Path") -> "Fill":
-    """A trained model, ready to fill holes; see `maskgit.filling`. Loads torch only now."""
+    """Loads a trained model that fills holes, see `maskgit.filling`. Imports torch when called."""
     from maskgit.filling import load as load_model
 
     return load_model(folder)

@@ -1,6 +1,6 @@
-"""A network as one safetensors file: its weights, and its constructor's arguments in the metadata.
+"""Stores a network as one safetensors file: its weights, and in the metadata its configuration.
 
-Nothing in such a file is code, and whatever does not fit is refused before it costs memory.
+The file holds no code. A file that does not fit is refused before memory is allocated for it.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from maskgit.device import best_device
 
 Model = TypeVar("Model", bound=nn.Module)
 
-# No checkpoint describes more: reading its sizes must not cost time or memory.
+# Checkpoints with larger sizes are refused, so that reading them costs neither time nor memory.
 MAX_SIZE, MAX_BLOCKS = 2**16, 1000
-NAMED = 3  # faults, of all that a file has
+NAMED = 3  # faults that a message lists; it counts the others
 
 
 class BadCheckpoint(ValueError):
-    """What is wrong with a file, to be read after its name."""
+    """Raised for a faulty file; its message is to follow the file's name."""
 
 
 class ForeignCheckpoint(BadCheckpoint):
-    """It is a file of something else: not damaged, but in the wrong place."""
+    """Raised for a file that is not a checkpoint of the expected kind, though it may be sound."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What such a file holds."""
+    """The content of a checkpoint file."""
 
     kind: str  # the class of the network
     config: dict  # its constructor's arguments
@@ -44,34 +44,36 @@ class Checkpoint:
     partner: str = ""  # `weights_hash` of the network that it was trained with, if it says so
 
     def to_bytes(self) -> bytes:
+        """Returns the content of the file; equal checkpoints give equal bytes."""
         described = {"kind": self.kind, "config": self.config}
         if self.partner:
             described["partner"] = self.partner
-        # one entry: safetensors writes several in any order, and the same model has the same bytes
+        # All metadata is one entry, since safetensors writes several entries in any order.
         return save(self.state, metadata={"model": json.dumps(described)})
 
     def weights_hash(self) -> str:
-        """sha256 over the names and values of all weights, in hex, whatever the metadata says."""
+        """Returns the sha256 in hex over the names and values of all weights, without metadata."""
         digest = hashlib.sha256()
         for name in sorted(self.state):
             value = self.state[name]
-            digest.update(f"{name} {described_tensor(value)}\0".encode())
+            digest.update(f"{name} {describe_tensor(value)}\0".encode())
             digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # of any dtype
         return digest.hexdigest()
 
     def half(self) -> "Checkpoint":
-        """The same network in half the bytes: its float32 weights rounded to float16."""
+        """Returns the same network with its float32 weights rounded to float16, half the bytes."""
         state = {key: _as(value, torch.float32, torch.float16) for key, value in self.state.items()}
         return replace(self, state=state)
 
 
 def checkpoint_of(config: dict, model: nn.Module) -> Checkpoint:
+    """Returns a model as a checkpoint; config: its constructor's arguments."""
     state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     return Checkpoint(type(model).__name__, config, state)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises BadCheckpoint if it cannot be read; whether it makes a network, `restore` says."""
+    """Reads a checkpoint file; `restore` makes the network of it. Raises BadCheckpoint."""
     try:
         with safe_open(path, "pt") as file:
             described = json.loads((file.metadata() or {}).get("model", "{}"))
@@ -85,10 +87,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
-    """The network, of one of these kinds, in evaluation mode, on the best device, in float32
-    whatever its file has.
+    """Returns the network of a checkpoint in evaluation mode, on the best device, in float32.
 
-    Raises BadCheckpoint if it is none of them or its weights do not fit its sizes.
+    kinds: the classes that it may be of. Raises BadCheckpoint where it is of none of them or its
+    weights do not fit its sizes.
     """
     kind = next((kind for kind in kinds if kind.__name__ == checkpoint.kind), None)
     if kind is None:
@@ -97,7 +99,7 @@ def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
     full = {
         key: _as(value, torch.float16, torch.float32) for key, value in checkpoint.state.items()
     }
-    fault = misfit(skeleton(kind, checkpoint.config), full)
+    fault = state_dict_mismatch(meta_model(kind, checkpoint.config), full)
     if fault:
         raise BadCheckpoint(fault)
     model = build(kind, checkpoint.config)
@@ -106,12 +108,12 @@ def restore(checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
 
 
 def build(kind: type[Model], config: dict) -> Model:
-    """A fresh model on the best device; convolutions keep channels last, faster on processors."""
+    """Returns a new model on the best device, channels last in memory, which convolves faster."""
     return kind(**config).to(best_device(), memory_format=torch.channels_last)
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves out random numbers: for those, "meta" loads torch's compiler, which takes a second."""
+    """Skips random initialisation, for which torch would load its compiler on "meta", a second."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -120,13 +122,13 @@ class _Unfilled(TorchFunctionMode):
         return (torch.empty if function is torch.randn else function)(*args, **kwargs)
 
 
-def skeleton(kind: type[Model], config: object) -> Model:
-    """The model that `config` describes, without memory for its weights ("meta").
+def meta_model(kind: type[Model], config: object) -> Model:
+    """Returns the model that `config` describes on the device "meta", without memory for weights.
 
-    Raises BadCheckpoint where it describes none, so that absurd sizes cost nothing.
+    Raises BadCheckpoint where `config` describes no model, before absurd sizes cost memory.
     """
     if not isinstance(config, dict) or any(
-        largest(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
+        largest_number(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
         for name, value in config.items()
     ):
         raise BadCheckpoint("has sizes beyond any model of this project")
@@ -137,13 +139,14 @@ def skeleton(kind: type[Model], config: object) -> Model:
         raise BadCheckpoint(f"has sizes that make no {kind.__name__}") from None
 
 
-def misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """Which of these weights are not those of `model` (which may be a skeleton), or ''.
+def state_dict_mismatch(model: nn.Module, state: dict[str, Tensor]) -> str:
+    """Returns how a state dict differs from that of `model`, in words; '' where it fits.
 
-    Names the first few that are missing, of another shape or kind, not expected, or not finite.
+    It names the first NAMED weights that are missing, of another shape or dtype, unexpected, or
+    not finite. model: may be on the device "meta".
     """
-    expected = {key: described_tensor(value) for key, value in model.state_dict().items()}
-    found = {key: described_tensor(value) for key, value in state.items()}
+    expected = {key: describe_tensor(value) for key, value in model.state_dict().items()}
+    found = {key: describe_tensor(value) for key, value in state.items()}
     missing = [
         f"{key}, {wanted}, is missing" for key, wanted in expected.items() if key not in found
     ]
@@ -168,12 +171,13 @@ def _as(tensor: Tensor, old: torch.dtype, new: torch.dtype) -> Tensor:
     return tensor.to(new) if tensor.dtype == old else tensor
 
 
-def largest(value: object) -> float:
-    """The largest number in a value of a config, whose lists may be nested."""
+def largest_number(value: object) -> float:
+    """Returns the largest absolute value in a value of a config, whose lists may be nested."""
     if isinstance(value, list):
-        return max(map(largest, value), default=0)
+        return max(map(largest_number, value), default=0)
     return abs(value) if isinstance(value, int | float) else 0
 
 
-def described_tensor(tensor: Tensor) -> str:
+def describe_tensor(tensor: Tensor) -> str:
+    """Returns dtype and shape, as 'float32 (16, 4)'."""
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -1,4 +1,4 @@
-"""The machine: which device, which precision, and images as tensors on it."""
+"""Chooses the device and its precision, and brings images to it as tensors."""
 
 import ctypes
 import sys
@@ -17,20 +17,21 @@ from torch import Tensor, nn
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-GPU_BATCH = 256  # images that a network sees at once there, outside training
+GPU_BATCH = 256  # images that pass through a network together on a GPU, outside training
 
 
 def best_device() -> torch.device:
+    """Returns the GPU where there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @cache
-def bf16_pays(device: torch.device) -> bool:
-    """True on GPUs, and on processors that multiply matrices faster in bf16 than in float32.
+def bf16_is_faster(device: torch.device) -> bool:
+    """Returns whether a device multiplies matrices faster in bf16 than in float32.
 
-    Those are the ones with matrix units (AMX), and AMD's with avx512_bf16 (2 to 3 times as fast on
-    Zen 4). On a Xeon with avx512_bf16 alone a training step took 1.5 to 1.8 times as long as in
-    float32, and without any bf16 instruction it is emulated, hundreds of times slower.
+    GPUs do. So do processors with matrix units (AMX), and AMD's with avx512_bf16 (2 to 3 times as
+    fast on Zen 4). On a Xeon with avx512_bf16 alone a training step took 1.5 to 1.8 times as long
+    as in float32, and without any bf16 instruction it is emulated, hundreds of times slower.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
@@ -39,29 +40,31 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 def cpu_info() -> str:
-    """What Linux says of the processor; empty elsewhere."""
+    """Returns the content of /proc/cpuinfo; '' where there is none, as outside Linux."""
     path = Path("/proc/cpuinfo")
     return path.read_text() if path.exists() else ""
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device))
+    """Returns a context in which networks run in bf16 where that is faster on the device."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
 
 
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """On a GPU, the network as kernels made for it, which takes half a minute at its first call.
+    """Returns the network compiled by torch on a GPU, and as it is on other devices.
 
-    On an H100 a training step of the transformer then takes half its time, `base` 25 ms for 48; one
-    of the tokenizer, whose convolutions are made for it already, takes longer (44 for 28).
+    The first call compiles, for half a minute. On an H100 a training step of the transformer of
+    preset `base` takes 25 ms compiled and 48 ms otherwise. A step of the tokenizer takes 44 ms
+    compiled and 28 ms otherwise, since convolutions have fast kernels already.
     """
     able = device.type == "cuda" and find_spec("triton") is not None
     return torch.compile(network) if able else network
 
 
 def keep_freed_memory() -> None:
-    """Lets the C library reuse large buffers in place of giving each back to the system.
+    """Makes the C library reuse large buffers instead of returning each to the system.
 
-    A training frees and takes the same buffers at every step, and so does a network with each
+    A training frees and allocates the same buffers at every step, and so does a network with each
     batch. On two Linux cores a step of the transformer took 13 to 21 % less time, features of
     images 40 %; the gain of a tokenizer's training was within the noise.
     """
@@ -74,10 +77,11 @@ def keep_freed_memory() -> None:
 
 
 class Rows:
-    """Rows of an array, as tensors on a device.
+    """An array of which rows are read as tensors on a device.
 
-    A GPU holds all of the array, if that takes at most a quarter of its free memory, so that no
-    step waits for a copy. Else the rows asked for are read: of a memory map no more is in memory.
+    A GPU holds the whole array where that takes at most a quarter of its free memory, so that no
+    step waits for a copy. Otherwise only the rows that are asked for are read. Of a memory map
+    nothing else is then in memory.
     """
 
     def __init__(self, array: np.ndarray, device: torch.device):
@@ -87,44 +91,46 @@ class Rows:
             self.held = _signed(np.array(array)).to(device)
 
     def __getitem__(self, index: tuple[np.ndarray, ...]) -> Tensor:
-        """index: int arrays of equal length, as for the array. uint16 comes as int32."""
+        """Returns the rows at `index`, int arrays of equal length; uint16 values become int32."""
         if self.held is None:
             return _signed(self.array[index]).to(self.device)
         return self.held[tuple(to_device(i, self.device) for i in index)]
 
 
 def _signed(array: np.ndarray) -> Tensor:
-    """torch does little with uint16."""
+    """Returns the array as a tensor, uint16 as int32, since torch supports little of uint16."""
     return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A small array, copied while the device goes on with what it has to do."""
+    """Copies a small array to a device, without waiting for the operations that the device runs."""
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
-def waiting_is_free(device: torch.device) -> bool:
-    """Whether a number can be read, or a shape depend on one, without an idle moment."""
+def is_synchronous(device: torch.device) -> bool:
+    """Returns whether reading a value from the device waits for no queued operations."""
     return device.type == "cpu"
 
 
-def alone(batch: Tensor) -> tuple[Tensor, ...]:
-    """What passes through a network together: on a processor each row of a batch by itself.
+def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
+    """Splits a batch so that no result depends on the batch size: a processor gets single rows.
 
-    In a batch of another size its threads share out a convolution or a norm in another way, and the
-    last bit of a result with it. A GPU is slow with one at a time, and gives up that promise.
+    Threads divide a convolution or a norm differently in a batch of another size, which changes the
+    last bits of the result. A GPU gets chunks of GPU_BATCH rows, since it is slow with single rows,
+    and its results may depend on the batch size.
     """
     return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
 
 
 @contextmanager
-def side_by_side(
+def parallel_map(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
 ) -> Iterator[Iterator[Result]]:
-    """work(piece) for each, in order; on a processor by threads with a core each, several at once.
+    """Yields the results of work(piece), in order; on a processor one thread a core computes them.
 
-    One picture is too little for cores to share, and where each has its own no result depends on
-    how many there are. After the block nothing is at work any more, whatever ended it.
+    A single picture is too little work for several cores. With one thread for each picture no
+    result depends on the number of cores. When the block ends, by an exception too, all threads
+    have ended.
     """
     if device.type != "cpu":
         yield map(work, pieces)
@@ -141,16 +147,16 @@ def side_by_side(
 
 
 def to_float(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (N, H, W, 3) -> float (N, 3, H, W) in [-1, 1]; channels stay last in memory."""
+    """Converts images uint8 (N, H, W, 3) to float (N, 3, H, W) in [-1, 1], stored channels last."""
     return pixels_to_float(torch.from_numpy(np.ascontiguousarray(images)).to(device))
 
 
 def pixels_to_float(images: Tensor) -> Tensor:
-    """As `to_float`, of a tensor where it is."""
+    """As `to_float`, for a tensor, on its own device."""
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
-    """float (N, 3, H, W) in [-1, 1] -> uint8 (N, H, W, 3), rounded."""
+    """Converts images float (N, 3, H, W) in [-1, 1] to uint8 (N, H, W, 3), rounded."""
     pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -1,8 +1,9 @@
-"""A trained inpainter as one folder that can be copied, published and loaded.
+"""Reads and makes model folders: a trained inpainter that can be copied, published and loaded.
 
-It holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and `README.md`, the
-model card. A tokenizer and a transformer that were not trained with each other fill holes with
-noise, so each carries the hash of the other's weights, and a pair that does not match is refused.
+A model folder holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and
+`README.md`, the model card. A tokenizer and a transformer that were not trained with each other
+fill holes with noise, so each carries the hash of the other's weights, and a pair that does not
+match is refused.
 """
 
 import json
@@ -21,11 +22,11 @@ PARTS = "tokenizer", "transformer"
 
 
 class BadModel(ValueError):
-    """One line on what is wrong with a model folder."""
+    """Raised for a faulty model folder; its message is one line."""
 
 
 class TrainedOn(Section):
-    """The images and holes that a model knows."""
+    """The images and holes that a model was trained on."""
 
     source: str
     sha256: str  # of the images as prepared
@@ -36,7 +37,7 @@ class TrainedOn(Section):
 
 
 class Config(Section):
-    """What `config.json` says: how to fill, and what the model was trained on."""
+    """The content of `config.json`: how holes are filled, and what the model was trained on."""
 
     format: Literal[1] = 1
     decoding: Decoding
@@ -48,25 +49,27 @@ class Config(Section):
 
 
 class ModelFolder(NamedTuple):
+    """The content of a model folder that was read."""
+
     config: Config
     tokenizer: Checkpoint
     transformer: Checkpoint
 
     def check(self, folder: Path) -> None:
-        """Raises BadModel where the parts, each sound, do not belong together."""
+        """Raises BadModel where the parts were not trained with each other or `config` differs."""
         pair = self.tokenizer, self.transformer
         partners = self.transformer.partner, self.tokenizer.partner
         if tuple(part.weights_hash() for part in pair) != partners:
             raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
-        if self.config.networks != described(*pair):
+        if self.config.networks != describe_networks(*pair):
             raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
 
 
 def folder_files(
     config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
 ) -> dict[str, bytes]:
-    """The files of a model folder, by name. The tokenizer and the transformer become partners."""
-    config = config.changed(networks=described(tokenizer, transformer))
+    """Returns the files of a model folder by name; each network gets the other's weights hash."""
+    config = config.changed(networks=describe_networks(tokenizer, transformer))
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
     parts = zip(PARTS, pair, strict=True)
@@ -78,16 +81,19 @@ def folder_files(
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
-    """Raises BadModel where something is missing or cannot be read.
+    """Reads a model folder. Raises BadModel where a file is missing or cannot be read.
 
-    Whether the weights make networks, `restore` says, and then `check` whether they are partners.
+    `restore` then checks whether the weights fit their networks, and `ModelFolder.check` whether
+    the networks were trained with each other.
     """
     if not folder.is_dir():
-        raise BadModel(f"{folder} is not a model folder" if folder.exists() else missing(folder))
+        raise BadModel(
+            f"{folder} is not a model folder" if folder.exists() else missing_message(folder)
+        )
     try:
         config = Config.model_validate(json.loads((folder / CONFIG).read_text()))
     except FileNotFoundError:
-        raise BadModel(missing(folder / CONFIG)) from None
+        raise BadModel(missing_message(folder / CONFIG)) from None
     except ValidationError as error:
         raise BadModel(f"{folder / CONFIG}: {fault_of(error)}") from None
     except (ValueError, RecursionError):
@@ -96,7 +102,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
     for name in PARTS:
         path = folder / f"{name}.safetensors"
         if not path.is_file():
-            raise BadModel(missing(path))
+            raise BadModel(missing_message(path))
         try:
             pair.append(read_checkpoint(path))
         except BadCheckpoint as error:
@@ -104,10 +110,11 @@ def read_model_folder(folder: Path) -> ModelFolder:
     return ModelFolder(config, *pair)
 
 
-def described(*pair: Checkpoint) -> dict[str, dict]:
-    """What `Config.networks` says of a tokenizer and a transformer."""
+def describe_networks(*pair: Checkpoint) -> dict[str, dict]:
+    """Returns the kind and sizes of a tokenizer and a transformer, as in `Config.networks`."""
     return {name: {"kind": part.kind} | part.config for name, part in zip(PARTS, pair, strict=True)}
 
 
-def missing(path: Path) -> str:
+def missing_message(path: Path) -> str:
+    """Returns the message for a missing file or folder."""
     return f"{path} does not exist"

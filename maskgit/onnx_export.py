@@ -37,8 +37,8 @@ class Predict(nn.Module):
         self.transformer, self.guidance = inpainter.transformer, inpainter.guidance
 
     def forward(self, tokens: Tensor, known: Tensor) -> Tensor:
-        seen = self.transformer.look(known, **self.guidance)
-        return self.transformer(tokens, seen, **self.guidance)
+        pixel_embedding = self.transformer.embed_known_pixels(known, **self.guidance)
+        return self.transformer(tokens, pixel_embedding, **self.guidance)
 
 
 class Draw(nn.Module):

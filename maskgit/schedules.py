@@ -1,9 +1,9 @@
 """Mask schedules gamma(r): the share of tokens still hidden when a share r of the steps is done.
 
 MaskGIT (arXiv 2202.04200), section 3.3 and appendix. Every schedule maps r in [0, 1] to [0, 1],
-falls monotonically, and has gamma(0) = 1 and gamma(1) = 0. To add one, write the function and
-give it a line in SCHEDULES; parameters, command line and tests take it from there. `entropic` alone
-is not fixed in advance but measured on a trained transformer.
+falls monotonically, and has gamma(0) = 1 and gamma(1) = 0. To add a schedule, write its function
+and an entry in SCHEDULES; parameters, command line and tests take it from there. Only `entropic` is
+not fixed in advance: it is computed from measurements on a trained transformer.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 
 Gamma = Callable[[float], float]
 
-# The published "log" and "exp" schedules depend on the number of tokens; ours is 16 x 16.
+# The published "log" and "exp" schedules depend on the number of tokens, here 16 x 16.
 TOKENS = 256
 
 
@@ -61,18 +61,19 @@ SCHEDULES: dict[str, Gamma] = {
 }
 
 ENTROPIC = "entropic"
-NAMES = (*SCHEDULES, ENTROPIC)  # all that a hole can be filled by
+NAMES = (*SCHEDULES, ENTROPIC)  # of all schedules that decoding may use
 
 
 def entropic(nats: Sequence[float]) -> Gamma:
-    """Decides an equal share of the uncertainty at each step.
+    """Returns the schedule that removes an equal share of the uncertainty at each step.
 
     Foresti et al., "Improved Sampling Schedules for Discrete Diffusion Models", arXiv 2602.06849,
-    the entropic discrete schedule. Uncertainty left at a hidden share g: the integral from 0 to g
-    of what a hidden token costs; gamma(r) is the g at which the share 1 - r of it is left.
+    the entropic discrete schedule. The uncertainty at a hidden share g is the integral from 0 to g
+    of the cross-entropy of a hidden token; gamma(r) is the g at which the share 1 - r of it is
+    left.
 
-    nats: positive (n,), what a token costs on average when 1/n, 2/n, ... 1 of a hole is hidden (see
-    `maskgit.transformer.uncertainty`); straight lines between, and level before the first.
+    nats: positive (n,), the mean cross-entropy of a hidden token when 1/n, 2/n, ... 1 of a hole is
+    hidden (see `maskgit.transformer.uncertainty`); interpolated linearly, constant below 1/n.
     """
     shares = np.linspace(0, 1, 1025)
     costs = np.interp(shares, np.linspace(0, 1, len(nats) + 1), [nats[0], *nats])
@@ -84,8 +85,8 @@ def entropic(nats: Sequence[float]) -> Gamma:
 def make_gamma(name: str, uncertainty: Sequence[float] = ()) -> Gamma:
     """Returns the mask schedule of that name.
 
-    uncertainty: of the transformer, in nats; only `entropic` needs it, see there. Raises ValueError
-    that names the schedules.
+    uncertainty: argument `nats` of `entropic`; other schedules do not need it. Raises ValueError,
+    which lists the schedules, where there is none of that name.
     """
     names = NAMES if len(uncertainty) else tuple(SCHEDULES)
     if name not in names:

@@ -1,4 +1,4 @@
-"""Settings that are checked: the base of every group of them, and the ranges that they share."""
+"""The base class of validated settings (pydantic), and the types that they share."""
 
 import reprlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from pydantic import (
 
 S = TypeVar("S", bound="Section")
 
-# Upper limits are far above any use: they stop a slip of the keyboard before it takes all memory.
+# Upper limits are far above any use. They stop a typing error before it takes all memory.
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,7 +26,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def one_of(allowed: Iterable[str]) -> AfterValidator:
-    """Accepts these names only; for a type, as in `Annotated[str, one_of(NAMES)]`."""
+    """Returns a validator that accepts these names only, as in `Annotated[str, one_of(NAMES)]`."""
 
     def check(value: str) -> str:
         if value not in allowed:
@@ -37,7 +37,7 @@ def one_of(allowed: Iterable[str]) -> AfterValidator:
 
 
 def fault_of(error: ValidationError) -> str:
-    """The first fault of a ValidationError: the key, what is allowed, and what stood there."""
+    """Returns the first fault of a ValidationError in one line: key, what is allowed, the value."""
     fault = error.errors()[0]
     key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int))
     if fault["type"] == "extra_forbidden":
@@ -52,22 +52,22 @@ def fault_of(error: ValidationError) -> str:
 
 
 class Section(BaseModel):
-    """Values that are checked: unknown keys and wrong types are refused (pydantic)."""
+    """A group of settings, immutable; unknown keys and values of wrong type are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def check_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python would take true for the number 1."""
+        """Refuses true and false for numbers, which Python would take for 1 and 0."""
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError("should be neither true nor false")
         return value
 
     def part(self, kind: type[S]) -> S:
-        """Returns the values of `kind` alone, a group of settings that this one includes."""
+        """Returns only the settings of `kind`, a group that this one includes."""
         return kind(**{name: getattr(self, name) for name in kind.model_fields})
 
     def changed(self, **values: Any) -> Self:
-        """Returns a copy with other values, checked as those of any new object."""
+        """Returns a copy with these values changed, validated as a new object is."""
         return type(self).model_validate(dict(self) | values)

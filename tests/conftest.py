@@ -48,7 +48,7 @@ def small_pair(cell, **quantizer):
     )
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    transformer.know_codebook(codes)
+    transformer.set_codebook(codes)
     return tokenizer, transformer
 
 
@@ -78,8 +78,8 @@ def guided_models():
     guide = MaskedTransformer(codebook_size=32, latent_dim=4, grid=16, **sizes)
     for parameter in guide.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    guide.know_codebook(tokenizer.codebook.embedding)
-    return tokenizer, guided.take(transformer, guide)
+    guide.set_codebook(tokenizer.codebook.embedding)
+    return tokenizer, guided.copy_weights(transformer, guide)
 
 
 @pytest.fixture(scope="session")

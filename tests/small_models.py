@@ -30,7 +30,7 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
     for parameter in transformer.parameters():  # it starts as the uniform guess
         torch.nn.init.normal_(parameter, std=0.2)
     for network in (transformer.trained, transformer.guide):
-        network.know_codebook(codes)
+        network.set_codebook(codes)
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),

@@ -1,14 +1,13 @@
-"""Copies in a set of pictures: the same file, the same pixels, or nearly the same picture.
+"""Finds copies in a set of pictures: equal files, equal pixels, and near copies.
 
-A copy that stands in both the training and the test split leaks the answer. So near copies count
-too: re-compressed, resized, shifted by two or three hundredths of the side, with other brightness,
-contrast or colour, and mirrored, as training mirrors pictures. Not found are copies cropped closer
-or turned.
+A copy of a training image in the test split leaks the answer. Near copies do so too: re-compressed,
+resized, shifted by two or three hundredths of the side, mirrored, or with other brightness,
+contrast or colour. Copies that are cropped closer or rotated are not found.
 
-Pictures taken alike (aligned faces) all agree in their coarse luminance. What tells them apart is
-the detail, so both steps compare luminance with its local mean taken off and its local contrast
-evened out: at 16 x 16 each picture with those that `neighbours` finds in the same buckets, then the
-few that agree at 64 x 64 with small shifts allowed.
+Pictures of one kind, such as aligned faces, agree in their coarse luminance and differ in detail.
+So both steps compare luminance after subtracting its local mean and normalising its local contrast.
+The first step compares each picture at 16 x 16 with those that `neighbours` finds in the same
+buckets. The second compares the few that agree at 64 x 64, with small shifts allowed.
 """
 
 from collections.abc import Sequence
@@ -23,27 +22,28 @@ from maskgit.data.neighbours import LENGTH, Mapper, find_neighbours
 
 # Agreement of detail, at most 1, from which two pictures are near copies. Chosen by eye on 14,505
 # aligned cat faces, 5,950 of them exact copies: the 97 pairs above 0.82 (93 near copies) are one
-# photograph or frames of one burst; below 0.80 different cats begin. Of 4,000 drawn cats none is
-# taken for another, at 0.80 five are. Faces at JPEG quality 30, resized, blurred or mirrored agree
-# with themselves by more than 0.9.
+# photograph or frames of one burst; below 0.80 there are different cats. Among 4,000 drawn cats it
+# finds no copies, at 0.80 five. Faces at JPEG quality 30, resized, blurred or mirrored agree with
+# themselves by more than 0.9.
 NEAR_COPY = 0.82
 
-# Pairs below it at 16 x 16 are not looked at again. Of the 37 million pairs of those faces 5,000
-# are above it, and with them 97 of the 98 near copies.
+# Pairs below it at 16 x 16 are not compared at 64 x 64. Of the 37 million pairs of those faces
+# 5,000 are above it, and with them 97 of the 98 near copies.
 _CANDIDATE = 0.85
-# Of each picture the most alike at 16 x 16 are looked at again, so that time stays in proportion
-# where all are alike. Of those faces one in a hundred has as many; with 4, one near copy is lost.
+# Each picture is compared at 64 x 64 with at most so many others, which limits the time where all
+# are alike. Of those faces one in a hundred has as many; with 4, one near copy is missed.
 _MOST = 8
 _COARSE, _FINE = 16, 64
+# Positions in a mirrored grid.
 _MIRROR = np.arange(_COARSE**2).reshape(_COARSE, _COARSE)[:, ::-1].ravel()
 _SHIFT = 6  # cells of the fine grid, a tenth of the picture
-_NOISE = 3.0  # grey levels of contrast that compression makes up
-_PLAIN = 0.1  # detail below it is the rounding to whole grey levels
+_NOISE = 3.0  # contrast of compression artefacts, in grey levels
+_PLAIN = 0.1  # detail below it comes from rounding to whole grey levels
 _ROWS = 128  # pictures compared in one go
 
 
 class Prints(NamedTuple):
-    """What pictures are compared by before their pixels are.
+    """Hashes and coarse detail of pictures, which are compared before their pixels.
 
     Attributes:
         files: uint8 (N, 32); sha256 of the files' bytes.
@@ -58,7 +58,7 @@ class Prints(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Which picture each picture repeats.
+    """The original of each picture, and whether it is an exact copy of it.
 
     Attributes:
         original: int64 (N,); the earliest picture that picture i is a copy of, i where it is none.
@@ -70,7 +70,7 @@ class Copies(NamedTuple):
 
 
 def take_print(image: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """A picture's rows of `Prints.pixels` and `Prints.coarse`; image: uint8 RGB (H, W, 3)."""
+    """Returns the rows of `Prints.pixels` and `Prints.coarse` of an image, uint8 RGB (H, W, 3)."""
     grid = _detail(image, _COARSE)
     coarse = np.zeros(_COARSE**2, np.int16)
     if grid.std() > _PLAIN:
@@ -85,22 +85,22 @@ def find_copies(
     threshold: float = NEAR_COPY,
     mapper: Mapper = map,
 ) -> Copies:
-    """Find exact and near copies.
+    """Finds exact and near copies.
 
-    Every near copy was compared with its original itself, so likeness does not run along chains,
-    and of all that were compared no two originals are near copies of each other. A picture without
-    detail (flat, or a soft gradient) has exact copies only.
+    Every near copy is compared with its original directly, so that similarity does not chain. Among
+    the pairs compared, no two originals are near copies of each other. A picture without detail
+    (flat, or a soft gradient) has exact copies only.
 
     Args:
-        images: N pictures, uint8 RGB (H, W, 3), each looked at by itself. Order matters only for
-            which of a group is the original.
+        images: N pictures, uint8 RGB (H, W, 3). Their order decides only which of a group is the
+            original.
         prints: of the same pictures.
         threshold: agreement from which two pictures are near copies; above 1 finds exact ones only.
-        mapper: `map`, or what shares the work among processes and yields results in order;
+        mapper: `map`, or a function that uses several processes and yields results in order;
             `images` and `prints.coarse` are then pickled with each piece of work.
 
     Raises:
-        ValueError: as many prints as images are needed.
+        ValueError: the numbers of images and prints differ.
     """
     if not len(images) == len(prints.files) == len(prints.pixels) == len(prints.coarse):
         raise ValueError(f"{len(images)} images but {len(prints.files)} prints")
@@ -120,7 +120,7 @@ def _exact_originals(prints: Prints) -> np.ndarray:
 
 
 def _first_alike(digests: np.ndarray) -> np.ndarray:
-    """The first row that equals row i, by half of it; digests: uint8 (N, 32). Returns int (N,)."""
+    """Returns the first row with the same first half as row i, int (N,); digests: uint8 (N, 32)."""
     keys = np.ascontiguousarray(digests[:, :16]).view("V16").ravel()
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return first[place]
@@ -142,7 +142,7 @@ def _near_originals(
         for i, agreement in zip(block, agreed, strict=True):
             known = dict(zip(like[i].tolist(), agreement.tolist(), strict=True))
             known.pop(-1, None)
-            for j in sorted({original[j] for j in known}):  # of a copy, what it is a copy of
+            for j in sorted({original[j] for j in known}):  # originals in place of copies
                 if j not in known and not _alike_coarsely(coarse[i], coarse[j]):
                     continue
                 if j not in known:
@@ -154,15 +154,15 @@ def _near_originals(
 
 
 def _alike_coarsely(a: np.ndarray, b: np.ndarray) -> bool:
-    """As `find_neighbours` has it."""
+    """Returns whether two coarse vectors are alike, or when mirrored, as in `find_neighbours`."""
     views = np.stack([b, b[_MIRROR]]).astype(np.int64)
     return (views @ a).max() > _CANDIDATE * LENGTH**2
 
 
 def _agreements(images: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
-    """How far the first picture of each row agrees with each other one of it.
+    """Returns the agreement of the first picture of each row with the others, float (n, m).
 
-    pairs: int (n, 1 + m), -1 where there is no picture. Returns float (n, m).
+    pairs: int (n, 1 + m), -1 where there is no picture.
     """
     fine = cache(lambda i: _fine_detail(images[i]))
     agreements = np.zeros((len(pairs), pairs.shape[1] - 1))
@@ -174,13 +174,13 @@ def _agreements(images: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
 
 
 def _fine_detail(image: np.ndarray) -> np.ndarray | None:
-    """Detail at 64 x 64; None where there is none in the middle, which is what is compared."""
+    """Returns the detail at 64 x 64; None where the middle, which is compared, has none."""
     detail = _detail(image, _FINE)
     return detail if _centre(detail).std() > _PLAIN else None
 
 
 def _detail(image: np.ndarray, size: int) -> np.ndarray:
-    """Luminance on a size x size grid, local mean taken off, local contrast near 1."""
+    """Returns luminance on a size x size grid, less its local mean, of local contrast near 1."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     grid = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
     detail = cv2.GaussianBlur(grid, (0, 0), 1) - cv2.GaussianBlur(grid, (0, 0), 3)
@@ -189,7 +189,7 @@ def _detail(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
-    """Highest correlation of the centre of `a` with `b` or its mirror image, over small shifts."""
+    """Returns the highest correlation of the centre of `a` with `b`, shifted or mirrored."""
     centre = _centre(a)
     views = (b, np.ascontiguousarray(b[:, ::-1]))
     return max(float(cv2.matchTemplate(v, centre, cv2.TM_CCOEFF_NORMED).max()) for v in views)

@@ -1,4 +1,4 @@
-"""Windows of a picture at random places and scales, as a photo's holes are filled in."""
+"""Random crops of a picture, at the scales of the windows in which holes of photos are filled."""
 
 import numpy as np
 
@@ -6,10 +6,11 @@ from maskgit.data.image_files import to_square
 
 
 def random_crops(image: np.ndarray, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Squares of `image`, uint8 (H, W, 3), scaled to `size`: uint8 (count, size, size, 3).
+    """Returns random squares of `image`, uint8 (H, W, 3), as uint8 (count, size, size, 3).
 
-    Their sides are drawn evenly in the logarithm, from `size`, at which nothing is scaled, to the
-    shorter side; all have that where it is smaller. Places are drawn evenly.
+    Their sides are log-uniform between `size`, at which nothing is scaled, and the shorter side of
+    the image. If the shorter side is smaller than `size`, all squares have that side. Their places
+    are uniform.
     """
     longest = min(image.shape[:2])
     shortest = min(size, longest)

@@ -39,7 +39,7 @@ def grown(hole: np.ndarray, by: int) -> np.ndarray:
 
 
 def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """One rectangle with sides in a ratio of at most two. Returns bool (size, size)."""
+    """Draws a rectangle with sides in a ratio of at most two; bool (size, size)."""
     aspect = 2 ** rng.uniform(-1, 1)
     height = int(np.clip(round(size * np.sqrt(area * aspect)), 1, size))
     width = int(np.clip(round(size * size * area / height), 1, size))
@@ -51,7 +51,7 @@ def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
 
 
 def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """Wandering brush strokes, drawn dab by dab until the area is reached. bool (size, size)."""
+    """Draws random brush strokes until the area is reached; bool (size, size)."""
     import cv2
 
     hole = np.zeros((size, size), dtype=np.uint8)
@@ -70,12 +70,12 @@ def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
 
 
 def mixture(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """A box or strokes, each half of the time. bool (size, size)."""
+    """Draws a box or strokes, with equal probability; bool (size, size)."""
     return (box if rng.random() < 0.5 else strokes)(rng, size, area)
 
 
 class Lama(NamedTuple):
-    """A kind of LaMa's: polylines, or now and then boxes, in pixels of 256; counts inclusive."""
+    """Ranges of a kind of LaMa's holes, polylines or boxes, in pixels of 256; counts inclusive."""
 
     lines: tuple[int, int]
     width: int
@@ -87,14 +87,14 @@ class Lama(NamedTuple):
 
 
 LAMA_SIZE = 256
-LAMA_LARGEST = 0.5  # share of the picture; larger ones are drawn again
+LAMA_LARGEST = 0.5  # share of the picture; larger holes are rejected, and another is drawn
 THIN = Lama(lines=(4, 50), width=10, length=40)
 MEDIUM = Lama((4, 5), 50, 100, box_share=0.3 / 1.3, boxes=(1, 5), sides=(10, 50))
 THICK = Lama((1, 5), 100, 200, box_share=0.3 / 1.3, boxes=(1, 3), sides=(30, 150), margin=10)
 
 
 def lama(kind: Lama, rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """A hole of one of LaMa's kinds, scaled from 256 to `size`. Returns bool (size, size)."""
+    """Draws a hole of one of LaMa's kinds, scaled from 256 to `size`; bool (size, size)."""
     import cv2
 
     while True:
@@ -107,7 +107,7 @@ def lama(kind: Lama, rng: np.random.Generator, size: int, area: float) -> np.nda
 
 
 def _lama_lines(kind: Lama, rng: np.random.Generator) -> np.ndarray:
-    """Each a walk of one to five straight strokes; float32 (256, 256), 1 = hole."""
+    """Draws polylines of one to five strokes each; float32 (256, 256), 1 = hole."""
     import cv2
 
     hole = np.zeros((LAMA_SIZE, LAMA_SIZE), dtype=np.float32)
@@ -133,12 +133,12 @@ def _lama_boxes(kind: Lama, rng: np.random.Generator) -> np.ndarray:
 
 
 def half(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """The right half; the left one is known (RePaint)."""
+    """Returns a hole of the right half (RePaint)."""
     return np.tile(np.arange(size) >= size // 2, (size, 1))
 
 
 def expand(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """All but the middle, a quarter as wide as the picture (RePaint)."""
+    """Returns a hole of all but the middle, a square a quarter as wide as the picture (RePaint)."""
     hole = np.ones((size, size), dtype=bool)
     first, last = 3 * size // 8, 5 * size // 8
     hole[first:last, first:last] = False
@@ -146,12 +146,12 @@ def expand(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
 
 
 def every_second_line(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """Every other row (RePaint, "alternating lines")."""
+    """Returns a hole of every other row (RePaint, "alternating lines")."""
     return np.tile(np.arange(size)[:, None] % 2 == 1, (1, size))
 
 
 def super_resolution(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """All but every other pixel of every other row (RePaint, "super-resolve 2x")."""
+    """Returns a hole of all but one pixel in 2 x 2 (RePaint, "super-resolve 2x")."""
     hole = np.ones((size, size), dtype=bool)
     hole[::2, ::2] = False
     return hole
@@ -174,9 +174,10 @@ HOLES: dict[str, Callable[[np.random.Generator, int, float], np.ndarray]] = {
 def draw_holes(
     count: int, kinds: Sequence[str], area: tuple[float, float], size: int, seed: int
 ) -> np.ndarray:
-    """`count` holes, of each kind in turn; hole i is seeded by i.
+    """Draws `count` holes, of each kind in turn; hole i is seeded by (seed, i).
 
-    area: share of the picture, drawn uniformly between these two, for the kinds that heed it.
+    area: range of the share of the picture, sampled uniformly, for the kinds that have a variable
+    area.
     Returns bool (count, size, size), True = to be filled.
     """
     return draw_numbered_holes(range(count), kinds, area, size, seed)
@@ -189,7 +190,7 @@ def draw_numbered_holes(
     size: int,
     seed: int,
 ) -> np.ndarray:
-    """As `draw_holes`, but only the holes with these numbers."""
+    """As `draw_holes`, for the holes with these numbers only."""
     holes = np.empty((len(numbers), size, size), dtype=bool)
     for hole, i in zip(holes, numbers, strict=True):
         rng = np.random.default_rng([seed, i])

@@ -1,4 +1,4 @@
-"""What a network may see of a picture with a hole, and how it looks at it."""
+"""Known pixels of a picture with a hole as input of networks, and their embedding."""
 
 import numpy as np
 import torch
@@ -8,25 +8,26 @@ from maskgit.device import to_float
 
 
 def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> Tensor:
-    """The picture with its hole blanked, and where it is not blank; float (N, 4, H, W).
+    """Returns masked images and the mask of known pixels, float (N, 4, H, W).
 
-    images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = unknown. Three channels in [-1, 1], 0
-    in the hole, then one that is 1 where a pixel is known and 0 in the hole.
+    images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = unknown. The first three
+    channels are in [-1, 1], and 0 in the hole. The fourth is 1 where a pixel is known, 0 in the
+    hole.
     """
-    return holed(to_float(images, device), torch.from_numpy(hole).to(device))
+    return mask_pixels(to_float(images, device), torch.from_numpy(hole).to(device))
 
 
-def holed(images: Tensor, hole: Tensor) -> Tensor:
-    """As `known_pixels`, of images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
+def mask_pixels(images: Tensor, hole: Tensor) -> Tensor:
+    """As `known_pixels`, for images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
     hole = hole[:, None]
     return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)
 
 
-class Look(nn.Conv2d):
-    """Known pixels (B, 4, H, W) -> (B, channels, H / step, W / step); each sees two steps by two.
+class KnownPixelEmbedding(nn.Conv2d):
+    """Embeds known pixels, (B, 4, H, W) -> (B, channels, H / step, W / step), by one convolution.
 
-    oneDNN's bf16 convolutions are wrong for kernels of 16 and more on processors with AMX (in torch
-    2.13), so those are done in float32.
+    Its kernel is two steps wide. On processors with AMX oneDNN's bf16 convolutions are wrong for
+    kernels of 16 and more (in torch 2.13), so those run in float32.
     """
 
     def __init__(self, channels: int, step: int, bias: bool = True):

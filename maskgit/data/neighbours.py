@@ -1,13 +1,13 @@
-"""Which earlier vectors each vector is most like, in time in proportion to their number.
+"""Finds for each vector the most similar earlier ones, in time proportional to their number.
 
 Two vectors at an angle t lie on the same side of a random hyperplane with probability 1 - t / pi
 (Charikar 2002, "Similarity estimation techniques from rounding algorithms"). The sides of 32 planes
 make a key; sorted by it, vectors fall into buckets that share its first bits, as many as make a
 bucket small, about log2(N / 512) (Bawa et al. 2005, "LSH forest"). Within a bucket all pairs are
-compared, by a matrix product. What one table of buckets parts, another may join.
+compared, by a matrix product. Several tables of buckets find pairs that one table separates.
 
-All sums are of whole numbers below 2**24, which float32 adds without rounding. So the answer is the
-same bits on every machine, for any number of threads and processes.
+All sums are of whole numbers below 2**24, which float32 adds without rounding. So the result is
+equal on every machine, for any number of threads and processes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,20 +37,19 @@ def find_neighbours(
     most: int,
     mapper: Mapper = map,
 ) -> np.ndarray:
-    """For each vector up to `most` earlier ones that it is like, itself or mirrored.
+    """Returns for each vector up to `most` earlier ones that are alike, or alike when mirrored.
 
     Args:
-        vectors: int16 (N, D) of length LENGTH (or 0, which is like nothing), an array or what is
-            indexed like one.
-        among: bool (N,); the others have no neighbours and are nobody's.
-        mirror: int (D,); `vector[mirror]` is what a vector becomes when its picture is mirrored,
-            and a second time itself again.
+        vectors: int16 (N, D) of length LENGTH (or 0, which is like nothing), an array or an object
+            that is indexed as one.
+        among: bool (N,), the vectors that are compared.
+        mirror: int (D,), its own inverse; `vector[mirror]` is the vector of the mirrored picture.
         least: cosine above which two vectors are alike.
-        most: how many to keep of each.
-        mapper: `map`, or what shares the work among processes and yields results in order.
+        most: how many are kept for each vector.
+        mapper: `map`, or a function that uses several processes and yields results in order.
 
     Returns:
-        int32 (N, most); their numbers, the most alike first, -1 where there are no more.
+        int32 (N, most), numbers of vectors, the most similar first, -1 where there are no more.
     """
     count = len(vectors)
     found = np.full((count, most), -1, np.int32)
@@ -69,7 +68,7 @@ def find_neighbours(
 
 
 def _keys(vectors: Sequence, mirror: np.ndarray, table: int, block: range) -> np.ndarray:
-    """uint32 (2, n): on which sides of the table's planes a block of vectors lies."""
+    """Returns the sides of the table's planes on which vectors lie, as bits of uint32 (2, n)."""
     rng = np.random.default_rng(table)
     planes = rng.choice(np.array([-1, 1], np.float32), (len(mirror), _BITS))
     rows = np.asarray(vectors[block.start : block.stop], np.float32)
@@ -78,7 +77,7 @@ def _keys(vectors: Sequence, mirror: np.ndarray, table: int, block: range) -> np
 
 
 def _tasks(keys: np.ndarray, among: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Buckets, each the positions in `keys` of its members, in lists of equal work."""
+    """Yields lists of buckets of about equal work; a bucket holds positions in `keys`."""
     order = np.flatnonzero(among).astype(np.int32)
     order = order[np.argsort(keys[order], kind="stable")]
     task, size = [], 0
@@ -93,7 +92,7 @@ def _tasks(keys: np.ndarray, among: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def _buckets(keys: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Where buckets of 2 to _BUCKET start and stop; keys: sorted."""
+    """Yields start and stop of buckets of 2 to _BUCKET members in sorted keys."""
     waiting = [(0, len(keys), _BITS)]
     while waiting:
         start, stop, bits = waiting.pop()
@@ -101,7 +100,7 @@ def _buckets(keys: np.ndarray) -> Iterator[tuple[int, int]]:
             bits -= 1
             middle = start + int(np.searchsorted(keys[start:stop] >> bits & 1, 1))
             waiting += [(middle, stop, bits), (start, middle, bits)]
-        else:  # no bits left: a crowd in one place, which is cut
+        else:  # no bits are left: equal keys, which are cut into buckets
             cuts = [(i, min(i + _BUCKET, stop)) for i in range(start, stop, _BUCKET)]
             yield from (cut for cut in cuts if cut[1] - cut[0] > 1)
 
@@ -109,7 +108,7 @@ def _buckets(keys: np.ndarray) -> Iterator[tuple[int, int]]:
 def _compare(
     vectors: Sequence, mirror: np.ndarray, least: float, most: int, buckets: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which vectors are like which earlier ones (numbers of both), and their inner products."""
+    """Returns pairs of a vector and an earlier similar one (numbers), and their inner products."""
     found = []
     for members in buckets:
         mirrored, numbers = np.divmod(members, len(vectors))
@@ -127,7 +126,7 @@ def _compare(
 
 
 def _ranked(i: np.ndarray, j: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs by i and falling product, each pair once, and the rank of each among those of its i."""
+    """Sorts distinct pairs by i and falling product; returns the order and the ranks within i."""
     order = np.lexsort((-product, j, i))
     new = np.diff(i[order], prepend=-1) | np.diff(j[order], prepend=-1) != 0
     order = order[new]
@@ -139,7 +138,7 @@ def _ranked(i: np.ndarray, j: np.ndarray, product: np.ndarray) -> tuple[np.ndarr
 def _keep(
     found: np.ndarray, products: np.ndarray, i: np.ndarray, j: np.ndarray, product: np.ndarray
 ) -> None:
-    """Puts pairs among those found before, which they may be better than."""
+    """Merges pairs into those found before, and keeps the best."""
     rows, most = np.unique(i), found.shape[1]
     i = np.concatenate([i, rows.repeat(most)])
     j = np.concatenate([j, found[rows].ravel()])

@@ -1,7 +1,7 @@
-"""Divides images into train, validation and test, each by its own hash.
+"""Divides images into train, validation and test split, each by its own hash.
 
-Where images are shuffled, one that is added to a hundred thousand moves nearly all others, and what
-was trained on before is tested on. Here the split of an image hangs on its own bytes.
+If images were shuffled, one added image would move nearly all others, and earlier training images
+would be tested. Here the split of an image depends on its own bytes.
 """
 
 from hashlib import sha256
@@ -14,17 +14,16 @@ SPLITS = ("train", "val", "test")
 def assign_splits(
     digests: np.ndarray, validation: float, test: int | float, seed: int
 ) -> np.ndarray:
-    """The split of each image, by two numbers drawn from a hash of the seed and its digest.
+    """Returns the split of each image, by two numbers from a hash of the seed and its digest.
 
-    Where `test` is a share, one added image moves no other. Where it is a number, an added image
-    that is tested takes the place of one other. The order of the images does not matter.
+    Where `test` is a share, one added image moves no other. Where `test` is a number, an added test
+    image replaces another. The order of the images does not matter.
 
     Args:
         digests: uint8 (N, 32); sha256 of the files' bytes, all different.
-        validation: share, 0 to 1, of the images that are not tested; one at least is taken (and
-            gives way to the first that is drawn).
+        validation: share, 0 to 1, of the images that are not tested; at least one is taken.
         test: a number of images (int), or a share (float, 0 to 1), which is kept on average.
-        seed: another one gives other splits.
+        seed: of the hash.
 
     Returns:
         array of names (N,), each one of SPLITS.

@@ -1,16 +1,16 @@
-"""The views of an image that the transformer trains on: each gives it other tokens."""
+"""Mirrored and shifted views of an image, by which the transformer gets more training tokens."""
 
 import numpy as np
 
-FARTHEST = 1 / 16  # shift, as a share of the side
+FARTHEST = 1 / 16  # largest shift, as a share of the side
 
 
 def view_maps(count: int, size: int) -> np.ndarray:
-    """Where the pixels of `count` views of square images come from, int (count, 2, size).
+    """Returns the rows and columns of square images that form `count` views, int (count, 2, size).
 
-    View v of a picture (size, size, ...) is `picture[rows][:, columns]` with rows, columns = its
-    map. First the picture as it is, then mirrored, then pairs of the same shifted somewhere, the
-    edge repeated where that leaves a gap: fixed places, the same ones for all images.
+    View v of a picture (size, size, ...) is `picture[rows][:, columns]`, where rows, columns = the
+    map v. The first view is the picture itself, the second its mirror image. Further pairs are the
+    same, shifted, with repeated edges. The shifts are the same for all images.
     """
     rng = np.random.default_rng(0)
     farthest = round(FARTHEST * size)

@@ -1,4 +1,4 @@
-"""Fills holes in pictures of any size, in windows that are as small as the hole allows."""
+"""Fills holes in pictures of any size, window by window."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,12 +14,12 @@ BATCH = 16  # windows that are filled together
 
 
 class Patch(NamedTuple):
-    """A window that was filled."""
+    """A window of the picture that was filled."""
 
     window: Window
-    small: np.ndarray  # uint8 (size, size, 3), what the models were given
-    hole: np.ndarray  # bool (size, size), what was unknown of it
-    drawn: Inpainted  # a batch of one: how it was filled
+    small: np.ndarray  # uint8 (size, size, 3), the window as the networks got it
+    hole: np.ndarray  # bool (size, size), its unknown pixels
+    drawn: Inpainted  # a batch of one, its fill
 
 
 def fill_photo(
@@ -35,13 +35,13 @@ def fill_photo(
 ) -> np.ndarray:
     """Fills the hole of one picture, window by window (`maskgit.inpainting.windows`).
 
-    A window larger than the size that the models know is scaled to it, filled, and scaled back: it
-    gets a soft fill, for the models draw no more detail than they were trained on.
+    A window larger than the networks' size is scaled to that size, filled, and scaled back. Its
+    fill is soft, since the networks draw no more detail than they were trained on.
 
-    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. fill: another number, another fill.
-    progress: called with the share that is done, up to 1. watch: called with each window once it
-    is filled, in the order in which they are pasted (`maskgit.inpainting.replay`). Returns uint8
-    (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
+    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. fill: number of the variant; each has
+    other random numbers. progress: called with the share that is done, up to 1. watch: called with
+    each window once it is filled, in the order of pasting (`maskgit.inpainting.replay`). Returns
+    uint8 (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
@@ -62,7 +62,7 @@ def fill_photo(
                 crop, unknown = (part[None] for part in view)
                 paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
                 if watch is not None:
-                    watch(Patch(window, small[i], holes[i], drawn.alone(i)))
+                    watch(Patch(window, small[i], holes[i], drawn.image(i)))
             done += len(batch)
             if progress is not None:
                 progress(done / len(windows))
@@ -75,7 +75,7 @@ def enlarge(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The fill in the picture's own depth and channels, all it had outside the hole untouched.
+    """Returns the fill in the depth and channels of the original, unchanged outside the hole.
 
     filled: uint8 (H, W, 3); own: uint8 or uint16 (H, W, C) with C grey, grey and alpha, RGB, or RGB
     and alpha. Returns such an array as `own`, opaque in the hole.
@@ -90,16 +90,16 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
 
 
 def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
-    """Puts what the window fills into the picture, in place; it is known from then on."""
+    """Copies the pixels that a window fills into the picture; they are no longer hole. In place."""
     part = patch[window.within]
     image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
     hole[window.inner] &= ~window.fills
 
 
 def shrink(crop: np.ndarray, unknown: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The window at size x size; whatever touches an unknown pixel is unknown.
+    """Scales a window to size x size; a pixel is unknown where its area has an unknown pixel.
 
-    Averages over areas, so that no known pixel of the copy has seen an unknown one.
+    Pixels are averages over areas, so that no known pixel of the copy depends on an unknown one.
     """
     small = Image.fromarray(crop).resize((size, size), Image.Resampling.BOX)
     share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)

@@ -1,7 +1,7 @@
-"""MaskGIT's own decoder and others: each answers some questions of the loop differently.
+"""Decoders: MaskGIT's, and others that differ in which tokens a step reveals or how it samples.
 
-All of them use the transformer as it was trained. To add one, write the class and register it in
-`maskgit.inpainting.registry`; see docs/develop.md.
+All of them use the transformer as it was trained. To add a decoder, write its class and register it
+in `maskgit.inpainting.registry`; see docs/develop.md.
 """
 
 import math
@@ -18,22 +18,24 @@ from maskgit.validation import NotNegative
 
 
 class Confidence(TokenDecoder):
-    """MaskGIT's own (arXiv 2202.04200): of the drawn tokens the most confident, with some luck."""
+    """Keeps the tokens of highest confidence plus Gumbel noise, as MaskGIT (arXiv 2202.04200)."""
 
-    choice_temperature: NotNegative = CHOICE_TEMPERATURE  # of the luck; it falls linearly to 0
+    choice_temperature: NotNegative = (
+        CHOICE_TEMPERATURE  # of the Gumbel noise; it falls linearly to 0
+    )
 
-    def heat(self, done: float) -> float:
+    def choice_temperature_at(self, done: float) -> float:
         return self.choice_temperature * (1 - done)
 
     def score(self, drawn: Drawn) -> Tensor:
-        return drawn.log_probability + drawn.luck
+        return drawn.log_probability + drawn.gumbel_noise
 
 
 class Halton(TokenDecoder):
-    """Spread evenly over the picture, whatever the transformer thinks.
+    """Reveals tokens in the order of a Halton sequence over the grid, not by confidence.
 
-    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076:
-    neighbours in the picture are revealed in different steps, and so know of each other.
+    Besnier et al., "Halton Scheduler for Masked Generative Image Transformer", arXiv 2503.17076.
+    Neighbours are revealed in different steps, so that the later one is predicted from the earlier.
     """
 
     def score(self, drawn: Drawn) -> Tensor:
@@ -43,11 +45,11 @@ class Halton(TokenDecoder):
 
 @cache
 def halton_rank(grid: int) -> Tensor:
-    """When the Halton sequence first visits each place of a grid x grid picture, double (N,)."""
-    from scipy.stats import qmc  # here, since it takes half a second to load
+    """Returns the rank of each place of the grid in a Halton sequence, double (grid * grid,)."""
+    from scipy.stats import qmc  # imported here, since it takes half a second
 
     points, order = 4 * grid * grid, []
-    while len(order) < grid * grid:  # in the sequence's order, each place once
+    while len(order) < grid * grid:  # until every place was visited
         sequence = qmc.Halton(2, scramble=False).random(points)
         rows, columns = (sequence * grid).astype(int).T
         order = list(dict.fromkeys((rows * grid + columns).tolist()))
@@ -58,46 +60,46 @@ def halton_rank(grid: int) -> Tensor:
 
 
 class Moment(Confidence):
-    """First which places are revealed, then their tokens.
+    """The moment sampler: chooses the places to reveal, then samples their tokens.
 
-    Hayakawa et al., "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525. MaskGIT keeps a
-    token drawn with probability p in proportion to p^(1/heat), so where it keeps few of many, those
-    kept are as if drawn in proportion to p^b, b = 1 + 1/heat: at a lower temperature than asked
-    for. Here that is said aloud: a place is chosen in proportion to the sum of its p^b (by
-    Gumbel-top-k), and its token drawn from p^b. In the last step nothing is chosen and, as with
-    MaskGIT, nothing sharpened.
+    Hayakawa et al., "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525. At a choice
+    temperature c MaskGIT keeps a sampled token of probability p in proportion to p^(1/c). Where it
+    keeps few of many, the kept tokens are distributed in proportion to p^b, b = 1 + 1/c: as if
+    sampled at a lower temperature than asked for. The moment sampler does the same explicitly. It
+    chooses a place in proportion to the sum of its p^b (by Gumbel-top-k) and samples the token in
+    proportion to p^b. The last step reveals all places and samples from p, as MaskGIT does.
     """
 
-    def sharpness(self, heat: float, last: bool) -> float:
-        return 1.0 if last else power(heat)
+    def sharpness(self, choice_temperature: float, last: bool) -> float:
+        return 1.0 if last else moment_power(choice_temperature)
 
     def score(self, drawn: Drawn) -> Tensor:
-        if drawn.heat == 0:
+        if drawn.choice_temperature == 0:
             return drawn.log_probabilities.max(dim=1).values
-        b = power(drawn.heat)
+        b = moment_power(drawn.choice_temperature)
         moment = (b * drawn.log_probabilities).logsumexp(dim=1)
-        return moment + drawn.luck / drawn.heat
+        return moment + drawn.gumbel_noise / drawn.choice_temperature
 
 
-def power(heat: float) -> float:
-    """b of `Moment`: MaskGIT's implicit temperature is 1 / b of the one that tokens have."""
-    return 1 + 1 / heat if heat > 0 else math.inf
+def moment_power(choice_temperature: float) -> float:
+    """Returns the power b of `Moment`: MaskGIT samples implicitly at 1 / b of its temperature."""
+    return 1 + 1 / choice_temperature if choice_temperature > 0 else math.inf
 
 
 class EntropyBound(TokenDecoder):
-    """At each step as many tokens as a bound on what they may owe each other allows.
+    """Reveals as many tokens a step as a bound on their joint dependence allows.
 
     Ben-Hamu et al., "Accelerated Sampling from Masked Diffusion Models via Entropy Bounded
-    Unmasking", arXiv 2505.24857: tokens are revealed by rising entropy for as long as the sum of
-    their entropies less the largest, which bounds what they know of each other, is at most the
-    bound, in nats at the temperature of sampling. A schedule does not matter. An image takes as
-    many steps as it needs.
+    Unmasking", arXiv 2505.24857. Tokens are revealed by rising entropy while the sum of their
+    entropies less the largest, an upper bound of their dependence, is at most the given bound. It
+    is in nats, at the temperature of sampling. The schedule is not used. An image takes as many
+    steps as it needs.
     """
 
     open_ended: ClassVar[bool] = True
 
     def budgets(self, initial: Tensor, gamma: Gamma, bound: int) -> Tensor:
-        """The bound; each step decides at least one token."""
+        """Returns the bound for each step, of which there are enough to reveal one token each."""
         return initial.new_full((max(1, int(initial.max())), len(initial)), bound)
 
     def score(self, drawn: Drawn) -> Tensor:
@@ -112,18 +114,18 @@ class EntropyBound(TokenDecoder):
 
 
 class Remask(Confidence):
-    """Tokens that were decided may be reconsidered, within the same number of steps.
+    """Hides some revealed tokens again, as ReMDM, within the same number of steps.
 
     Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling" (ReMDM), arXiv
-    2503.00307, capped and by confidence: at each step but the last a share of what was decided
-    before is hidden again, those tokens first that were least likely when they were drawn, and as
-    many more are revealed, so that the schedule holds.
+    2503.00307, capped and by confidence. Each step but the last hides a share of the revealed
+    tokens again, first those that were least likely when they were sampled. As many more are
+    revealed, so that the schedule holds.
     """
 
-    SHARE: ClassVar[float] = 0.1  # of the decided tokens, at each step
+    SHARE: ClassVar[float] = 0.1  # of the revealed tokens, hidden again at each step
 
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
         decided = ~choice.hidden & choice.confidence.isfinite()
         again = torch.minimum((self.SHARE * decided.sum(dim=1)).ceil().long(), budget)
-        doubt = (choice.confidence + choice.luck).masked_fill(~decided, torch.inf)
+        doubt = (choice.confidence + choice.gumbel_noise).masked_fill(~decided, torch.inf)
         return least_confident(choice.score, budget - again) | least_confident(doubt, again)

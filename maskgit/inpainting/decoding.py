@@ -1,9 +1,9 @@
 """Iterative parallel decoding of hidden tokens (MaskGIT, arXiv 2202.04200, section 3.2).
 
-At each step the transformer predicts every hidden token at once; all are drawn, some of them kept
-and the rest hidden again. How many, which, and how they are drawn is asked of a `TokenDecoder`; the
-loop is the same for all. Known tokens are never touched. Counts and random numbers belong to each
-image alone, so a result does not depend on who shares its batch.
+At each step the transformer predicts every hidden token at once. All of them are sampled; some are
+kept, and the others stay hidden. A `TokenDecoder` says how many are kept, which, and how they are
+sampled; the loop is the same for all decoders. Known tokens are never changed. Each image has its
+own counts and random numbers, so that its result does not depend on the other images of the batch.
 """
 
 import math
@@ -19,41 +19,43 @@ from maskgit.validation import NotNegative, Section
 
 
 class Trajectory(NamedTuple):
-    """What was known after each step. `hidden` is False everywhere after the last one."""
+    """Tokens, and which of them were hidden, after each step; after the last, none is hidden."""
 
     tokens: Tensor  # int64 (steps, B, N); hidden places hold the mask token
     hidden: Tensor  # bool (steps, B, N)
 
     def steps(self) -> Tensor:
-        """How many steps each image took until nothing was hidden, int64 (B,)."""
+        """Returns the number of steps until no token of an image was hidden, int64 (B,)."""
         return 1 + self.hidden[:-1].any(dim=2).sum(dim=0)
 
 
 class Drawn(NamedTuple):
-    """What a step has drawn for the M hidden places of a batch, in row order."""
+    """Sampled tokens of one step at the M hidden places of a batch, in row order."""
 
-    log_probabilities: Tensor  # double (M, K), of every code, at the temperature of sampling
-    log_probability: Tensor  # double (M,), of the code that was drawn
-    luck: Tensor  # double (M,), Gumbel noise times `heat`
-    heat: float  # the decoder's answer to `TokenDecoder.heat`
+    log_probabilities: Tensor  # double (M, K), of every code, at the sampling temperature
+    log_probability: Tensor  # double (M,), of the sampled code
+    gumbel_noise: Tensor  # double (M,), Gumbel noise times `choice_temperature`
+    choice_temperature: float  # of this step, see `TokenDecoder.choice_temperature_at`
     place: Tensor  # int64 (M,), in the grid
     places: int  # N, of the whole grid
 
 
 class Choice(NamedTuple):
-    """What is known when a step chooses what to keep."""
+    """The state of a batch when a decoder chooses the tokens that stay hidden."""
 
     hidden: Tensor  # bool (B, N), before the step
     score: Tensor  # double (B, N), the highest are kept first; infinite where not hidden
-    confidence: Tensor  # double (B, N), of what was drawn, now or earlier; infinite where known
-    luck: Tensor  # double (B, N), see `Drawn`
+    confidence: (
+        Tensor  # double (B, N), when the token was sampled, now or earlier; infinite where known
+    )
+    gumbel_noise: Tensor  # double (B, N), see `Drawn`
 
 
 def hidden_counts(initial: Tensor, gamma: Gamma, steps: int) -> Tensor:
-    """How many tokens of each image stay hidden after each step.
+    """Returns how many tokens of each image stay hidden after each step.
 
     initial: int64 (B,), hidden tokens before the first step. Returns int64 (steps, B):
-    floor(gamma(done share) * initial), but at least one fewer than before, and in the end none.
+    floor(gamma(step / steps) * initial), but at least one fewer than before, and 0 after the last.
     """
     counts, left = [], initial
     for step in range(1, steps + 1):
@@ -64,10 +66,10 @@ def hidden_counts(initial: Tensor, gamma: Gamma, steps: int) -> Tensor:
 
 
 def sample(log_probabilities: Tensor, uniform: Tensor, sharpness: float = 1.0) -> Tensor:
-    """Draws a token from each row (M, K) by inverting its distribution function.
+    """Samples a token from each row (M, K) by inverting its distribution function.
 
-    uniform: (M,) in [0, 1). sharpness: the power to which probabilities are raised before; infinite
-    for the most likely token. Returns int64 (M,).
+    uniform: (M,) in [0, 1). sharpness: the power to which probabilities are raised before, an
+    inverse temperature; infinite for the most likely token. Returns int64 (M,).
     """
     if sharpness == math.inf:
         return log_probabilities.argmax(dim=1)
@@ -84,9 +86,9 @@ def uniform_noise(
     generators: Sequence[torch.Generator],
     drawing: Sequence[bool] | None = None,
 ) -> Tensor:
-    """Uniform numbers in [0, 1), (B, *shape), a generator for each image.
+    """Returns uniform random numbers in [0, 1), (B, *shape), from a generator for each image.
 
-    drawing: for which images numbers are drawn; the others get zeros.
+    drawing: images for which numbers are drawn; the others get zeros.
     """
     drawing = [True] * len(generators) if drawing is None else drawing
     pairs = zip(generators, drawing, strict=True)
@@ -95,54 +97,59 @@ def uniform_noise(
     )
 
 
-def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
-    """The `count` (B,) places of lowest confidence in each row (B, N), as bool (B, N).
+def to_gumbel(uniform: Tensor) -> Tensor:
+    """Converts uniform numbers in [0, 1) to standard Gumbel noise, double, of the same shape."""
+    return -(-uniform.double().clamp_min(1e-20).log()).log()
 
-    Exactly that many, ties included: the first place goes first.
+
+def least_confident(confidence: Tensor, count: Tensor) -> Tensor:
+    """Marks the `count` (B,) places of lowest confidence in each row (B, N), as bool (B, N).
+
+    Of equal confidences the first place counts as lowest, so that the count is exact.
     """
     rank = confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
     return rank < count[:, None]
 
 
 class TokenDecoder(Section):
-    """The settings of a decoder and its answers to the questions of `decode`.
+    """A decoder: its settings, and the methods by which `decode` asks what a step does.
 
-    Answers as here: a schedule says how many tokens stay hidden after each of a number of steps,
-    and the most likely of the drawn tokens are kept. `maskgit.inpainting.decoders` holds MaskGIT's
-    own and others. Objects cannot be changed; `changed` makes another.
+    In this base class a schedule says how many tokens stay hidden after each step, and the sampled
+    tokens of highest probability are kept. MaskGIT's decoder and others are in
+    `maskgit.inpainting.decoders`. Objects are immutable; `changed` returns another.
     """
 
-    open_ended: ClassVar[bool] = False  # whether an image takes as many steps as it needs
+    open_ended: ClassVar[bool] = False  # whether images take their own numbers of steps
 
-    temperature: NotNegative = TEMPERATURE  # of the drawn tokens; at 0 the most likely
+    temperature: NotNegative = TEMPERATURE  # of sampling; 0 takes the most likely code
 
     @classmethod
     def from_settings(cls, sampler: Sampler) -> "TokenDecoder":
-        """Returns the decoder with those of the sampler's settings that are its own."""
+        """Returns the decoder with its settings from those of the sampler."""
         return cls(**{name: getattr(sampler, name) for name in cls.model_fields})
 
     def budgets(self, initial: Tensor, gamma: Gamma, spend: int) -> Tensor:
-        """What `still_hidden` is told at each step, for each image, (steps, B).
+        """Returns the budget of `still_hidden` at each step for each image, (steps, B).
 
-        Here `spend` is the number of steps, and a budget the number of tokens that stay hidden.
+        In this class `spend` is the number of steps, and the budget how many tokens stay hidden.
         initial: int64 (B,), hidden before the first step.
         """
         return hidden_counts(initial, gamma, spend)
 
-    def heat(self, done: float) -> float:
-        """The temperature of the noise in choosing, when this share of the steps is done."""
+    def choice_temperature_at(self, done: float) -> float:
+        """Returns the temperature of the Gumbel noise when a share `done` of the steps is done."""
         return 0.0
 
-    def sharpness(self, heat: float, last: bool) -> float:
-        """The power to which probabilities are raised before tokens are drawn from them."""
+    def sharpness(self, choice_temperature: float, last: bool) -> float:
+        """Returns the power to which probabilities are raised before sampling."""
         return 1.0
 
     def score(self, drawn: Drawn) -> Tensor:
-        """Of each hidden place, double (M,): the highest are kept first."""
+        """Returns a score for each hidden place, double (M,); the highest are kept first."""
         return drawn.log_probability
 
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
-        """What is hidden after the step, bool (B, N); at least one token fewer than before."""
+        """Returns the tokens hidden after the step, bool (B, N), at least one fewer than before."""
         return least_confident(choice.score, budget)
 
 
@@ -156,34 +163,43 @@ def decode(
     spend: int,
     generators: Sequence[torch.Generator],
 ) -> Trajectory:
-    """Fills the hidden tokens of a batch.
+    """Predicts the hidden tokens of a batch, step by step.
 
     predict: maps tokens int64 (B, N), mask token where hidden, and hidden bool (B, N) to the
-    logits (M, K) of the hidden places in row order. tokens: int64 (B, N), whatever they hold
-    where hidden. spend: what the decoder may spend, in its unit: a number of steps for most.
+    logits (M, K) of the hidden places in row order. tokens: int64 (B, N), of any
+    value where hidden. spend: what the decoder may spend, in its own unit: for most, a number of
+    steps.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
     budgets = decoder.budgets(hidden.sum(dim=1), gamma, spend)
     confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double, device=tokens.device)
     temperature, trajectory = decoder.temperature, []
     for step, budget in enumerate(budgets, start=1):
-        # where images take their own numbers of steps, each draws in its own steps only
+        # An image that takes fewer steps than others must draw random numbers in its own only.
         drawing = hidden.any(dim=1).tolist() if decoder.open_ended else [True] * len(hidden)
         noise = uniform_noise((2, hidden.shape[1]), generators, drawing).to(tokens.device)
         if hidden.any():
-            heat = decoder.heat(step / len(budgets))
-            luck = heat * -(-noise[:, 1].double().clamp_min(1e-20).log()).log()
+            choice_temperature = decoder.choice_temperature_at(step / len(budgets))
+            gumbel_noise = choice_temperature * to_gumbel(noise[:, 1])
             log_probabilities = (predict(tokens, hidden).double() / (temperature or 1)).log_softmax(
                 dim=1
             )
-            sharpness = decoder.sharpness(heat, step == len(budgets)) if temperature else math.inf
+            last = step == len(budgets)
+            sharpness = decoder.sharpness(choice_temperature, last) if temperature else math.inf
             new = sample(log_probabilities, noise[:, 0][hidden], sharpness)
             confidence[hidden] = log_probabilities.gather(1, new[:, None])[:, 0]
             place, places = hidden.nonzero()[:, 1], hidden.shape[1]
-            drawn = Drawn(log_probabilities, confidence[hidden], luck[hidden], heat, place, places)
+            drawn = Drawn(
+                log_probabilities,
+                confidence[hidden],
+                gumbel_noise[hidden],
+                choice_temperature,
+                place,
+                places,
+            )
             score = torch.full_like(confidence, torch.inf)
             score[hidden] = decoder.score(drawn)
-            choice = Choice(hidden, score, confidence, luck)
+            choice = Choice(hidden, score, confidence, gumbel_noise)
             still_hidden = decoder.still_hidden(choice, budget)
             tokens = tokens.masked_scatter(hidden, new).masked_fill(still_hidden, mask_token)
             hidden = still_hidden

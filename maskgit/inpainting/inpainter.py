@@ -1,4 +1,4 @@
-"""Fills holes in images: encode what is known, decode the hidden tokens, keep known pixels."""
+"""Fills holes in images: encodes known pixels, decodes hidden tokens, pastes known pixels back."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,32 +9,34 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import alone, autocast
+from maskgit.device import autocast, batch_invariant_chunks
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_into_hole, encode_each
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import cells_to_pixels
 
 DECODER = Confidence()
-GREY = 128  # what the encoder sees in place of hole pixels
+GREY = 128  # stands for hole pixels in the encoder's input
 
 
 class Inpainted(NamedTuple):
-    images: np.ndarray  # uint8 (N, H, W, 3), known pixels as they came
+    """Filled images and how their tokens were decoded."""
+
+    images: np.ndarray  # uint8 (N, H, W, 3), known pixels unchanged
     trajectory: Trajectory
 
-    def alone(self, i: int) -> "Inpainted":
-        """Image i of the batch."""
+    def image(self, i: int) -> "Inpainted":
+        """Returns image i as a batch of one."""
         steps = [tensor[:, i : i + 1] for tensor in self.trajectory]
         return Inpainted(self.images[i : i + 1], Trajectory(*steps))
 
     def padded(self, steps: int) -> "Inpainted":
-        """The last step again and again, until there are so many."""
+        """Returns a copy whose trajectory repeats its last step up to `steps` steps."""
         more = steps - len(self.trajectory.tokens)
         longer = [
             torch.cat([tensor, tensor[-1:].expand(more, -1, -1)]) for tensor in self.trajectory
@@ -43,27 +45,32 @@ class Inpainted(NamedTuple):
 
 
 def image_generators(seed: int, indices: Sequence[int], variant: int = 0) -> list[torch.Generator]:
-    """A random generator for each image: from the seed, the image's own index and the variant."""
+    """Returns a random generator for each image, seeded by seed, image index and variant."""
     sequences = [np.random.SeedSequence([seed, i, variant]) for i in indices]
     seeds = [int(sequence.generate_state(1, np.uint64)[0]) for sequence in sequences]
     return [torch.Generator().manual_seed(s) for s in seeds]
 
 
-def closest_on_ring(tries: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray) -> Inpainted:
-    """Of several drawings of each image, before pasting, the one nearest to what is known around
-    the hole: a fill that fits goes on where the known picture ends."""
-    if len(tries) == 1:
-        return tries[0]
-    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in tries], axis=0)
-    longest = max(len(trajectory.tokens) for _, trajectory in tries)
-    chosen = [tries[number].alone(i).padded(longest) for i, number in enumerate(best)]
+def closest_on_ring(
+    candidates: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray
+) -> Inpainted:
+    """Returns for each image the candidate that fits the known pixels around the hole best.
+
+    candidates: fills of the same batch before pasting. They are compared by `ring_errors`. Shorter
+    trajectories are padded by their last step.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in candidates], axis=0)
+    longest = max(len(trajectory.tokens) for _, trajectory in candidates)
+    chosen = [candidates[number].image(i).padded(longest) for i, number in enumerate(best)]
     steps = zip(*[part.trajectory for part in chosen], strict=True)
     trajectory = Trajectory(*[torch.cat(tensors, dim=1) for tensors in steps])
     return Inpainted(np.concatenate([part.images for part in chosen]), trajectory)
 
 
 class Inpainter:
-    """A tokenizer and a transformer that belong together, ready to fill holes."""
+    """Fills holes by a tokenizer and a transformer that was trained on its tokens."""
 
     def __init__(
         self,
@@ -74,9 +81,12 @@ class Inpainter:
         best_of: int = 1,
         guidance: float = 0.0,
     ):
-        """decoder: see `decode`. seamless: blend, not just paste. best_of: drawings of each image,
-        of which `closest_on_ring` takes one. guidance: see `GuidedTransformer`; it does not matter
-        to other transformers."""
+        """Puts the networks into evaluation mode.
+
+        decoder: see `decode`. seamless: whether fills are blended, see `maskgit.inpainting.seam`.
+        best_of: candidates for each image, of which `closest_on_ring` takes one. guidance: see
+        `GuidedTransformer`; not used by other transformers.
+        """
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.decoder = decoder
@@ -95,20 +105,22 @@ class Inpainter:
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Inpainted:
-        """Fills a batch.
+        """Fills the holes of a batch.
 
         images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill. iterations: what the decoder
-        may spend, in its unit.
+        may spend, in its own unit.
         """
-        if len(images) == 1:  # one alone takes another path through BLAS than one of several
+        if len(images) == 1:  # BLAS computes a batch of one differently, in the last bits
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
             pair = [generators[0], generators[0].clone_state()]
-            return self(*twice, gamma, iterations, pair).alone(0)
-        tries = []
+            return self(*twice, gamma, iterations, pair).image(0)
+        candidates = []
         for _ in range(self.best_of):
             trajectory = self.trace(images, hole, gamma, iterations, generators)
-            tries.append(Inpainted(self.draw(trajectory.tokens[-1], images, hole), trajectory))
-        drawn, trajectory = closest_on_ring(tries, images, hole)
+            candidates.append(
+                Inpainted(self.decode_pixels(trajectory.tokens[-1], images, hole), trajectory)
+            )
+        drawn, trajectory = closest_on_ring(candidates, images, hole)
         return Inpainted(self.paste(drawn, images, hole), trajectory)
 
     def trace(
@@ -119,11 +131,11 @@ class Inpainter:
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Trajectory:
-        """The tokens after each step; arguments as in a call."""
+        """Decodes a batch and returns its tokens after each step; arguments as in a call."""
         tokens, hidden = self.encode(images, hole)
         return decode(
             self.decoder,
-            partial(self.predict, seen=self.look(images, hole)),
+            partial(self.predict, pixel_embedding=self.embed_known_pixels(images, hole)),
             tokens,
             hidden,
             self.transformer.mask_token,
@@ -132,7 +144,7 @@ class Inpainter:
             generators,
         )
 
-    def each(
+    def sweep_iterations(
         self,
         images: np.ndarray,
         hole: np.ndarray,
@@ -142,19 +154,19 @@ class Inpainter:
         indices: Sequence[int],
         variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
-        """Fills a batch once for each number of iterations; `indices` are its images' own.
+        """Yields each number of iterations with the batch filled by it.
 
-        variant: another number, another fill.
+        seed, indices, variant: of the random numbers, see `image_generators`.
         """
         for count in iterations:
             yield count, self(images, hole, gamma, count, image_generators(seed, indices, variant))
 
     def encode(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Tokens int64 (N, T) of the holed images, and which are to be predicted, bool (N, T).
+        """Encodes masked images: tokens int64 (N, T), and which are to be predicted, bool (N, T).
 
-        The hole is blanked first: nothing under it can reach a token. Tokens that cannot be known
-        are the mask token. Those of cells that are known wholly stay so, if the transformer sees
-        pixels: only what must be decided is hidden.
+        Hole pixels are overwritten first, so that no token depends on them. Touched tokens become
+        the mask token. A transformer that sees pixels predicts only covered tokens; another one
+        predicts all touched tokens. See `maskgit.tokenizer.hidden_tokens`.
         """
         blanked = np.where(hole[..., None], np.uint8(GREY), images)
         tokens = encode_each(self.tokenizer, blanked).flatten(1)
@@ -164,47 +176,48 @@ class Inpainter:
         hidden = covered if self.transformer.sees_pixels else touched
         return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
 
-    def look(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
-        """What the transformer sees of the known pixels, (N, T, dim)."""
+    def embed_known_pixels(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
+        """Embeds the known pixels, (N, T, dim); None where the transformer sees no pixels."""
         if not self.transformer.sees_pixels:
             return None
         known = known_pixels(images, hole, self.device)
         with autocast(self.device):
-            return torch.cat(
-                [self.transformer.look(part, **self.guidance) for part in alone(known)]
-            )
+            chunks = batch_invariant_chunks(known)
+            embed = partial(self.transformer.embed_known_pixels, **self.guidance)
+            return torch.cat([embed(chunk) for chunk in chunks])
 
-    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        """Tokens int64 (N, T) -> uint8 (N, H, W, 3), with an eye on the known pixels."""
+    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """Decodes tokens int64 (N, T) to images uint8 (N, H, W, 3) that fit the known pixels."""
         grid = self.transformer.grid
-        return draw_each(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
+        return decode_into_hole(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What a decoding looked like after a step, for people.
+        """Returns pictures of a decoding after a step, two uint8 (N, H, W, 3).
 
-        Returns two uint8 (N, H, W, 3): tokens still hidden in white, and the images with what is
-        not decided yet in grey.
+        The first shows hidden tokens in white, the second the images with hidden tokens in grey.
         """
         mask = self.picture_of_hidden(trajectory.hidden[step])
         pending = mask[..., 0] > 0
         tokens = trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0)
-        filled = self.draw(tokens, images, hole)
+        filled = self.decode_pixels(tokens, images, hole)
         filled[pending] = GREY
-        paste = composite if pending.any() else self.paste  # an open end has no edge to blend
+        paste = (
+            composite if pending.any() else self.paste
+        )  # unfinished fills have no colours at the edge to blend
         return mask, paste(filled, images, hole)
 
     def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:
-        """bool (N, T) -> uint8 (N, H, W, 3), hidden tokens in white."""
+        """Returns hidden tokens, bool (N, T), as white squares, uint8 (N, H, W, 3)."""
         pixels = cells_to_pixels(hidden, self.transformer.grid * self.tokenizer.cell).cpu().numpy()
         return np.repeat(pixels[..., None] * np.uint8(255), 3, axis=3)
 
-    def predict(self, tokens: Tensor, hidden: Tensor, seen: Tensor | None) -> Tensor:
-        """Logits of the hidden places, (M, K); seen: see `look`.
+    def predict(self, tokens: Tensor, hidden: Tensor, pixel_embedding: Tensor | None) -> Tensor:
+        """Returns the logits of the hidden places, float (M, K).
 
-        The head runs on all places: with few rows the processor's library takes another path,
-        and the last bit would depend on how many are hidden in the rest of the batch.
+        pixel_embedding: see `embed_known_pixels`. The head runs on all places. On the hidden ones
+        only, the last bits would depend on how many are hidden in the rest of the batch.
         """
         with autocast(self.device):
-            return self.transformer(tokens, seen, **self.guidance).float()[hidden]
+            return self.transformer(tokens, pixel_embedding, **self.guidance).float()[hidden]

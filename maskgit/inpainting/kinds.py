@@ -1,4 +1,4 @@
-"""Makes an inpainter as its settings say, with any registered decoder."""
+"""Makes inpainters from settings, with any registered decoder."""
 
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.registry import DECODERS
@@ -8,10 +8,9 @@ from maskgit.transformer.kinds import Transformer
 
 
 def make_inpainter(sampler: Sampler, tokenizer: Tokenizer, transformer: Transformer) -> Inpainter:
-    """Returns a tokenizer and a transformer that belong together, ready to fill holes as `sampler`
-    says.
+    """Returns an inpainter of these networks with the settings of `sampler`.
 
-    A decoder with a loop of its own takes from the settings what matters to it.
+    A decoder with a loop of its own uses only the settings that apply to it.
     """
     registered = DECODERS[sampler.decoder]
     kind = registered.load()

@@ -1,4 +1,4 @@
-"""The decoders that `inpaint.decoder` can name. Loads no network and no torch.
+"""The registered decoders, which `inpaint.decoder` can name. Imports no torch.
 
 A decoder is registered by one entry here, or from outside by `DECODERS[name] = Registered(...)`
 (`maskgit.extensions`).
@@ -13,13 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Registered:
-    """Where a decoder is found, and what has to be known of it before it is loaded.
+    """Where a decoder is defined, and what is needed of it before it is imported.
 
     place: "module:name" of a `TokenDecoder`, or with `own_loop` of a subclass of `Inpainter`. It is
     imported when the decoder is first used. unit: of what `iterations` counts. settings:
-    "module:name" of a `Section` with settings of the decoder's own, each with a default; it is a
-    field of `Sampler` under the decoder's name. check: raises ValueError where a number of
-    iterations does not suit a `Sampler`.
+    "module:name" of a `Section` of further settings, each with a default; it is a field of
+    `Sampler` under the decoder's name. check: raises ValueError where a number of iterations is
+    invalid for a `Sampler`.
     """
 
     place: str
@@ -29,9 +29,11 @@ class Registered:
     check: Callable[[Any, int], None] = lambda sampler, iterations: None
 
     def load(self) -> type:
+        """Imports the decoder."""
         return pkgutil.resolve_name(self.place)
 
     def load_settings(self) -> type:
+        """Imports the section of the decoder's further settings."""
         return pkgutil.resolve_name(self.settings)
 
 
@@ -42,15 +44,15 @@ DECODERS: dict[str, Registered] = {
     "entropy_bound": Registered("maskgit.inpainting.decoders:EntropyBound", unit="nats"),
     "remask": Registered("maskgit.inpainting.decoders:Remask"),
 }
-"""By name, in the order in which messages list them."""
+"""Decoders by name, in the order in which messages list them."""
 
 
 def step_decoders() -> list[str]:
-    """The names of those that answer the questions of `decode`; others have a loop of their own."""
+    """Returns the names of the decoders that `decode` runs; the others have a loop of their own."""
     return [name for name, entry in DECODERS.items() if not entry.own_loop]
 
 
 def units() -> str:
-    """Says in a few words what `iterations` counts under every decoder."""
+    """Returns, in a few words, what `iterations` counts under each decoder."""
     others = {name: entry.unit for name, entry in DECODERS.items() if entry.unit != "steps"}
     return ", ".join(["decoding steps", *(f"{unit} for {name}" for name, unit in others.items())])

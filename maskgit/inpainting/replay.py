@@ -1,4 +1,4 @@
-"""What a fill looked like on the way: a picture of any size after each step of its decoding."""
+"""Shows a fill of a picture of any size after each step of its decoding."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from maskgit.inpainting.inpainter import GREY, Inpainter
 def picture_after(
     step: int, inpainter: Inpainter, image: np.ndarray, hole: np.ndarray, patches: Sequence[Patch]
 ) -> np.ndarray:
-    """The picture with what all its windows had decided after so many steps; the rest is grey.
+    """Returns the picture after a number of steps in every window, hidden tokens in grey.
 
-    image: uint8 (H, W, 3); hole: bool (H, W). patches: as `fill_photo` lets watch them, in that
-    order. A window that took fewer steps stays as it was after its last. Returns uint8 (H, W, 3),
-    known pixels bit for bit; only a fill itself, not its last step here, has its edge blended at
+    image: uint8 (H, W, 3); hole: bool (H, W). patches: as `fill_photo` passes them to `watch`, in
+    that order. A window that took fewer steps is shown after its last. Returns uint8 (H, W, 3),
+    known pixels bit for bit. The last step may differ from the finished fill, which is blended at
     the picture's own size.
     """
     shown = np.where(hole[..., None], np.uint8(GREY), image)
@@ -34,5 +34,5 @@ def picture_after(
 
 
 def steps_taken(patches: Sequence[Patch]) -> int:
-    """How many steps the window that took the most of them took."""
+    """Returns the largest number of steps that a window took, 0 without windows."""
     return max((int(patch.drawn.trajectory.steps().max()) for patch in patches), default=0)

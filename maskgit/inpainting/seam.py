@@ -1,28 +1,29 @@
-"""Puts made pixels into a hole without a seam, and leaves every other pixel alone."""
+"""Pastes filled pixels into a hole, without a visible seam, and changes no other pixel."""
 
 import numpy as np
 from scipy.ndimage import binary_dilation
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
-from maskgit.tokenizer.kinds import Tokenizer, draw_each, encode_each
+from maskgit.tokenizer.kinds import Tokenizer, decode_into_hole, encode_each
 
 LARGE = 8192  # hole pixels; the factorisation of 250,000 took over a minute
 SWEEPS = 40
-RING = 4  # pixels, how far around a hole a drawing is held against what is known
+RING = 4  # width in pixels of the known ring around a hole in which candidates are compared
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 def composite(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """`filled` in the hole, `images` elsewhere, bit for bit; uint8 (N, H, W, 3), bool (N, H, W)."""
+    """Returns `filled` in the hole, `images` elsewhere; uint8 (N, H, W, 3), hole bool (N, H, W)."""
     return np.where(hole[..., None], filled, images)
 
 
 def blend(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """As `composite`, with the step at the hole's edge spread smoothly over the hole.
+    """As `composite`, with the difference of colour at the hole's edge removed (Poisson blending).
 
-    At the edge the tokenizer's picture is off by its own error, and by more where sampled tokens
-    have another shade than what surrounds them. The known pixels there tell by how much.
+    At the edge a decoded picture differs from the known pixels by the tokenizer's error, and by
+    more where sampled tokens have another shade. `membrane` continues that difference into the
+    hole, and it is subtracted from the fill.
     """
     return np.stack([_blend(*triple) for triple in zip(filled, images, hole, strict=True)])
 
@@ -37,10 +38,10 @@ def _blend(filled: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarra
 
 
 def ring_errors(drawn: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """How far a drawing of the whole picture is off in the known ring around its hole.
+    """Returns the mean squared error of decoded pictures in the known ring around the hole.
 
-    drawn, images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is read.
-    Returns the mean squared differences, float64 (N,); 0 where there is no such ring.
+    drawn, images: uint8 (N, H, W, 3); no pixel in the hole, bool (N, H, W), is read. Returns
+    float64 (N,), 0 where there are no known pixels in the ring.
     """
     errors = np.zeros(len(images))
     for i, one in enumerate(hole):
@@ -51,20 +52,21 @@ def ring_errors(drawn: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.n
 
 
 def membrane(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The smoothest function over the hole that equals `difference` around it.
+    """Returns the smoothest function over the hole that equals `difference` at its edge.
 
     Solves Laplace's equation in the hole (Perez et al., "Poisson Image Editing", 2003, equation
     2 for the difference of two pictures). difference: float (H, W, C), read next to the hole only;
     hole: bool (H, W), neither empty nor full. Returns float (hole pixels, C), in row order.
 
-    Exact up to LARGE pixels; beyond, the solution at half the size and some smoothing, which for
-    smooth differences stays within 3 % of their range (tests/maskgit/inpainting/test_any_size.py).
+    The solution is exact up to LARGE pixels. For larger holes it is found at half the size and
+    refined, which for smooth differences stays within 3 % of their range (tests/maskgit/inpainting/
+    test_any_size.py).
     """
     return (_refine if hole.sum() > LARGE else _solve)(difference, hole)
 
 
 def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """From the solution at half the size, by sweeps of Jacobi's iteration."""
+    """Refines the solution at half the size by sweeps of Jacobi's iteration."""
     rows, columns = np.nonzero(hole)
     around = (
         slice(max(0, rows.min() - 1), rows.max() + 2),
@@ -92,12 +94,12 @@ def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _neighbour_sum(x: np.ndarray) -> np.ndarray:
-    """(H + 2, W + 2, C) -> (H, W, C), the sum of the four neighbours of each inner place."""
+    """Sums the four neighbours of each inner pixel, (H + 2, W + 2, C) -> (H, W, C)."""
     return x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:]
 
 
 def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The exact solution, by a sparse factorisation."""
+    """Solves exactly by a sparse factorisation."""
     height, width = hole.shape
     rows, columns = np.nonzero(hole)
     number = np.full(hole.shape, -1)
@@ -119,8 +121,10 @@ def _solve(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(tokenizer: Tokenizer, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The hole drawn from the true tokens, and blended in; uint8 (N, H, W, 3).
+    """Fills the hole from the tokens of the true images, blended; uint8 (N, H, W, 3).
 
-    It has seen the answer: an oracle, which no sampler reaches.
+    It is the tokenizer's upper bound, since a sampler does not know these tokens.
     """
-    return blend(draw_each(tokenizer, encode_each(tokenizer, images), images, hole), images, hole)
+    return blend(
+        decode_into_hole(tokenizer, encode_each(tokenizer, images), images, hole), images, hole
+    )

@@ -1,6 +1,6 @@
-"""How holes are filled: which decoder, how it draws, how pixels come back. Loads no network.
+"""Settings of how holes are filled: decoder, sampling, blending. Imports no torch.
 
-The same settings stand in params.yaml, in the config of a model folder and in the registry.
+The same settings are in params.yaml, in the config of a model folder and in the model registry.
 """
 
 from typing import Annotated, Any
@@ -11,15 +11,15 @@ from maskgit.inpainting.registry import DECODERS
 from maskgit.schedules import NAMES
 from maskgit.validation import NotNegative, Positive, Section, Seed, one_of
 
-TEMPERATURE, CHOICE_TEMPERATURE = 1.0, 4.5  # as MaskGIT draws
+TEMPERATURE, CHOICE_TEMPERATURE = 1.0, 4.5  # MaskGIT's
 
-# The limit is far above any use: it stops a slip of the keyboard before it takes all memory.
+# The limit is far above any use. It stops a typing error before it takes all memory.
 Iterations = Annotated[int, Field(ge=1, le=1024)]
 ScheduleName = Annotated[str, one_of(NAMES)]
 
 
 class CommonSettings(Section):
-    """What may be chosen with any decoder."""
+    """Settings that all decoders have in common."""
 
     decoder: Annotated[str, one_of(DECODERS)] = "confidence"
     temperature: Positive = TEMPERATURE
@@ -30,25 +30,25 @@ class CommonSettings(Section):
 
 
 def own_settings() -> type[Section]:
-    """Returns a section with a field for each decoder that has settings of its own, named as it."""
+    """Returns a section with a field, named as the decoder, for each decoder with more settings."""
     kinds = {name: entry.load_settings() for name, entry in DECODERS.items() if entry.settings}
     fields = {name: (kind, kind()) for name, kind in kinds.items()}
     return create_model("OwnSettings", __base__=Section, **fields)
 
 
 class Sampler(own_settings(), CommonSettings):
-    """How tokens are drawn and pixels put back.
+    """Settings of sampling: how tokens are decoded and pixels pasted.
 
-    The temperatures are those of the decoder: each decoder takes the ones that it has.
+    Each decoder uses those of the temperatures that it has.
     """
 
     def check_iterations(self, iterations: int) -> None:
-        """Raises ValueError where the decoder has no use for that many."""
+        """Raises ValueError where the number of iterations is invalid for the decoder."""
         DECODERS[self.decoder].check(self, iterations)
 
 
 class Decoding(Sampler):
-    """How a model fills holes unless it is told otherwise; kept beside it."""
+    """The default settings of a model, kept in its folder."""
 
     gamma: ScheduleName
     iterations: Iterations
@@ -57,8 +57,10 @@ class Decoding(Sampler):
     @model_validator(mode="before")
     @classmethod
     def leave_out_absent_decoders(cls, values: Any) -> Any:
-        """A model folder holds the settings of each decoder that was registered where it was made;
-        those of a decoder that is not registered here do not matter."""
+        """Drops the settings of decoders that are not registered here.
+
+        A model folder holds those of each decoder that was registered where it was made.
+        """
         if not isinstance(values, dict):
             return values
         return {

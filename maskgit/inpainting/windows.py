@@ -1,10 +1,10 @@
-"""Which windows of a large picture a hole is filled in, and in which order.
+"""Plans the windows of a large picture in which a hole is filled, and their order.
 
-A model draws pictures of one size. The smaller the window that is scaled to it, the more detail the
-fill has; but what a window is to fill needs known pixels around it. So a window is as large as the
-hole is thick there, times CONTEXT, never smaller than the model's own size, and larger where more
-of it would be unknown than in training: dust and scratches get windows at full detail, a long hole
-several in a row.
+A model fills pictures of one size. The smaller a window that is scaled to it, the more detail its
+fill has, but the hole needs known pixels around it. So the side of a window is CONTEXT times the
+thickness of the hole there, and at least the model's own size. It is larger where more of the
+window would be unknown than in training. Dust and scratches get windows at full detail. A long hole
+gets several windows in a row.
 """
 
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-CONTEXT = 4  # a window's side, in thicknesses of the hole that it is for
-UNKNOWN = 0.2  # share of a window; models are trained on holes of a tenth to a quarter
-LARGER = 1.25  # a window that has too much of it grows by this
-MARGIN = 4  # a window fills what lies further from its edges than its side divided by this
+CONTEXT = 4  # side of a window divided by the thickness of its hole
+UNKNOWN = 0.2  # largest unknown share of a window; models are trained on a tenth to a quarter
+LARGER = 1.25  # factor by which a window with a larger unknown share grows
+MARGIN = 4  # a window fills pixels that are further from its edges than its side divided by this
 
 
 class Window(NamedTuple):
@@ -39,15 +39,15 @@ class Window(NamedTuple):
 
 
 def square(corner: tuple[int, int], side: int) -> tuple[slice, slice]:
-    """The slices of a picture that cut out a square."""
+    """Returns the slices of a picture that cut out a square."""
     return tuple(slice(start, start + side) for start in corner)
 
 
 def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
-    """Returns windows that fill every hole pixel once, in an order to be kept where they overlap.
+    """Returns windows that fill every hole pixel once, in the order of filling where they overlap.
 
     hole: bool (H, W); size: pixels per side that the model draws. Thick parts come first. Parts
-    that need no window larger than `size` share windows, for that costs no detail.
+    that need no window larger than `size` share windows, which costs no detail.
     """
     parts, count = ndimage.label(hole, np.ones((3, 3)))
     boxes = ndimage.find_objects(parts)
@@ -87,8 +87,8 @@ def _clamped(side: int, shape: tuple[int, int]) -> int:
 def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -> int:
     """Returns the side of the windows that a part of the hole needs.
 
-    It follows from the part's thickness, the diameter of the largest circle in it. A hole goes on
-    beyond the picture's edge.
+    It follows from the part's thickness, the diameter of the largest circle in it. A hole at the
+    picture's edge counts as going on beyond it.
     """
     around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     inside = parts[around] == number

@@ -1,7 +1,7 @@
-"""The original lab: its tokenizer, its transformer and its decoder, faithful in their faults.
+"""The original lab's tokenizer, transformer and decoder, with their faults.
 
-They are registered here by name, and each is imported when it is first used. Nothing outside
-imports this package but `maskgit.extensions`, so that all else works without it.
+They are registered here by name, and each is imported when it is first used. Only
+`maskgit.extensions` imports this package, so that everything else works without it.
 """
 
 from maskgit.inpainting.registry import DECODERS, Registered

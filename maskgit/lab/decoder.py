@@ -1,14 +1,15 @@
-"""The decoder of the original lab, faithful in its faults, to measure what each of them costs.
+"""The decoder of the original lab, with its faults, to measure what each of them costs.
 
-Where it parts from MaskGIT (arXiv 2202.04200):
+Where it differs from MaskGIT (arXiv 2202.04200):
 
 - at every step the image just decoded is encoded again, so known tokens drift and errors add up;
-- every place takes its arg-max token, visible places too, which no training taught;
+- every place takes its arg-max token, visible places too, which were not trained;
 - Gumbel noise is added to the probability, with a temperature that rises;
-- what stays hidden is a share of what is hidden now, not of what was hidden first: it compounds;
-- nothing is pasted: known pixels are lost, and its decoder sees none of them.
+- gamma is a share of the tokens hidden now, not of those hidden first, so that it compounds;
+- no known pixels are pasted back, and the tokenizer's decoder does not see them.
 
-It stops at a "sweet spot", a step of a longer run. `LabChoices` puts single points right.
+The result is the image at a "sweet spot", a step of a longer run. `LabChoices` corrects single
+points.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.inpainting.decoding import Trajectory, least_confident, uniform_noise
+from maskgit.inpainting.decoding import Trajectory, least_confident, to_gumbel, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
 from maskgit.inpainting.settings import CHOICE_TEMPERATURE, Sampler
@@ -30,19 +31,22 @@ ORIGINAL = LabChoices()
 
 
 def keep_all(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The decoder's output as it is, known pixels lost; in place of `composite`."""
+    """Returns the decoded images without pasting; in place of `composite`."""
     return filled
 
 
 def lab_counts(now: Tensor, first: Tensor, share: float, choices: LabChoices) -> Tensor:
-    """How many of the `now` (B,) hidden tokens stay hidden at gamma = `share`; at least 1, as in
-    the lab, unless none is hidden any more. int64 (B,)."""
+    """Returns how many tokens stay hidden at gamma = `share`, int64 (B,).
+
+    now, first: int64 (B,), hidden before this step and before the first one. At least 1 stays
+    hidden, as in the lab, unless none is hidden.
+    """
     of = first if choices.count_from_start else now
     return torch.minimum((of * share).long().clamp_min(1), now)
 
 
 class LabInpainter(Inpainter):
-    """`iterations` is the sweet spot: the index, from 0, of the step whose image is the result."""
+    """The lab's loop; `iterations` is the index, from 0, of the step whose image is the result."""
 
     def __init__(
         self,
@@ -60,12 +64,15 @@ class LabInpainter(Inpainter):
     def from_settings(
         cls, sampler: Sampler, tokenizer: Tokenizer, transformer: Transformer
     ) -> "LabInpainter":
-        """Returns the lab's loop as `sampler.lab` says. Of the rest of the settings only the choice
-        temperature matters: the loop takes the arg-max and is never guided."""
+        """Returns the lab's loop with the settings `sampler.lab`.
+
+        Of the other settings only the choice temperature applies: the loop takes the arg-max, and
+        there is no guidance.
+        """
         return cls(tokenizer, transformer, sampler.lab, sampler.choice_temperature)
 
     @torch.inference_mode()
-    def each(
+    def sweep_iterations(
         self,
         images: np.ndarray,
         hole: np.ndarray,
@@ -75,12 +82,12 @@ class LabInpainter(Inpainter):
         indices: Sequence[int],
         variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
-        """As `Inpainter`, from a single run: each sweet spot is one of its steps."""
+        """As in `Inpainter`, from a single run, of which each sweet spot is a step."""
         generators = image_generators(seed, indices, variant)
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
             part = Trajectory(*[tensor[: sweet_spot + 1] for tensor in trajectory])
-            filled = self.draw(part.tokens[-1], images, hole)
+            filled = self.decode_pixels(part.tokens[-1], images, hole)
             yield sweet_spot, Inpainted(self.paste(filled, images, hole), part)
 
     def trace(
@@ -91,27 +98,29 @@ class LabInpainter(Inpainter):
         iterations: int,
         generators: Sequence[torch.Generator],
     ) -> Trajectory:
-        """The run up to the sweet spot. The tokens shown at each step are whole images.
+        """Decodes up to the sweet spot; the tokens of each step are whole images.
 
         Raises ValueError where the sweet spot lies outside the run.
         """
         if not 0 <= iterations < self.choices.total:
             raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
         tokens, hidden = self.encode(images, hole)
-        seen = self.look(images, hole)
+        pixel_embedding = self.embed_known_pixels(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
         for step in range(iterations + 1):
             noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
             logits = self.predict(
-                self.transformer.hide(tokens, hidden), torch.ones_like(hidden), seen
+                self.transformer.hide(tokens, hidden), torch.ones_like(hidden), pixel_embedding
             )
             probability, predicted = logits.softmax(dim=1).max(dim=1)
             probability, predicted = probability.view_as(hidden), predicted.view_as(hidden)
             share = gamma(step / (self.choices.total - 1))
-            heat = self.choice_temperature * (share if self.choices.cooling else 1 - share)
-            gumbel = -(-noise.double().clamp_min(1e-20).log()).log()
-            confidence = (probability + heat * gumbel).masked_fill(~hidden, torch.inf)
+            choice_temperature = self.choice_temperature * (
+                share if self.choices.cooling else 1 - share
+            )
+            gumbel = to_gumbel(noise)
+            confidence = (probability + choice_temperature * gumbel).masked_fill(~hidden, torch.inf)
             counts = lab_counts(hidden.sum(dim=1), first, share, self.choices)
             shown = (
                 torch.where(hidden, predicted, tokens) if self.choices.keep_tokens else predicted
@@ -121,17 +130,21 @@ class LabInpainter(Inpainter):
             if self.choices.keep_tokens:
                 tokens = shown
             else:
-                tokens = encode_each(self.tokenizer, self.draw(shown, images, hole)).flatten(1)
+                tokens = encode_each(
+                    self.tokenizer, self.decode_pixels(shown, images, hole)
+                ).flatten(1)
         return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
 
-    def draw(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        """Tokens int64 (N, T) -> uint8 (N, H, W, 3), from the tokens alone."""
+    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """Decodes tokens int64 (N, T) to images uint8 (N, H, W, 3), without the known pixels."""
         grid = self.transformer.grid
         return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `Inpainter`, but the images are whole at every step: the lab leaves nothing open."""
+        """As in `Inpainter`, but no token is grey, since every step predicts the whole image."""
         mask = self.picture_of_hidden(trajectory.hidden[step])
-        return mask, self.paste(self.draw(trajectory.tokens[step], images, hole), images, hole)
+        return mask, self.paste(
+            self.decode_pixels(trajectory.tokens[step], images, hole), images, hole
+        )

@@ -1,8 +1,8 @@
-"""The original lab's tokenizer: layer for layer, key for key, so that its VQGAN.pt loads as it is.
+"""The original lab's tokenizer, with the layers and keys of its VQGAN.pt, which loads unchanged.
 
 A VQGAN as in Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv
 2012.09841: residual blocks with attention at the latent resolution, an unnormalised codebook. It
-can be used wherever our own `VQGAN` can. Nothing here trains it.
+can be used in place of `VQGAN`. It is not trained here.
 """
 
 from itertools import pairwise
@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 DOWN_AFTER = (2, 4)  # pairs of neighbouring encoder channels, from 0
 UP_AFTER = (4, 2)  # decoder channels, by their place in the list
-# The lab normalises its training files by other numbers, a hundredth away. These are those of its
-# test files and of its output; one pair for both ways makes decode undo what encode did.
+# The lab normalises test files and output by these numbers, and training files by others, which
+# differ by a hundredth. One pair is used here for all, so that decoding inverts encoding.
 MEAN = (0.4868, 0.4341, 0.3844)  # of RGB in [0, 1]
 STD = (0.2620, 0.2527, 0.2543)
 
 
 class GroupNorm(nn.Module):
+    """Group norm with 32 groups, under the lab's key `gn`."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.gn = nn.GroupNorm(32, channels, eps=1e-6)
@@ -29,7 +31,7 @@ class GroupNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Norm, swish, conv, twice, around a skip; `channel_up` makes the skip as wide as the rest."""
+    """Norm, swish, convolution, twice, around a skip; `channel_up` widens the skip."""
 
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
@@ -50,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class Down(nn.Module):
-    """(B, C, H, W) -> (B, C, H/2, W/2); the padding is on the right and at the bottom only."""
+    """Halves the resolution, (B, C, H, W) -> (B, C, H/2, W/2), padded right and bottom only."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -61,7 +63,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """(B, C, H, W) -> (B, C, 2H, 2W)."""
+    """Doubles the resolution: (B, C, H, W) -> (B, C, 2H, 2W)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -72,7 +74,7 @@ class Up(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place sees every other one, with one head, around a skip."""
+    """Single-head self-attention over all places, around a skip."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -90,7 +92,7 @@ class Attention(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(B, image_channels, H, W) -> (B, latent_dim, H/4, W/4)."""
+    """Images (B, image_channels, H, W) -> latents (B, latent_dim, H/4, W/4)."""
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(B, latent_dim, h, w) -> (B, image_channels, 4h, 4w)."""
+    """Latents (B, latent_dim, h, w) -> images (B, image_channels, 4h, 4w)."""
 
     def __init__(
         self, image_channels: int, channels: list[int], latent_dim: int, latent_resolution: int
@@ -148,7 +150,7 @@ class Decoder(nn.Module):
 
 
 class Codebook(nn.Module):
-    """`codebook_size` vectors of `latent_dim` numbers, of any length."""
+    """A codebook of `codebook_size` vectors of `latent_dim` numbers, not normalised."""
 
     def __init__(self, codebook_size: int, latent_dim: int):
         super().__init__()
@@ -157,29 +159,29 @@ class Codebook(nn.Module):
 
     @property
     def unit_vectors(self) -> Tensor:
-        """The directions of the codes, float (codebook_size, latent_dim) of length one."""
+        """Returns the codes scaled to length one, float (codebook_size, latent_dim)."""
         return F.normalize(self.embedding.weight, dim=1)
 
     def nearest(self, latents: Tensor) -> Tensor:
-        """Latents (..., latent_dim) -> tokens int64 (...), by squared distance; first on ties."""
+        """Returns the code nearest to each latent (..., latent_dim), int64 (...); first on ties."""
         codes = self.embedding.weight
         # |z - e|^2 without |z|^2, which is the same for every code
         return (codes.square().sum(dim=1) - 2 * latents @ codes.T).argmin(dim=-1)
 
     def lookup(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> codes (B, latent_dim, h, w)."""
+        """Returns the vectors of tokens (B, h, w): (B, latent_dim, h, w)."""
         return self.embedding(tokens).permute(0, 3, 1, 2)
 
 
 class LabVQGAN(nn.Module):
-    """Images float (B, 3, H, W) in [-1, 1], as everywhere in this library, H = img_resolution.
+    """The lab's VQGAN. Images are float (B, 3, H, W) in [-1, 1], H = img_resolution.
 
     The arguments are those of `model_param` in the lab's VQGAN.yml, the defaults its values.
     Raises ValueError where they do not fit each other.
 
-    Attention lets every code see the whole image, the blanked hole too, so `margin` cannot mean
-    here what it means in our own tokenizer. It is 0, as in the lab: a token is known where its own
-    cell is.
+    `margin` is 0, as in the lab: a token counts as known where its own cell is known. With
+    attention every code depends on the whole image, the masked hole too, so that no margin would
+    make the known tokens independent of the hole.
     """
 
     margin = 0
@@ -219,13 +221,13 @@ class LabVQGAN(nn.Module):
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/4, W/4)."""
+        """Encodes images (B, 3, H, W) in [-1, 1] to tokens int64 (B, H/4, W/4)."""
         normalised = ((images + 1) / 2 - self.mean) / self.std
         latents = self.quant_conv(self.encoder(normalised))
         return self.codebook.nearest(latents.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
-        """Tokens (B, h, w) -> images (B, 3, 4h, 4w), clamped to [-1, 1], whatever is `known`."""
+        """Decodes tokens (B, h, w) to images (B, 3, 4h, 4w) in [-1, 1]; `known` is not used."""
         normalised = self.decoder(self.post_quant_conv(self.codebook.lookup(tokens)))
         return ((normalised * self.std + self.mean) * 2 - 1).clamp(-1, 1)

@@ -1,8 +1,8 @@
-"""The original lab's transformer: layer for layer, key for key, so that its files load as they are.
+"""The original lab's transformer, with the layers and keys of its files, which load unchanged.
 
 BERT (arXiv 1810.04805) on image tokens, as MaskGIT (arXiv 2202.04200, section 3.1) has it: learned
-positions, normalisation after each branch, the token embedding at both ends. It can be used
-wherever our own `MaskedTransformer` can. Nothing here trains it.
+positions, normalisation after each branch, input and output embeddings tied. It can be used in
+place of `MaskedTransformer`. It is not trained here.
 """
 
 import torch
@@ -15,7 +15,7 @@ EPS = 1e-12  # of every norm
 class SelfAttention(nn.Module):
     """Multi-head self-attention; `fused` computes queries, keys and values by one matrix.
 
-    Each student of the lab wrote their own, in one of these two layouts.
+    The files of the lab's students have one of these two layouts.
     """
 
     def __init__(self, dim: int, heads: int, fused: bool):
@@ -31,7 +31,8 @@ class SelfAttention(nn.Module):
         self.fused = fused
 
     def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+        """Splits (B, N, dim) into heads, (B, heads, N, dim / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, N, dim)
         if self.fused:
@@ -44,7 +45,7 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """All tokens, then each alone; what each adds is normalised together with what was there."""
+    """Attention, then an MLP, each with a residual and a layer norm behind it (post-norm)."""
 
     def __init__(self, dim: int, heads: int, hidden_dim: int, fused: bool, dropout: float):
         super().__init__()
@@ -62,9 +63,9 @@ class Block(nn.Module):
 
 
 class LabTransformer(nn.Module):
-    """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
+    """The lab's transformer, of tokens int64 (B, N) in [0, codebook_size], the last the mask token.
 
-    N = grid * grid, in rows. The defaults are the lab's sizes: 72,745,472 parameters.
+    N = grid * grid, in row order. The defaults are the lab's sizes: 72,745,472 parameters.
     """
 
     sees_pixels = False
@@ -101,13 +102,15 @@ class LabTransformer(nn.Module):
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def look(self, known: Tensor) -> None:
-        """Nothing: it sees tokens only."""
+    def embed_known_pixels(self, known: Tensor) -> None:
+        """Returns None, since this transformer sees no pixels."""
 
-    def forward(self, tokens: Tensor, seen: None = None, where: Tensor | None = None) -> Tensor:
-        """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
+    def forward(
+        self, tokens: Tensor, pixel_embedding: None = None, where: Tensor | None = None
+    ) -> Tensor:
+        """Returns logits float (B, N, codebook_size), or at the places `where`, (M, codebook_size).
 
-        The lab's logits have a column for the mask token too, here left out: it is no prediction.
+        The lab's logits also have a column for the mask token, which is left out here.
         """
         x = self.drop(self.LN(self.tok_emb(tokens) + self.pos_emb))
         x = self.Token_Prediction(self.blocks(x))

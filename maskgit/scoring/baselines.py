@@ -1,7 +1,7 @@
-"""Classic ways to fill a hole, for comparison. None of them learns anything.
+"""Classic inpainting methods without learning, for comparison.
 
-Whoever checks a name against `BASELINES` imports this module, so the libraries that fill are
-imported where they are used.
+Settings are checked against the names in `BASELINES`, so this module imports the libraries that
+fill only when they are used.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ MID_GREY = 128
 
 
 def mean_colour(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill with the mean colour of the known pixels; see BASELINES for the arrays."""
+    """Fills with the mean colour of the known pixels; see BASELINES for the arrays."""
     return _fill(_mean_colour, image, hole)
 
 
 def telea(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """March inwards from the rim, averaging known neighbours within 3 pixels; see BASELINES.
+    """Fills inwards from the edge by averages of known pixels within 3 pixels; see BASELINES.
 
     Telea 2004, "An image inpainting technique based on the fast marching method", as in OpenCV.
     """
@@ -27,7 +27,7 @@ def telea(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def biharmonic(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The smoothest surface through the rim (its bi-Laplacian is zero); see BASELINES.
+    """Fills with a smooth surface whose bi-Laplacian is zero; see BASELINES.
 
     Damelin & Hoang 2018, doi:10.1155/2018/3950312, as in scikit-image.
     """
@@ -35,10 +35,11 @@ def biharmonic(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def patchmatch(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Pieces of the known picture, 7 x 7 pixels, that fit each other and the rim; see BASELINES.
+    """Fills with known patches of 7 x 7 pixels that fit each other and the edge; see BASELINES.
 
     Barnes et al. 2009, "PatchMatch: a randomized correspondence algorithm for structural image
-    editing", as in PyPatchMatch. It copies texture, where the others smooth.
+    editing", as in PyPatchMatch. It copies texture; the other
+    methods smooth.
     """
     return _fill(_patchmatch, image, hole)
 
@@ -49,18 +50,18 @@ BASELINES: dict[str, Fill] = {
     "biharmonic": biharmonic,
     "patchmatch": patchmatch,
 }
-"""Fills by name, each a function of
+"""The baselines by name. Each is a function of
 
-    image: uint8 RGB, (H, W, 3); what stands inside the hole is never looked at,
+    image: uint8 RGB, (H, W, 3); its pixels in the hole are not read,
     hole: bool, (H, W), True = to be filled,
 
-that returns a new uint8 image (H, W, 3): known pixels bit for bit, and mid-grey all over where
-nothing is known. Raises ValueError where shapes or dtypes do not fit.
+that returns a new uint8 image (H, W, 3) with known pixels bit for bit. Without known pixels the
+image is mid-grey. Raises ValueError where shapes or dtypes do not fit.
 """
 
 
 def _fill(method: Fill, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """What all fills share: the checks, the two extreme holes, and keeping known pixels."""
+    """Applies a method to checked arrays, handles empty and full holes, and keeps known pixels."""
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError(
             "image must be uint8 (H, W, 3) and hole bool (H, W), "

@@ -1,22 +1,22 @@
-"""Distances between two sets of images, on their features, and what each image contributes.
+"""Distances between two sets of images, on their features, with the influence of each image.
 
-Two are computed: the Fréchet distance (as FID) and the kernel distance (as KID). Neither is a mean
-over images, so beside the value stand the *influences*: by how much, to first order, the value
-would move if an image counted more. They sum to zero over a set. A resample in which image i counts
-w_i times moves the value by the mean of w_i * influence_i, which turns a bootstrap over images into
-one of a plain mean: see `maskgit.scoring.intervals`.
+The distances are the Fréchet distance (as FID) and the kernel distance (as KID). Neither is a mean
+over images. So each comes with the *influences* of the images: the first-order change of the value
+with the weight of an image. They sum to zero over a set. A resample in which image i counts w_i
+times changes the value by the mean of w_i * influence_i. So a bootstrap over images becomes one of
+a plain mean, see `maskgit.scoring.intervals`.
 
-Why not resample the distance itself: a resample holds only 63 % of the images, some more than once,
-so its Fréchet distance lies far above the value and an interval would have to be moved back; it
-costs a decomposition each time; and where the sets are close it spreads too much. Measured, as
-standard deviations: over fresh draws of images, by resampling the distance, by influences.
+Resampling the distance itself is worse. A resample holds only 63 % of the images, some more than
+once, so that its Fréchet distance lies far above the value, and an interval would have to be
+shifted back. Each resample costs a decomposition. For close sets the spread is too large. Standard
+deviations over fresh draws of images, by resampling the distance, and by influences:
 
     128 cat faces and Telea's fills of them, EfficientNet-Lite0     3.6    4.0    3.9
     the difference to the biharmonic fills of the same faces        1.40   1.59   1.56
     Gaussians close to each other, 40 images, 100 features          0.044  0.072  0.056
 
-So intervals are on the wide side; tests/maskgit/scoring/test_distances.py holds them against
-fresh draws.
+So intervals are somewhat too wide; tests/maskgit/scoring/test_distances.py compares them with fresh
+draws.
 
 Influences: Hampel 1974; as a variance estimate (infinitesimal jackknife): Jaeckel 1972, Efron 1982.
 """
@@ -29,7 +29,7 @@ CHUNK = 1024  # rows of a kernel matrix held at a time
 
 
 class Distance(NamedTuple):
-    """A distance between sets a and b.
+    """A distance between sets a and b, with influences.
 
     Attributes:
         value: the distance.
@@ -42,16 +42,16 @@ class Distance(NamedTuple):
     influence_b: np.ndarray
 
     def by_pair(self) -> np.ndarray:
-        """float64 (N,): pseudo-values of pairs (a_i, b_i). Their mean is the value.
+        """Returns pseudo-values of pairs (a_i, b_i), float64 (N,), whose mean is the value.
 
-        So they can be treated like the PSNR of image i: resampled, or subtracted from another
-        method's. Needs N_a = N_b.
+        They can be used as the PSNR of image i: resampled, or subtracted from another method's.
+        Needs N_a = N_b.
         """
         return self.value + self.influence_a + self.influence_b
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance between Gaussians fitted to two sets of features.
+    """Returns the squared Fréchet distance between Gaussians fitted to two sets of features.
 
     d² = |mu_a - mu_b|² + Tr(S_a) + Tr(S_b) - 2 Tr((S_a S_b)^(1/2)), S the covariances (over N - 1).
     Dowson & Landau 1982; as FID: Heusel et al. 2017, arXiv:1706.08500, eq. 6.
@@ -75,12 +75,12 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     (_, factor_a), (_, factor_b) = _covariance_factor(a), _covariance_factor(b)
     spread = np.sum(factor_a**2) + np.sum(factor_b**2)
     overlap = np.linalg.norm(factor_a @ factor_b.T, ord="nuc")
-    # Rounding may leave equal sets a hair below zero.
+    # Rounding may make the distance of equal sets slightly negative.
     return max(0.0, float(shift @ shift + spread - 2 * overlap))
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> Distance:
-    """`frechet_distance` with the influence of every image.
+    """Returns `frechet_distance` with the influence of every image.
 
     Giving image i of a the weight 1 + e scales row i of M by the root of that. The singular values
     of M = U s V^T then grow in sum by e/2 (U s U^T)_ii, and likewise for b with V.
@@ -108,21 +108,21 @@ def frechet(a: np.ndarray, b: np.ndarray) -> Distance:
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray, paired: bool) -> Distance:
-    """Squared maximum mean discrepancy with the kernel (x·y / D + 1)³, without bias.
+    """Returns the unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³.
 
-    Bińkowski et al. 2018, arXiv:1801.01401, section 4, as KID. One estimate on all images, in place
-    of a mean over random subsets: it has the same expectation, less variance, and no subset size
-    that a small set could fall short of. Gretton et al. 2012, JMLR 13, eq. 3.
+    Bińkowski et al. 2018, arXiv:1801.01401, section 4, as KID; Gretton et al. 2012, JMLR 13, eq. 3.
+    It is one estimate on all images, in place of a mean over random subsets: it has the same
+    expectation, less variance, and needs no subset size.
 
     Args:
         a: (N_a, D), any real dtype; computed in float64. N_a >= 2.
         b: (N_b, D), N_b >= 2.
-        paired: b_i is the truth of a_i. Its likeness to a_i says nothing of the two sets, so it is
-            left out of the mean between them (Gretton et al. 2012, eq. 4), which would else be too
-            small by about 2/N times that likeness.
+        paired: b_i is the truth of a_i. The kernel of such a pair is left out of the mean between
+            the sets (Gretton et al. 2012, eq. 4), since the pair is not independent. Included, it
+            would make the distance too small by about 2/N times the kernel's excess.
 
     Returns:
-        Expectation 0 for sets from one distribution, so values may be negative.
+        A distance whose expectation is 0 for sets of one distribution, so that it may be negative.
 
     Raises:
         ValueError: wrong shapes, or values that are not finite.
@@ -140,7 +140,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, paired: bool) -> Distance:
 
 
 def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in float64. Raises ValueError where they are no two sets of features."""
+    """Returns both sets in float64. Raises ValueError where they are not sets of features."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(
             f"features must be (N_a, D) and (N_b, D) with N >= 2, not {a.shape} and {b.shape}"
@@ -151,9 +151,9 @@ def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _covariance_factor(x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Q (N, D) with orthonormal columns and F (D, D): Q F is x (N, D), centred, over sqrt(N - 1).
+    """Returns Q (N, D), orthonormal, and F (D, D): Q F = x (N, D), centred, over sqrt(N - 1).
 
-    So F^T F is the covariance. Where N <= D, F is (N, D) and Q is None, for the identity.
+    F^T F is then the covariance. Where N <= D, F is (N, D), and Q is None for the identity.
     """
     factor = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
     if len(x) > x.shape[1]:
@@ -162,7 +162,7 @@ def _covariance_factor(x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def _mean_kernel(x: np.ndarray, y: np.ndarray, others_only: bool) -> np.ndarray:
-    """(N_x,): mean over j of k(x_i, y_j), or over j other than i."""
+    """Returns the means over j of k(x_i, y_j), (N_x,), or over j other than i."""
     means = np.empty(len(x))
     for start in range(0, len(x), CHUNK):
         kernel = x[start : start + CHUNK] @ y.T / x.shape[1] + 1

@@ -1,8 +1,8 @@
-"""Image features that the Fréchet distance is computed on.
+"""Extractors of the image features on which distances of sets are computed.
 
-Two extractors: the Inception network of the FID, for those who have its official weights, and
-EfficientNet-Lite0, whose weights come with a Python package, for those who have not. Distances of
-the two are not comparable, so scores carry the name of their network.
+There are two: the Inception network of the FID, for which the official weights are needed, and
+EfficientNet-Lite0, whose weights come with a Python package. Their distances are not comparable, so
+that the names of scores contain that of their network.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from maskgit import perception, ranks
 from maskgit.device import GPU_BATCH
 from maskgit.scoring.torchvision_import import import_torchvision
 
-# Same address as pytorch_fid.inception.FID_WEIGHTS_URL, without importing torchvision for it.
+# As pytorch_fid.inception.FID_WEIGHTS_URL, which cannot be imported without torchvision.
 FID_WEIGHTS_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth"
@@ -40,10 +40,10 @@ class Extractor:
     """A fixed network that turns images into feature vectors.
 
     Attributes:
-        name: of the network, as the names of scores on its features have it.
-        source: one line for people: which network, which weights.
+        name: of the network, as in the names of scores on its features.
+        source: one line on the network and its weights.
         network: maps uint8 images (B, 3, H, W) to pooled features, float (B, D).
-        device: where `network` lives.
+        device: of `network`.
         official: whether it is Inception with the official FID weights: scores on its features, and
             on no others, may be called `fid` and `kid`.
     """
@@ -60,14 +60,15 @@ class Extractor:
         batch_size: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> np.ndarray:
-        """Features of every image, by all ranks; a row depends on its own image only.
+        """Returns the features of every image; a row depends on its own image only.
+
+        All ranks have to call it, and share the work.
 
         Args:
-            images: uint8 RGB, (N, H, W, 3), N >= 1; a read-only memory map will do.
-            batch_size: images that pass through the network together; None for what is fast.
-                Small batches are on a CPU: large activations cost more in memory traffic than they
-                save.
-            progress: called after each batch with how many images are done since, for instance the
+            images: uint8 RGB, (N, H, W, 3), N >= 1; may be a read-only memory map.
+            batch_size: images that pass through the network together; None for a fast default,
+                which is small on a CPU, where memory traffic limits the speed.
+            progress: called after each batch with the number of its images, for instance the
                 `update` method of a tqdm bar.
 
         Returns:
@@ -84,25 +85,25 @@ class Extractor:
         rows = []
         batch_size = batch_size or (8 if self.device.type == "cpu" else GPU_BATCH)
         with torch.inference_mode():
-            for start in ranks.share(range(0, len(images), batch_size)):
+            for start in ranks.shard(range(0, len(images), batch_size)):
                 # np.array copies: torch warns about read-only memory.
                 batch = torch.from_numpy(np.array(images[start : start + batch_size]))
                 batch = batch.permute(0, 3, 1, 2).to(self.device)
                 rows.append(self.network(batch).cpu().numpy())
                 if progress is not None:
-                    progress(min(len(images) - start, batch_size * ranks.count()))
-        return np.concatenate(ranks.joined(rows))
+                    progress(min(len(images) - start, batch_size * ranks.world_size()))
+        return np.concatenate(ranks.gather_shards(rows))
 
 
 def choose_extractor(kind: str, weights: str | None) -> Extractor:
-    """The extractor that `kind` asks for, as far as its weights can be had.
+    """Returns the extractor that `kind` asks for, if its weights are available.
 
     The official FID weights are taken from `weights`, else from the torch hub cache, else they are
     downloaded into that cache. Their sha256 is checked every time.
 
     Args:
-        kind: `inception`; `efficientnet_lite0`; or `auto`: Inception where the weights can be had,
-            else EfficientNet-Lite0, and then `source` says so.
+        kind: `inception`; `efficientnet_lite0`; or `auto`: Inception where the weights are
+            available, else EfficientNet-Lite0, and then `source` says so.
         weights: path of the official FID weights, or None to look for them. Not used by
             `efficientnet_lite0`.
 
@@ -133,20 +134,20 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
 
 
 def inception(path: str | os.PathLike) -> Extractor:
-    """pytorch-fid's Inception with the weights in a file, whatever their origin.
+    """Returns pytorch-fid's Inception with the weights in a file, which are not checked.
 
     2048 features after the last average pooling ("pool3"; Heusel et al. 2017, arXiv:1706.08500).
     Resizing (299 x 299, bilinear, not antialiased), scaling and precision are pytorch-fid's own, so
     that the features are those of `python -m pytorch_fid` on the same images stored as PNG.
 
-    It is not `official`: only `choose_extractor`, which checks the weights, says so.
+    It is not `official`; `choose_extractor`, which checks the weights, sets that.
     """
     network = _PytorchFid(_pytorch_fid_inception(torch.load(path, weights_only=True)))
     return _on_best_device("inception", f"Inception, weights {path}", network)
 
 
 def efficientnet_lite0() -> Extractor:
-    """ImageNet EfficientNet-Lite0: the 1280 features that its classifier sees.
+    """Returns ImageNet EfficientNet-Lite0 up to its pooling, with 1280 features.
 
     Images of any size are resized to 224 x 224, bilinear and antialiased.
     """
@@ -158,7 +159,7 @@ def efficientnet_lite0() -> Extractor:
 
 
 class _PytorchFid(nn.Module):
-    """Inception, fed as pytorch-fid feeds it: 299 x 299 pixels in [-1, 1], stored (B, 3, H, W)."""
+    """Inception with pytorch-fid's input: 299 x 299 pixels in [-1, 1], stored as (B, 3, H, W)."""
 
     SIZE = 299
 
@@ -173,7 +174,7 @@ class _PytorchFid(nn.Module):
 
 
 class _EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 up to its pooling, arranged for speed."""
+    """EfficientNet-Lite0 up to its pooling, with channels last and in-place activations."""
 
     SIZE = 224
     # The Lite models are scaled this way, unlike other EfficientNets
@@ -225,22 +226,22 @@ def _pytorch_fid_inception(state_dict: dict[str, Tensor]) -> nn.Module:
 
 
 def _on_best_device(name: str, source: str, network: nn.Module) -> Extractor:
-    """An extractor on the GPU where there is one, as pytorch-fid chooses too."""
+    """Returns an extractor on the GPU where there is one, as pytorch-fid does."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Extractor(name, source, network.eval().requires_grad_(False).to(device), device)
 
 
 def _fid(path: Path) -> Extractor:
-    """Inception with weights that were checked, and so with the right to be called FID."""
+    """Returns Inception with weights whose hash was checked, as an official extractor."""
     return replace(inception(path), official=True, source=f"Inception, official FID weights {path}")
 
 
 def check_official(path: Path, name: str, sha256: str) -> None:
-    """Raises FileNotFoundError where no file is, and ValueError where it is not the one meant.
+    """Checks the hash of a published file: raises FileNotFoundError or ValueError.
 
-    name: what it was published as; sha256: its hash in hex, or as many first digits as are known.
+    name: under which it was published; sha256: its hash in hex, or the first digits of it.
     """
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         raise FileNotFoundError(f"there is no file {path}")
     found = _sha256(path)
     if not found.startswith(sha256):
@@ -260,9 +261,9 @@ def _hub_checkpoints() -> Path:
 
 
 def _cached_or_downloaded_fid_weights() -> Path:
-    """The official weights in the torch hub cache; a damaged file there counts as none.
+    """Returns the path of the official weights in the torch hub cache, downloaded if need be.
 
-    Raises OSError where they can be had neither way.
+    A damaged file there is replaced. Raises OSError where the download fails.
     """
     cached = _hub_checkpoints() / FID_WEIGHTS_NAME
     if not (cached.is_file() and _sha256(cached) == FID_WEIGHTS_SHA256):
@@ -271,8 +272,8 @@ def _cached_or_downloaded_fid_weights() -> Path:
 
 
 def _download_fid_weights(target: Path) -> None:
-    """Download, check, and only then move into place. Raises OSError where that fails."""
-    # torch.hub's own download has no timeout: offline, some networks would hang for minutes.
+    """Downloads the weights, checks them, and then moves them into place. Raises OSError."""
+    # torch.hub's download has no timeout, so that without a connection it could hang for minutes.
     with urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -1,4 +1,4 @@
-"""Means over images, and how sure they are: bootstrap intervals."""
+"""Bootstrap intervals of means over images."""
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -10,21 +10,21 @@ LOW, HIGH = "_low", "_high"  # of the columns that hold the ends of an interval
 
 
 def with_ends(name: str) -> tuple[str, str, str]:
-    """Returns the columns of a score and of the lower and upper end of its interval."""
+    """Returns the names of a score's column and of the lower and upper end of its interval."""
     return name, f"{name}{LOW}", f"{name}{HIGH}"
 
 
 def without_end(name: str) -> str:
-    """Returns the score's column that the column of an end, or of the score itself, belongs to."""
+    """Returns the name of a score's column, from its own name or that of an interval's end."""
     return name.removesuffix(LOW).removesuffix(HIGH)
 
 
 def mean_interval(*samples: np.ndarray) -> tuple[float, float]:
-    """Bootstrap interval (percentiles, 95 %) of the mean over images, the same at every call.
+    """Returns the bootstrap interval (percentiles, 95 %) of a mean over images.
 
-    It says where the mean would lie for other images of the same kind, as many, and the same
-    models. It says nothing of models trained anew. To compare two methods on the same images, hand
-    over their differences, image by image: what the images have in common drops out.
+    The random seed is fixed. The interval covers other images of the same kind and number, with the
+    same models, but not models trained again. To compare two methods on the same images, pass the
+    differences of each image, from which what images have in common cancels.
     Efron & Tibshirani 1993, sections 13.3 and 8.3.
 
     Args:
@@ -49,7 +49,7 @@ def mean_interval(*samples: np.ndarray) -> tuple[float, float]:
 
 
 def summarise(columns: dict[str, np.ndarray]) -> dict[str, float]:
-    """Means over images, then `_low` and `_high` of each: its bootstrap interval (95 %).
+    """Returns the means over images, and the ends of their intervals as `_low` and `_high`.
 
     NaN (an image without a hole) is left out; a column of NaN alone stays NaN.
     """

@@ -1,7 +1,7 @@
-"""LPIPS as papers publish it: how far apart two whole pictures look to a trained eye.
+"""The network of LPIPS as papers report it, a perceptual distance of whole pictures.
 
-Zhang et al. 2018, arXiv 1801.03924, version 0.1 on AlexNet. Package lpips carries what was learned
-from people's judgements, but not the ImageNet weights of AlexNet.
+Zhang et al. 2018, arXiv 1801.03924, version 0.1 on AlexNet. Package lpips has the channel weights
+learned from human judgements, but not the ImageNet weights of AlexNet.
 """
 
 import os
@@ -19,16 +19,17 @@ ALEXNET_SHA256 = "7be5be79"  # its first digits, which torchvision puts into the
 
 
 def lpips_network(alexnet: str | os.PathLike) -> nn.Module:
-    """Maps two batches of images, float (B, 3, H, W) in [-1, 1], to their LPIPS, (B, 1, 1, 1).
+    """Returns the network that maps two batches of images to their LPIPS, (B, 1, 1, 1).
 
-    H and W at least 31: AlexNet sees nothing in smaller ones. Nothing is downloaded.
+    Images are float (B, 3, H, W) in [-1, 1], H and W at least 31, as AlexNet needs. Nothing is
+    downloaded.
 
     Args:
         alexnet: path of torchvision's ImageNet weights, ALEXNET_NAME.
 
     Raises:
         FileNotFoundError: there is no file at `alexnet`.
-        ValueError: it is another file.
+        ValueError: it is not that file.
     """
     check_official(Path(alexnet), ALEXNET_NAME, ALEXNET_SHA256)
     import_torchvision()

@@ -1,4 +1,4 @@
-"""Perceptual errors: how far apart two images are to a network that sees textures and parts."""
+"""Perceptual distances of fills to true images, on the features of networks."""
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ BATCH = 16  # images that pass through the perceptual network together
 
 
 def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Returns the perceptual distance inside the hole, image by image.
+    """Returns the perceptual distance inside the hole of each image.
 
     As LPIPS (Zhang et al. 2018, arXiv:1801.03924, eq. 1), with all channel weights one and on the
     early layers of EfficientNet-Lite0 (`maskgit.perception`): not comparable to published LPIPS.
-    At each layer a place counts by the share of it that is hole.
+    At each layer a place is weighted by the share of it that is hole.
 
     Args:
         output, truth, hole: as `maskgit.scoring.pixel_errors` takes them; computed in batches.
@@ -41,7 +41,7 @@ def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
 
 
 def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:
-    """Squared distance of features (B, C, h, w), averaged over the hole (B, 1, H, W): (B,)."""
+    """Returns the squared distance of features (B, C, h, w), averaged over the hole: (B,)."""
     weight = F.adaptive_avg_pool2d(hole, a.shape[2:])
     error = (a - b).square().sum(dim=1, keepdim=True)
     total = (weight.double() * error.double()).sum(dim=(1, 2, 3))
@@ -51,7 +51,7 @@ def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:
 def lpips_errors(
     output: np.ndarray, truth: np.ndarray, hole: np.ndarray, network: nn.Module
 ) -> np.ndarray:
-    """Returns the LPIPS of whole pictures, known pixels and all, as it is published.
+    """Returns the LPIPS of whole pictures, known pixels included, as papers report it.
 
     Args:
         output, truth, hole: as `maskgit.scoring.pixel_errors` takes them, but H and W at least 31;

@@ -1,6 +1,6 @@
-"""Errors of the pixels that were filled, image by image.
+"""Errors of the filled pixels of each image.
 
-Known pixels count for nothing: a small hole does not flatter. Each function takes
+Known pixels do not count, so that small holes do not score better. Each function takes
 
     output: inpainted images, uint8 RGB, (N, H, W, 3), H and W at least 11,
     truth: true images, same shape and dtype,
@@ -14,16 +14,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-# A perfect fill has an infinite PSNR, which no mean survives. 8-bit images hardly reach this cap
-# otherwise: it stands for one channel of one pixel in 50 000 being off by one.
+# A perfect fill has an infinite PSNR, which would make every mean infinite. Other fills in 8 bits
+# hardly reach this cap, which is an error of one level in one channel of one pixel in 50 000.
 PSNR_CAP = 100.0
 
 
 def psnr(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Returns 10 log10(255² / MSE) in dB, the MSE over hole pixels and channels.
 
-    At most PSNR_CAP, which a perfect fill gets. The mean over images is the mean of these, as is
-    usual, not the PSNR of a mean error.
+    It is at most PSNR_CAP. The mean over images is, as usual, the mean of these values, not the
+    PSNR of a mean error.
     """
 
     def of_image(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> float:
@@ -39,7 +39,7 @@ def ssim(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
     Wang et al. 2004, with their Gaussian window of 11 x 11, sigma 1.5. It is computed on the whole
     image, so that windows at the rim see both sides.
     """
-    from skimage.metrics import structural_similarity  # a third of a second
+    from skimage.metrics import structural_similarity  # takes a third of a second
 
     def of_image(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> float:
         _, ssim_map = structural_similarity(
@@ -67,14 +67,14 @@ def l1(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _difference(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Of the hole pixels of one image, float64 (pixels, 3) in [-1, 1]."""
+    """Returns the differences at the hole pixels of one image, float64 (pixels, 3) in [-1, 1]."""
     return (output[hole].astype(np.float64) - truth[hole]) / 255
 
 
 def _by_image(
     error: Callable[..., float], output: np.ndarray, truth: np.ndarray, hole: np.ndarray
 ) -> np.ndarray:
-    """What the errors share: the checks, and NaN where there is no hole."""
+    """Checks the arrays and applies an error to each image; NaN where it has no hole."""
     if output.dtype != np.uint8 or truth.dtype != np.uint8 or hole.dtype != bool:
         raise ValueError(
             "output and truth must be uint8 and hole bool, "

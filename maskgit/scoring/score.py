@@ -1,8 +1,8 @@
-"""What a score is, and what it is computed from.
+"""The types of scores and of what they are computed from.
 
-Every score is a column with a number for each image, whose mean is the score: so one bootstrap
-(`maskgit.scoring.intervals`) serves them all, and two methods are compared image by image.
-The list of scores stands in `maskgit.scoring.scores`.
+Every score is a column with a number for each image, whose mean is the score. So one bootstrap
+(`maskgit.scoring.intervals`) is enough for all scores, and methods are compared on each image. The
+list of scores is in `maskgit.scoring.scores`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from maskgit.scoring.discrimination import Discrimination, discriminate
 
-if TYPE_CHECKING:  # tables are read without torch
+if TYPE_CHECKING:  # reading tables should not import torch
     from torch import nn
 
     from maskgit.scoring.features import Extractor
@@ -26,7 +26,7 @@ NETWORK_LABELS = {"efficientnet_lite0": "EfficientNet-Lite0", "inception": "Ince
 
 
 class Better(StrEnum):
-    """Which way a score gets better."""
+    """Whether lower or higher values of a score are better."""
 
     LOWER = "lower"
     HIGHER = "higher"
@@ -34,37 +34,37 @@ class Better(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1, -1 or 0: a score times this is better when lower, whichever way the score goes."""
+        """The factor, 1, -1 or 0, that turns a score into one of which lower values are better."""
         return {Better.LOWER: 1, Better.HIGHER: -1, Better.NEITHER: 0}[self]
 
     @property
     def arrow(self) -> str:
-        """'↓', '↑' or ''."""
+        """An arrow that shows which values are better: '↓', '↑' or ''."""
         return {Better.LOWER: "↓", Better.HIGHER: "↑", Better.NEITHER: ""}[self]
 
 
 class Scope(StrEnum):
-    """What a score is a score of."""
+    """What a score is computed of."""
 
-    SET = "the whole set"  # a single image has no such score; it depends on how many there are
+    SET = "the whole set"  # a single image has no such score, which depends on their number
     IMAGE = "each whole image"
     HOLE = "each image's hole"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Images that are scored, and what they are held against.
+    """Fills that are scored, and what they are compared with.
 
     Attributes:
         fills: one or more sets of images, uint8 (N, H, W, 3) each. Several sets are fills of the
-            same holes, drawn with seeds of their own; a score is then the mean over the sets.
+            same holes with other random numbers; a score is then the mean over the sets.
         truth: true images, uint8 (N, H, W, 3).
         holes: bool (N, H, W), True = was filled.
         truth_features: (N, D), of `truth`, by `extractor`.
-        extractor: gives the features that sets are compared by.
-        paired: image i of every set is a fill of true image i. Where it is not, only scores of
-            whole sets have a meaning.
-        lpips: `maskgit.scoring.lpips_network`, where its weights can be had.
+        extractor: of the features by which sets are compared.
+        paired: whether image i of every set is a fill of true image i. If not, only scores of whole
+            sets are meaningful.
+        lpips: `maskgit.scoring.lpips_network`, where its weights are available.
         progress: see `Extractor.__call__`.
     """
 
@@ -79,26 +79,26 @@ class Evaluation:
 
     @cached_property
     def features(self) -> list[np.ndarray]:
-        """(N, D) for each set of fills."""
+        """The features of each set of fills, (N, D) each."""
         return [self.extractor(fill, progress=self.progress) for fill in self.fills]
 
     @cached_property
     def discriminations(self) -> list[Discrimination]:
-        """What a linear judge makes of each set of fills."""
+        """P-IDS and U-IDS of each set of fills."""
         return [discriminate(features, self.truth_features) for features in self.features]
 
     def in_holes(self, error: Callable[..., np.ndarray]) -> np.ndarray:
-        """float64 (N,): `error(fill, truth, holes)`, (N,) for each set of fills, as a mean."""
+        """Returns the mean of `error(fill, truth, holes)`, (N,), over the sets of fills."""
         return mean_over_sets(error(fill, self.truth, self.holes) for fill in self.fills)
 
 
 def mean_over_sets(columns: Iterable[np.ndarray]) -> np.ndarray:
-    """The mean of columns (N,), image by image: (N,)."""
+    """Returns the mean over columns, (N,) each, for each image: (N,)."""
     return np.mean(list(columns), axis=0)
 
 
 class Column(NamedTuple):
-    """A score in a table, named after the network that judges where one does."""
+    """The column of a score in a table; its name contains that of the network if there is one."""
 
     score: Score
     name: str
@@ -112,15 +112,15 @@ class Score:
     Attributes:
         name: of its column. `{extractor}` stands for the name of the network whose features it
             is computed on.
-        label: what an axis of a plot is called; may have `{extractor}`, too.
-        better: which way it gets better.
-        scope: what it is a score of.
+        label: of an axis of a plot; may contain `{extractor}` too.
+        better: whether lower or higher values are better.
+        scope: what it is computed of.
         compute: maps an `Evaluation` to float64 (N,), a number for each image, whose mean is the
-            score; NaN where an image has none, as in a hole of no pixels. None where the
-            evaluation lacks what it needs.
-        source: the paper or the package, '' where there is none to name.
-        official: name and label on Inception's features with the official FID weights, which
-            keep the names that papers use.
+            score; NaN where an image has none, as with an empty hole. Returns None where the
+            evaluation lacks an input.
+        source: paper or package, '' where there is none.
+        official: name and label on Inception's features with the official FID weights, as in
+            papers.
     """
 
     name: str
@@ -133,16 +133,16 @@ class Score:
 
     @property
     def is_distance(self) -> bool:
-        """Whether it says how far two sets lie apart: nothing has a lower one than true images."""
+        """Whether it is a distance of sets, of which true images have the lowest."""
         return self.scope is Scope.SET and self.better is Better.LOWER
 
     def column(self, extractor: Extractor) -> Column:
-        """Its column in a table that is made with an extractor."""
+        """Returns its column in a table that is made with an extractor."""
         if self.official and extractor.official:
             return Column(self, *self.official)
-        return self.on(extractor.name)
+        return self.network_column(extractor.name)
 
-    def on(self, network: str) -> Column:
-        """Its column, judged by a network of that name, but for the official one."""
+    def network_column(self, network: str) -> Column:
+        """Returns its column on the features of a network, given by name, that is not official."""
         label = self.label.format(extractor=NETWORK_LABELS.get(network, network))
         return Column(self, self.name.format(extractor=network), label)

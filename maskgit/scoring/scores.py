@@ -1,7 +1,6 @@
-"""The scores: how good fills are, as a set and image by image. Tables, verdicts, plots, MLflow, the
-model card and the documentation take their columns from this list.
+"""The list of scores, from which tables, verdicts, plots, MLflow, model card and docs are made.
 
-A new score is an entry of SCORES.
+To add a score, add an entry to SCORES.
 """
 
 import re
@@ -21,14 +20,14 @@ def _frechet(e: Evaluation) -> np.ndarray:
 
 
 def _kernel(e: Evaluation) -> np.ndarray:
-    # Where sets are no pairs, image i still goes with image i of the other set: any matching of two
-    # independent sets resamples them rightly.
+    # Unpaired sets are matched by index too: any matching of two independent sets is valid for
+    # resampling.
     return mean_over_sets(
         kernel_distance(each, e.truth_features, e.paired).by_pair() for each in e.features
     )
 
 
-# The functions below import what needs torch when they are called: tables are read without it.
+# The functions below import torch only when they are called, since tables are read without it.
 
 
 def _perceptual(e: Evaluation) -> np.ndarray:
@@ -145,16 +144,17 @@ SCORES: list[Score] = [
         source="",
     ),
 ]
-"""In the order of the tables' columns."""
+"""All scores, in the order of the tables' columns."""
 
 DECIDES = KERNEL
-"""The score that verdicts follow; another has to pass tests/maskgit/scoring/test_verdicts.py."""
+"""The score by which verdicts are made; another one has to pass tests/maskgit/scoring/
+test_verdicts.py."""
 
 
 def compute_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
     """Returns every score that the evaluation allows, by the name of its column.
 
-    float64 (N,) each. Only their means have a meaning where the scope is the whole set.
+    float64 (N,) each. Where the scope is the whole set, only the mean is meaningful.
     """
     columns = {}
     for score in SCORES:
@@ -166,7 +166,7 @@ def compute_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
 
 
 def find(name: str) -> Column | None:
-    """Returns the score that a column of a table holds, None where it holds something else.
+    """Returns the score of a table's column by the column's name, None where it is not of a score.
 
     The ends of an interval belong to their score: `psnr_hole_low` is found as `psnr_hole`.
     """
@@ -176,7 +176,7 @@ def find(name: str) -> Column | None:
             return Column(score, *score.official)
         networked = re.fullmatch(score.name.replace("{extractor}", r"(?P<network>\w+)"), name)
         if networked:
-            return score.on(networked.groupdict().get("network", ""))
+            return score.network_column(networked.groupdict().get("network", ""))
     return None
 
 
@@ -187,9 +187,9 @@ def score_columns(names: Iterable[str]) -> list[Column]:
 
 
 def column_of(score: Score, names: Iterable[str]) -> Column:
-    """Returns a score's column among those of a table; the first, where several networks judge.
+    """Returns a score's column among those of a table, the first where there are several networks.
 
-    Raises LookupError where the table lacks it.
+    Raises LookupError where the table has none.
     """
     for column in score_columns(names):
         if column.score is score:

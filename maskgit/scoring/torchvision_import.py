@@ -1,4 +1,4 @@
-"""Importing torchvision where its compiled operators cannot be loaded."""
+"""Imports torchvision, even where its compiled operators cannot be loaded."""
 
 from importlib import import_module
 
@@ -14,15 +14,15 @@ _declarations: list[torch.library.Library] = []
 
 
 def import_torchvision() -> None:
-    """Make `import torchvision` work, also beside a torch that its binary was not built for.
+    """Makes `import torchvision` work, also with a torch for which its binary was not built.
 
     A torchvision wheel built for CUDA cannot load its compiled operators next to a CPU-only torch.
-    It tolerates that, except for two detection operators (non-maximum suppression): it attaches
-    shape rules to them while being imported and dies with "operator torchvision::nms does not
-    exist". Declaring the two, without any code behind them, lets the import through. Models and
-    transforms then work as ever; calling `torchvision.ops.nms` still fails, as it must.
+    The import still works, except for two detection operators (non-maximum suppression):
+    torchvision registers shape rules for them and fails with "operator torchvision::nms does not
+    exist". Declaring the two operators, without implementations, makes the import work. Models and
+    transforms then work; calling `torchvision.ops.nms` still fails.
 
-    Where torchvision imports as it is, nothing is touched.
+    Nothing is declared where torchvision can be imported without.
 
     Raises:
         ImportError: torchvision is not installed.

@@ -1,9 +1,9 @@
-"""Which of two methods is better, said only as often wrongly as is allowed.
+"""Decides which of several methods are better, with one error rate for all comparisons.
 
-A report compares many methods with each other. Every comparison is of the same images, so what is
-judged is a difference for each image; all share one error rate: with no difference anywhere,
-one report in twenty says "better" at all. Of the scores only the kernel distance is judged, since
-the Fréchet distance at small n ranks samplers wrongly: see `maskgit.scoring.simulation`.
+A report compares many methods on the same images, by the difference of scores for each image. All
+comparisons share one error rate: without any true difference one report in twenty says "better".
+Only the kernel distance is compared, since the Fréchet distance at small n ranks samplers wrongly,
+see `maskgit.scoring.simulation`.
 """
 
 from typing import NamedTuple
@@ -14,24 +14,24 @@ from scipy.stats import norm
 from maskgit.scoring.intervals import LEVEL, RESAMPLES
 from maskgit.scoring.score import Better
 
-POWER = 0.8  # with which a difference as large as `seen` would be noticed
+POWER = 0.8  # probability with which a true difference as large as `seen` is shown
 
 
 class Differences(NamedTuple):
-    """M differences between methods, float64 (M,) each."""
+    """M differences between methods and their simultaneous intervals, float64 (M,) each."""
 
     mean: np.ndarray
     low: np.ndarray  # the ends of simultaneous intervals
     high: np.ndarray
-    seen: np.ndarray  # the smallest true difference that would probably have been noticed
+    seen: np.ndarray  # the smallest true difference that would be shown with probability POWER
 
 
 def simultaneous_intervals(by_image: np.ndarray) -> Differences:
-    """Intervals that all hold at once with 95 %, the same at every call.
+    """Returns simultaneous intervals: with 95 % all of them hold. The random seed is fixed.
 
     The largest of all studentised differences is bootstrapped over images (max-t: Romano & Wolf
-    2005, doi:10.1198/016214504000000539), so that comparisons that rise and fall together, as those
-    of one sampler at several numbers of iterations do, cost less than as many independent ones.
+    2005, doi:10.1198/016214504000000539). So correlated comparisons, as of one sampler at several
+    numbers of iterations, widen the intervals less than independent ones.
 
     Args:
         by_image: (N, M), N >= 2, no NaN; the differences of image i in row i.
@@ -39,7 +39,7 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
     n = len(by_image)
     mean = by_image.mean(axis=0)
     error = by_image.std(axis=0, ddof=1) / np.sqrt(n)
-    unlike = error > 0  # methods that never differ need no resampling
+    unlike = error > 0  # differences that are all equal have no error to resample
     if not unlike.any():
         return Differences(mean, mean, mean, error)
     scaled = (by_image - mean)[:, unlike] / error[unlike]
@@ -53,16 +53,16 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
 
 
 def favoured(low: np.ndarray, high: np.ndarray, better: Better) -> np.ndarray:
-    """Returns which of two methods is shown to be better: 1 the first, -1 the second, 0 neither.
+    """Returns which of two methods is better: 1 the first, -1 the second, 0 no difference shown.
 
     Args:
         low, high: the ends of the interval of first less second; any shape.
-        better: which way the score gets better.
+        better: whether lower or higher values of the score are better.
     """
     ends = better.sign * np.array([low, high])
     return (ends.max(axis=0) < 0).astype(int) - (ends.min(axis=0) > 0)
 
 
 def images_needed(difference: float, seen: float, n: int) -> float:
-    """How many images would probably show a true `difference`, where n show one of `seen`."""
+    """Returns how many images would show a true `difference`, where n images show one of `seen`."""
     return n * (seen / difference) ** 2 if difference else np.inf

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Images (B, 3, H, W) -> one logit for each overlapping patch (B, 1, H/8, W/8).
+    """A discriminator of overlapping patches: images (B, 3, H, W) -> logits (B, 1, H/8, W/8).
 
-    PatchGAN (Isola et al., arXiv 1611.07004). Group norm in place of batch norm, so that an
-    image's verdict does not depend on its batch.
+    PatchGAN (Isola et al., arXiv 1611.07004), with group norm in place of batch norm, so that the
+    logits of an image do not depend on its batch.
     """
 
     def __init__(self, channels: int = 32):
@@ -27,12 +27,13 @@ class PatchDiscriminator(nn.Sequential):
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Hinge loss: real patches above 1, made ones below -1."""
+    """Returns the hinge loss: real logits should be above 1, fake ones below -1."""
     return 0.5 * (F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean())
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
-    """VQGAN, equation 7: makes both losses pull equally hard on the decoder's last layer."""
-    (pull,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
-    (push,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    return (pull.norm() / (push.norm() + 1e-6)).clamp(0, 1e4).detach()
+    """Returns the weight of the adversarial loss at which both gradients are equal (equation 7)."""
+    (reconstruction_gradient,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
+    (adversarial_gradient,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
+    ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + 1e-6)
+    return ratio.clamp(0, 1e4).detach()

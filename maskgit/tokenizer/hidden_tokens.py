@@ -1,7 +1,7 @@
-"""From a hole in the picture to hidden tokens.
+"""Finds the tokens that a hole in the picture hides.
 
-A place is *touched* by a hole where its code can see a pixel of it: the code cannot be known. It is
-*covered* where a pixel of its own cell is missing: something has to be drawn there.
+A token is *touched* by a hole where the encoder sees a hole pixel for it, so that the token cannot
+be known. It is *covered* where a pixel of its own cell is in the hole, so that it has to be filled.
 """
 
 from typing import NamedTuple
@@ -11,21 +11,21 @@ from torch import Tensor
 
 
 class HiddenTokens(NamedTuple):
-    """Bool (B, H/cell, W/cell) each; what is covered is touched, too."""
+    """Touched and covered tokens, bool (B, H/cell, W/cell) each; covered ones are touched too."""
 
     touched: Tensor
     covered: Tensor
 
 
 def hidden_tokens(hole: Tensor, cell: int, margin: int) -> HiddenTokens:
-    """What a hole does to the tokens.
+    """Returns the tokens that a hole touches and covers.
 
-    hole: bool (B, H, W). cell: pixels a token stands for, per side (4 for 64 -> 16).
+    hole: bool (B, H, W). cell: pixels per side that a token stands for (4 for 64 -> 16).
     margin: pixels that the encoder sees beyond the cell, on each side.
     """
     return HiddenTokens(_any(hole, cell, margin), _any(hole, cell, 0))
 
 
 def _any(hole: Tensor, cell: int, margin: int) -> Tensor:
-    seen = F.max_pool2d(hole[:, None].float(), cell + 2 * margin, stride=cell, padding=margin)
-    return seen[:, 0] > 0
+    pooled = F.max_pool2d(hole[:, None].float(), cell + 2 * margin, stride=cell, padding=margin)
+    return pooled[:, 0] > 0

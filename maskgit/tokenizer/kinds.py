@@ -1,7 +1,7 @@
 """The tokenizers that the rest of the library works with, alike.
 
 `Tokenizer` says what each can do. `encode_each` and `decode_each` do the same to pictures;
-`draw_each` decodes into a hole.
+`decode_into_hole` decodes into a hole.
 """
 
 import pkgutil
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import alone, to_float, to_uint8
+from maskgit.device import batch_invariant_chunks, to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import Codebook
 from maskgit.tokenizer.registry import TOKENIZERS
@@ -66,15 +66,17 @@ def tokenizer_kinds() -> list[type[Tokenizer]]:
 def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) -> tokens int64 (N, h, w); an image's do not depend on the others."""
     pixels = to_float(images, next(tokenizer.parameters()).device)
-    return torch.cat([tokenizer.encode(images) for images in alone(pixels)])
+    return torch.cat([tokenizer.encode(images) for images in batch_invariant_chunks(pixels)])
 
 
 def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
     """Tokens int64 (N, h, w) -> uint8 (N, H, W, 3); an image does not depend on the others."""
-    return np.concatenate([to_uint8(tokenizer.decode(part)) for part in alone(tokens)])
+    return np.concatenate(
+        [to_uint8(tokenizer.decode(part)) for part in batch_invariant_chunks(tokens)]
+    )
 
 
-def draw_each(
+def decode_into_hole(
     tokenizer: Tokenizer, tokens: Tensor, images: np.ndarray, hole: np.ndarray
 ) -> np.ndarray:
     """As `decode_each`, by a decoder that sees the known pixels, if it is one that can.
@@ -87,5 +89,5 @@ def draw_each(
     )
     tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.codebook_size)
     known = known_pixels(images, hole, tokens.device)
-    parts = zip(alone(tokens), alone(known), strict=True)
+    parts = zip(batch_invariant_chunks(tokens), batch_invariant_chunks(known), strict=True)
     return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

@@ -141,8 +141,8 @@ class KMeans(nn.Module):
         It counts the data of all ranks; the codes restart from the first one's.
         """
         ones = torch.ones_like(tokens, dtype=self.count.dtype)
-        count = ranks.summed(torch.zeros_like(self.count).index_add_(0, tokens, ones))
-        total = ranks.summed(torch.zeros_like(self.total).index_add_(0, tokens, latents))
+        count = ranks.all_reduce_sum(torch.zeros_like(self.count).index_add_(0, tokens, ones))
+        total = ranks.all_reduce_sum(torch.zeros_like(self.total).index_add_(0, tokens, latents))
         self.count.lerp_(count, 1 - self.decay)
         self.total.lerp_(total, 1 - self.decay)
         self.embedding.copy_(F.normalize(self.total, dim=1))
@@ -155,7 +155,7 @@ class KMeans(nn.Module):
         self.embedding.copy_(torch.where(dead[:, None], pick, self.embedding))
         self.total.copy_(torch.where(dead[:, None], pick * count[:, None], self.total))
         self.count.copy_(count)
-        ranks.copy_the_first(self.embedding, self.count, self.total)
+        ranks.broadcast_tensors(self.embedding, self.count, self.total)
 
 
 class FSQ(nn.Module):

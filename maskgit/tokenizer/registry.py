@@ -1,5 +1,8 @@
-"""The tokenizers that a checkpoint may hold. Loads no torch."""
+"""The registered tokenizers, which a checkpoint may hold. Imports no torch."""
 
 TOKENIZERS: dict[str, str] = {"VQGAN": "maskgit.tokenizer.vqgan:VQGAN"}
-"""Where each is found, "module:class", by the name of its class. Others are registered from outside
-by `TOKENIZERS[name] = place`; they are imported when a checkpoint is first read."""
+"""Place of each class, "module:class", by the name of the class.
+
+Other packages register theirs by `TOKENIZERS[name] = place`. A class is imported when a checkpoint
+is first read.
+"""

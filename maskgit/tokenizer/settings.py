@@ -1,4 +1,4 @@
-"""What may be chosen of the tokenizer and its training. Loads no network.
+"""Settings of the tokenizer and its training. Imports no torch.
 
 `VQGAN` and `TokenizerTrainer` take these as they are, and the section `vqgan` of params.yaml is
 made of them: a setting is declared here and used there, and nothing lists it in between.
@@ -17,7 +17,7 @@ Blocks = Annotated[int, Field(ge=0, le=100)]
 class TokenizerConfig(Section):
     """The arguments of `VQGAN`, in the order in which its checkpoints keep them."""
 
-    cell: Literal[4, 8, 16] = 4  # pixels a token stands for, per side
+    cell: Literal[4, 8, 16] = 4  # pixels per side that a token stands for
     channels: Annotated[int, Field(ge=16, le=8192, multiple_of=16)] = 128
     encoder_blocks: Blocks = 2
     decoder_blocks: Blocks = 2
@@ -32,7 +32,7 @@ class TokenizerConfig(Section):
 
 
 class TokenizerTraining(Section):
-    """How `TokenizerTrainer` trains; the weights multiply their losses, 0 switches one off."""
+    """Settings of `TokenizerTrainer`; each weight multiplies its loss, and 0 switches it off."""
 
     steps: Count
     batch_size: BatchSize
@@ -41,15 +41,15 @@ class TokenizerTraining(Section):
     commitment_weight: NotNegative
     perceptual_weight: NotNegative
     adversarial_weight: NotNegative
-    discriminator_start: Share  # of the steps, after which the discriminator joins
+    discriminator_start: Share  # of the steps, after which the adversarial loss is used
     evaluations: Count
 
     @property
     def evaluate_every(self) -> int:
-        """Steps from one evaluation to the next."""
+        """Number of steps from one evaluation to the next."""
         return max(1, self.steps // self.evaluations)
 
     @property
     def discriminator_step(self) -> int:
-        """The step at which the discriminator joins."""
+        """The first step with the adversarial loss."""
         return round(self.discriminator_start * self.steps)

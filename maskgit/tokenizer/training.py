@@ -18,7 +18,7 @@ from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
-from maskgit.training.trainer import Chance, Metrics, ShuffledBatches, Trainer
+from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
 SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
 HOLED = 0.75  # the share of the images that are rebuilt into one
@@ -52,8 +52,8 @@ class TokenizerTrainer(Trainer):
         self.steps = how.steps
         self.device = next(model.parameters()).device
         self.images = Rows(images, self.device)
-        self.chance = Chance(seed, self.device)
-        self.batches = ShuffledBatches(len(images), how.batch_size, self.chance.numpy)
+        self.generators = RandomGenerators(seed, self.device)
+        self.batches = ShuffledBatches(len(images), how.batch_size, self.generators.numpy)
         self.muon, self.adamw = muon_and_adamw(
             model,
             model.hidden_convolutions(),
@@ -73,7 +73,7 @@ class TokenizerTrainer(Trainer):
             "adamw": self.adamw,
             "critic_adamw": self.critic_adamw,
             "batches": self.batches,
-            "chance": self.chance,
+            "generators": self.generators,
         }
 
     def step(self) -> Metrics:
@@ -131,7 +131,7 @@ class TokenizerTrainer(Trainer):
 
         holed: the share of images with a hole; for the others it is all of the picture.
         """
-        rng = self.chance.numpy
+        rng = self.generators.numpy
         truth = pixels_to_float(self.images[next(self.batches),])
         flip = to_device(rng.random(len(truth)) < 0.5, self.device)
         hole = np.stack([draw_hole(rng, truth.shape[2], holed) for _ in truth])

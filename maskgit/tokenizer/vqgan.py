@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskgit.data.known_pixels import Look, holed
+from maskgit.data.known_pixels import KnownPixelEmbedding, mask_pixels
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import QUANTIZERS, Quantized
 from maskgit.tokenizer.settings import TokenizerConfig
@@ -83,7 +83,7 @@ class Doubling(nn.Module):
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
         )
-        self.from_pixels = Look(finer, step)
+        self.from_pixels = KnownPixelEmbedding(finer, step)
         self.block = ResidualBlock(finer)
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
-        self.from_pixels = Look(channels, cell)
+        self.from_pixels = KnownPixelEmbedding(channels, cell)
         self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
         steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
         widths = [channels] + [half] * len(steps)
@@ -161,7 +161,7 @@ class VQGAN(nn.Module):
             distance = distance * covered[:, None]
         quantized = self.codebook(latents, distance)
         codes = quantized.codes * (covered | ~touched)[:, None]
-        return self.decoder(codes, holed(images, hole)), quantized
+        return self.decoder(codes, mask_pixels(images, hole)), quantized
 
     @property
     def last_layer(self) -> Tensor:

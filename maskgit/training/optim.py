@@ -1,4 +1,4 @@
-"""What both trainings share: learning-rate schedule, optimisers, weight averaging."""
+"""Learning-rate schedule, optimisers and weight averaging of both trainings."""
 
 import math
 from collections import defaultdict
@@ -6,11 +6,11 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-from maskgit.device import bf16_pays
+from maskgit.device import bf16_is_faster
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
-    """Share of the peak learning rate at `step`: linear warm-up, then a cosine down to zero."""
+    """Returns the learning rate at `step` over its peak: linear warm-up, then cosine to zero."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -18,13 +18,13 @@ def warmup_cosine(step: int, steps: int, warmup: int) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """Moves the averaged weights towards the model's; young averages forget faster."""
+    """Updates an exponential moving average of weights; its decay is lower in the first steps."""
     keep = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised, for matrices (Jordan et al. 2024).
+    """The optimiser Muon: momentum with orthogonalised updates, for matrices (Jordan et al. 2024).
 
     A convolution (out, in, kh, kw) counts as the matrix (out, in * kh * kw). Reaches a lower loss
     than AdamW in equal steps. The update's size is that of AdamW (Moonshot, arXiv 2502.16982,
@@ -59,15 +59,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest orthogonal matrices, nearly: singular values end between 0.7 and 1.2.
+    """Returns approximately the nearest orthogonal matrices: singular values from 0.7 to 1.2.
 
     Newton-Schulz iteration with Jordan's coefficients, on the smaller side, for each matrix of
-    (M, m, n); in bf16 where that is faster, since it only has to come near.
+    (M, m, n). It runs in bf16 where that is faster, since an approximation is enough.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    if bf16_pays(x.device):
+    if bf16_is_faster(x.device):
         x = x.bfloat16()
     for _ in range(iterations):
         gram = x @ x.mT
@@ -83,9 +83,10 @@ def muon_and_adamw(
     weight_decay: float,
     betas: tuple[float, float],
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the model's blocks, AdamW for everything else.
+    """Returns Muon for `matrices`, and AdamW for all other parameters of the model.
 
-    Embeddings, first and last layers, norms and biases are not matrices in Muon's sense.
+    Muon is meant for the matrices inside blocks; embeddings, first and last layers, norms and
+    biases need AdamW.
     """
     inside = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in inside]
@@ -101,13 +102,14 @@ def adamw(
     weight_decay: float,
     betas: tuple[float, float],
 ) -> torch.optim.AdamW:
-    """In one kernel, which on a GPU need not read its count of steps here."""
+    """Returns AdamW as a fused kernel, which on a GPU avoids waiting for its step count."""
     return torch.optim.AdamW(
         parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True
     )
 
 
 def set_learning_rate(optimisers: list[torch.optim.Optimizer], learning_rate: float) -> None:
+    """Sets the learning rate of all parameters of the optimisers."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate

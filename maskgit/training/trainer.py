@@ -1,7 +1,8 @@
-"""A training that can be stopped between two steps and taken up again, to the same bits.
+"""Trainings that can be stopped between two steps and resumed with the same result, bit for bit.
 
-What later steps depend on has a `state_dict()` and a `load_state_dict()`, as in torch; the states
-hold tensors, numbers, strings and containers of them, which `torch.load(weights_only=True)` reads.
+Everything that later steps depend on has `state_dict()` and `load_state_dict()`, as in torch.
+States hold tensors, numbers, strings and containers of them, which `torch.load(weights_only=True)`
+reads.
 """
 
 import math
@@ -15,20 +16,22 @@ from torch import Tensor, nn
 
 from maskgit import ranks
 
-RANK_SEEDS = 10**6  # between two ranks' seeds; torch looks at the lower 32 bits only
+RANK_SEEDS = 10**6  # difference of two ranks' seeds; torch uses the lower 32 bits only
 
 
 class Stateful(Protocol):
+    """An object whose state can be saved and restored."""
+
     def state_dict(self) -> dict: ...
 
     def load_state_dict(self, state: dict) -> object: ...
 
 
-class Chance:
-    """Everything drawn at random in a training, from one seed; by each rank for itself.
+class RandomGenerators:
+    """The random generators of a training, seeded by one seed, different on each rank.
 
-    `numpy` and `torch`, on the device, are generators of its own; dropout and the codebook draw
-    from torch's global ones, which are seeded here too.
+    numpy, torch: generators, that of torch on the device. Dropout and the codebook use torch's
+    global generators, which are seeded here too.
     """
 
     def __init__(self, seed: int, device: torch.device):
@@ -44,7 +47,7 @@ class Chance:
             "global": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        return {"ranks": ranks.gathered(own)}
+        return {"ranks": ranks.all_gather(own)}
 
     def load_state_dict(self, state: dict) -> None:
         state = state["ranks"][ranks.rank()]
@@ -56,24 +59,24 @@ class Chance:
 
 
 class ShuffledBatches:
-    """Endless batches of indices; each index comes once before any comes again.
+    """Yields batches of shuffled indices without end; each epoch has every index once.
 
-    The ranks go by the first one's order, and each gets its share of a batch.
+    All ranks use the first rank's order, and each yields its part of a batch.
     """
 
     def __init__(self, count: int, batch_size: int, rng: np.random.Generator):
         self.count, self.batch_size, self.rng = count, batch_size, rng
-        self.order = np.empty(0, dtype=np.int64)  # drawn and not used yet
+        self.order = np.empty(0, dtype=np.int64)  # shuffled indices not used yet
 
     def __iter__(self) -> "ShuffledBatches":
         return self
 
     def __next__(self) -> np.ndarray:
         while len(self.order) < self.batch_size:
-            shuffled = ranks.of_the_first(self.rng.permutation(self.count))
+            shuffled = ranks.broadcast(self.rng.permutation(self.count))
             self.order = np.concatenate([self.order, shuffled])
         batch, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
-        return ranks.share(batch)
+        return ranks.shard(batch)
 
     def state_dict(self) -> dict:
         return {"order": torch.from_numpy(self.order.copy())}
@@ -89,7 +92,8 @@ class Best:
         self.model = deepcopy(model)
         self.loss = math.inf
 
-    def offer(self, model: nn.Module, loss: float) -> None:
+    def update(self, model: nn.Module, loss: float) -> None:
+        """Copies the model where its loss is lower than the lowest so far."""
         if loss < self.loss:
             self.loss = loss
             self.model.load_state_dict(model.state_dict())
@@ -102,11 +106,11 @@ class Best:
         self.loss = state["loss"]
 
 
-Metrics = dict[str, float | Tensor]  # tensors stay on the device until someone reads them
+Metrics = dict[str, float | Tensor]  # tensors stay on the device, see `metric_values`
 
 
-def read(metrics: Metrics) -> dict[str, float]:
-    """The numbers, for which the device has to be waited for.
+def metric_values(metrics: Metrics) -> dict[str, float]:
+    """Converts metrics to numbers, which waits for the device.
 
     Raises FloatingPointError where a loss is not finite.
     """
@@ -118,7 +122,7 @@ def read(metrics: Metrics) -> dict[str, float]:
 
 
 class Trainer(ABC):
-    """`steps` to do, of which `done` are done; `parts` is everything later steps depend on."""
+    """A training of `steps` steps, of which `done` are done; `parts` holds all of its state."""
 
     steps: int
     done: int = 0
@@ -126,13 +130,14 @@ class Trainer(ABC):
 
     @abstractmethod
     def step(self) -> Metrics:
-        """Does one more step and returns its metrics; evaluations add some called `val_...`."""
+        """Does one step and returns its metrics; an evaluation adds metrics called `val_...`."""
 
     def state_dict(self) -> dict:
-        """Of all ranks, to be asked of all; not a copy: the next step changes its tensors."""
+        """Returns the state, not copied: the next step changes it. All ranks have to call it."""
         return {"done": self.done} | {name: p.state_dict() for name, p in self.parts.items()}
 
     def load_state_dict(self, state: dict) -> None:
+        """Restores the state of a training with the same settings."""
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.done = state["done"]

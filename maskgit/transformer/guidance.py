@@ -1,8 +1,8 @@
-"""Autoguidance: a transformer led away from what it thought when it was young.
+"""Autoguidance: extrapolates a transformer's logits away from those of an early checkpoint.
 
 Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself", arXiv 2406.02507, whose
-weight w is 1 + guidance; here on logits. Both networks err alike, the young one more, so the way
-from its guess to the other's points beyond it, to what a longer training would say.
+weight w is 1 + guidance; here on logits. The early checkpoint makes the same errors, but larger
+ones. So the difference of the two points to where a longer training would go.
 """
 
 from dataclasses import replace
@@ -15,10 +15,11 @@ from maskgit.transformer.model import MaskedTransformer
 
 
 class GuidedTransformer(nn.Module):
-    """Used as a `MaskedTransformer`, whose arguments it takes. Its logits are those of `trained`,
-    plus `guidance` times what they differ from the guide's; at 0 the guide costs nothing.
+    """A `MaskedTransformer` with an early checkpoint of itself, the guide, for autoguidance.
 
-    Each call says its guidance, so that inpainters can share the networks.
+    It takes the arguments of `MaskedTransformer`. Its logits are those of `trained` plus `guidance`
+    times their difference to the guide's. At 0 the guide is not computed. The guidance is an
+    argument of each call, so that inpainters with other settings can share the networks.
     """
 
     def __init__(self, **config):
@@ -29,38 +30,41 @@ class GuidedTransformer(nn.Module):
         self.mask_token = self.trained.mask_token
         self.sees_pixels = self.trained.sees_pixels
 
-    def take(self, trained: MaskedTransformer, guide: MaskedTransformer) -> "GuidedTransformer":
-        """Copies the weights of both."""
+    def copy_weights(
+        self, trained: MaskedTransformer, guide: MaskedTransformer
+    ) -> "GuidedTransformer":
+        """Copies the weights of both networks, and returns itself in evaluation mode."""
         self.trained.load_state_dict(trained.state_dict())
         self.guide.load_state_dict(guide.state_dict())
         return self.eval()
 
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """Puts the mask token wherever `hidden` is True."""
         return self.trained.hide(tokens, hidden)
 
-    def look(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
-        """As of one, (B, N, dim); with guidance for the guide beside it, (B, N, 2 dim)."""
+    def embed_known_pixels(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
+        """As in `MaskedTransformer`; with guidance both networks' embeddings, (B, N, 2 dim)."""
         networks = [self.trained, self.guide] if guidance else [self.trained]
-        seen = [network.look(known) for network in networks]
-        return torch.cat(seen, dim=2) if self.sees_pixels else None
+        embeddings = [network.embed_known_pixels(known) for network in networks]
+        return torch.cat(embeddings, dim=2) if self.sees_pixels else None
 
     def forward(
         self,
         tokens: Tensor,
-        seen: Tensor | None = None,
+        pixel_embedding: Tensor | None = None,
         where: Tensor | None = None,
         guidance: float = 0.0,
     ) -> Tensor:
-        """As of one; seen: what `look` made of the picture with the same guidance."""
+        """As in `MaskedTransformer`; `pixel_embedding` was made with the same guidance."""
         if not guidance:
-            return self.trained(tokens, seen, where)
-        own, guides = (None, None) if seen is None else seen.chunk(2, dim=2)
-        guess, young = self.trained(tokens, own, where), self.guide(tokens, guides, where)
-        return guess + guidance * (guess - young)
+            return self.trained(tokens, pixel_embedding, where)
+        own, guides = (None, None) if pixel_embedding is None else pixel_embedding.chunk(2, dim=2)
+        logits, guide = self.trained(tokens, own, where), self.guide(tokens, guides, where)
+        return logits + guidance * (logits - guide)
 
 
 def without_guide(checkpoint: Checkpoint) -> Checkpoint:
-    """The trained transformer alone, in half the bytes: all that is used at guidance 0."""
+    """Returns a checkpoint without its guide, half the bytes, which is enough at guidance 0."""
     if checkpoint.kind != GuidedTransformer.__name__:
         return checkpoint
     own = "trained."

@@ -1,4 +1,4 @@
-"""The transformers that the rest of the library works with, alike.
+"""The interface of transformers.
 
 `Transformer` says what each can do.
 """
@@ -19,7 +19,8 @@ class Transformer(Protocol):
 
     grid: tokens per side.
     mask_token: stands for a hidden token; it is the number of codes, so it is no code itself.
-    sees_pixels: whether the known pixels matter; if not, `look` returns None.
+    sees_pixels: whether the known pixels matter; if not,
+    `embed_known_pixels` returns None.
 
     In evaluation mode the result depends on the input alone, and no image on the others in its
     batch. Pixels in the hole are not part of the input (see `known_pixels`).
@@ -33,16 +34,21 @@ class Transformer(Protocol):
         """Tokens with the mask token wherever `hidden`, bool (B, N), is True."""
         ...
 
-    def look(self, known: Tensor) -> Tensor | None:
-        """What each place sees of the known pixels, float (B, 4, H, W): float (B, N, any), for
-        `__call__`. It is computed once for all steps of a decoding."""
+    def embed_known_pixels(self, known: Tensor) -> Tensor | None:
+        """Embeds the known pixels, float (B, 4, H, W), around each token: float (B, N, any).
+
+        It is computed once for all steps of a decoding.
+        """
         ...
 
     def __call__(
-        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+        self, tokens: Tensor, pixel_embedding: Tensor | None = None, where: Tensor | None = None
     ) -> Tensor:
-        """Logits float (B, N, mask_token), never for the mask token itself; with `where`, bool
-        (B, N), only there, (M, mask_token) in row order. seen: from `look`."""
+        """Returns logits float (B, N, mask_token), never for the mask token itself.
+
+        With `where`, bool (B, N), only there, (M, mask_token) in row order. pixel_embedding: what
+        `embed_known_pixels` returned.
+        """
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:

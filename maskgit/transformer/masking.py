@@ -1,4 +1,4 @@
-"""Which tokens are hidden in training, and which pixels are known then: by a hole, or at random.
+"""Chooses which tokens are hidden in training, by a hole or at random, and which pixels are known.
 
 Everywhere in this library `hidden` is boolean, True = the transformer has to predict the token,
 and `hole` is boolean, True = the pixel is to be filled.
@@ -11,51 +11,56 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.data.known_pixels import holed
+from maskgit.data.known_pixels import mask_pixels
 from maskgit.device import pixels_to_float
 from maskgit.schedules import Gamma
 
-PARTLY = 0.5  # share of the hole-shaped examples that are partly filled already
+PARTLY = 0.5  # share of the hole-shaped examples in which some hidden tokens are revealed already
 
 
 class Holes(NamedTuple):
-    """Holes to train on, and what each does to the tokens (see `tokenizer.hidden_tokens`)."""
+    """Holes to train on, and the tokens that each touches and covers (`hidden_tokens`)."""
 
     pixels: Tensor  # bool (M, H, W), True = unknown
-    touched: Tensor  # bool (M, N), places whose code cannot be known
-    covered: Tensor  # bool (M, N), places with an unknown pixel in their own cell
+    touched: Tensor  # bool (M, N), tokens that cannot be known
+    covered: Tensor  # bool (M, N), tokens with an unknown pixel in their own cell
 
     def pick(self, rows: Tensor) -> "Holes":
+        """Returns the holes with these numbers."""
         return Holes(*[part[rows] for part in self])
 
     def to(self, device: torch.device) -> "Holes":
+        """Copies all tensors to a device."""
         return Holes(*[part.to(device) for part in self])
 
 
 class Example(NamedTuple):
-    """A batch to learn from."""
+    """A training batch."""
 
     tokens: Tensor  # int64 (B, N), the truth
-    unseen: Tensor  # bool (B, N), shown as the mask token
-    hidden: Tensor  # bool (B, N), to be predicted; all of them unseen
+    masked: Tensor  # bool (B, N), replaced by the mask token
+    hidden: Tensor  # bool (B, N), to be predicted; a subset of `masked`
     known: Tensor  # float (B, 4, H, W), see `known_pixels`
     from_hole: Tensor  # bool (B,), False where tokens are hidden at random
 
     def to(self, device: torch.device) -> "Example":
+        """Copies all tensors to a device."""
         return Example(*[part.to(device) for part in self])
 
 
 def mask_ratios(count: int, gamma: Gamma, rng: np.random.Generator) -> Tensor:
-    """The share of tokens to hide in each of `count` images: gamma(r) of r ~ U[0, 1), (count,)
-    (MaskGIT, section 3.1)."""
+    """Samples the share of tokens to hide for each image, (count,): gamma(r), r ~ U[0, 1).
+
+    MaskGIT, section 3.1.
+    """
     return torch.tensor([gamma(r) for r in rng.random(count)], dtype=torch.float32)
 
 
 def random_hidden(among: Tensor, ratio: Tensor, generator: torch.Generator) -> Tensor:
-    """Training masks of masked visual token modelling (MaskGIT, section 3.1).
+    """Samples training masks of masked visual token modelling (MaskGIT, section 3.1), bool (B, N).
 
-    Hides exactly ceil(ratio * n) of an image's n places `among`, bool (B, N), at least one of them,
-    at uniformly random places. ratio: float (B,). Returns bool (B, N). All on one device.
+    Of the n places `among`, bool (B, N), of an image exactly ceil(ratio * n) are hidden, at least
+    one, uniformly at random. ratio: float (B,). All tensors are on one device.
     """
     count = (ratio * among.sum(dim=1)).clamp_min(1).ceil()
     noise = torch.rand(among.shape, generator=generator, device=among.device)
@@ -65,7 +70,7 @@ def random_hidden(among: Tensor, ratio: Tensor, generator: torch.Generator) -> T
 
 
 def cells_to_pixels(places: Tensor, side: int) -> Tensor:
-    """Places of a square grid, bool (B, N), as squares of pixels, bool (B, side, side)."""
+    """Converts places of a square grid, bool (B, N), to squares of pixels, bool (B, side, side)."""
     grid = math.isqrt(places.shape[1])
     squares = places.unflatten(1, (grid, grid))
     return squares.repeat_interleave(side // grid, 1).repeat_interleave(side // grid, 2)
@@ -81,13 +86,15 @@ def hide(
     sees_pixels: bool,
     generator: torch.Generator,
 ) -> Example:
-    """What inference meets, or, where not `from_hole` bool (B,), tokens hidden at random.
+    """Makes a training batch: hides the tokens of a hole as at inference, or tokens at random.
 
-    images: uint8 (B, H, W, 3) and their tokens, integers (B, N); holes: one for each of them;
-    ratio: float (B,), see `random_hidden`. Of a hole's tokens all are hidden, and where `partly`
-    bool (B,) a random share of them, as after some steps of decoding. Of the rest, those whose code
-    cannot be known are not shown either; a model that sees no pixels has to predict them. Where
-    tokens are hidden at random, the pixels of all others are known. Everything lies on one device.
+    from_hole: bool (B,), True = by the hole. Then all tokens of the hole are hidden, or where
+    `partly`, bool (B,), a random share of them, as after some steps of decoding. Other tokens that
+    cannot be known are masked too; a model that sees no pixels has to predict them. Where tokens
+    are hidden at random, the pixels of all others are known.
+
+    images: uint8 (B, H, W, 3); tokens: theirs, integers (B, N); holes: one for each image; ratio:
+    float (B,), see `random_hidden`. All tensors are on one device.
     """
     to_decide = holes.covered if sees_pixels else holes.touched
     at_random = random_hidden(torch.ones_like(to_decide), ratio, generator)
@@ -95,11 +102,11 @@ def hide(
     left = torch.where(partly[:, None], some, to_decide)
     hidden = torch.where(from_hole[:, None], left, at_random)
     cannot_be_known = left | (holes.touched & ~to_decide)
-    unseen = torch.where(from_hole[:, None], cannot_be_known, at_random)
+    masked = torch.where(from_hole[:, None], cannot_be_known, at_random)
     squares = cells_to_pixels(at_random, images.shape[1])
     hole = torch.where(from_hole[:, None, None], holes.pixels, squares)
-    known = holed(pixels_to_float(images), hole)
-    return Example(tokens.long(), unseen, hidden, known, from_hole)
+    known = mask_pixels(pixels_to_float(images), hole)
+    return Example(tokens.long(), masked, hidden, known, from_hole)
 
 
 def fixed_batches(
@@ -111,10 +118,10 @@ def fixed_batches(
     seed: int,
     batch_size: int = 64,
 ) -> list[Example]:
-    """Batches that stay the same from run to run, for evaluations.
+    """Makes evaluation batches that are the same at every call with the same seed.
 
-    images: uint8 (n, H, W, 3); tokens: uint16 (n, N). Every other image hides what a hole hides,
-    the rest are hidden at random through gamma.
+    images: uint8 (n, H, W, 3); tokens: uint16 (n, N). In every other image the tokens of a hole are
+    hidden, in the rest random ones, at ratios by gamma.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     batches = []

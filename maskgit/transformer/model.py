@@ -1,19 +1,19 @@
 """The bidirectional transformer that predicts hidden tokens from all the others.
 
-MaskGIT (arXiv 2202.04200), section 3.1, on the plan of BERT (arXiv 1810.04805), with what makes
-short trainings on small machines converge, each a line below:
+MaskGIT (arXiv 2202.04200), section 3.1, built as BERT (arXiv 1810.04805), with changes that make
+short trainings on small machines converge:
 
 - normalisation before each branch, without learned scales (layer norm, arXiv 1607.06450);
 - queries and keys normalised, which allows larger learning rates (arXiv 2010.04245);
 - squared ReLU, as good as GELU and cheaper (Primer, arXiv 2109.08668);
-- branches that start at zero, so that every block starts as the identity;
-- a depthwise 3 x 3 convolution in front of each block, which tells a token where its neighbours
-  are from the first step on (conditional positional encoding, arXiv 2102.10882);
-- the tokenizer's codebook at both ends, so that codes that look alike are alike from the start
-  and need not be learned apart one by one.
+- residual branches whose output starts at zero, so that every block starts as the identity;
+- a depthwise 3 x 3 convolution in front of each block, which relates neighbouring tokens from the
+  first step of training on (conditional positional encoding, arXiv 2102.10882);
+- the tokenizer's codebook in the input and output embeddings, so that similar codes start with
+  similar embeddings.
 
-Beside the tokens it sees the known pixels themselves, unrounded, around each place: tokens say only
-what has been decided (PUT, arXiv 2205.05076).
+Beside the tokens the transformer sees the known pixels around each place, not quantized (PUT, arXiv
+2205.05076).
 """
 
 from typing import Any
@@ -22,31 +22,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit.data.known_pixels import Look
-from maskgit.device import waiting_is_free
+from maskgit.data.known_pixels import KnownPixelEmbedding
+from maskgit.device import is_synchronous
 from maskgit.transformer.masking import Example
 from maskgit.transformer.settings import TransformerConfig
 
-ROWS = 256
+ROWS = 256  # see `pad_rows`
 
 
 def norm(x: Tensor) -> Tensor:
+    """Layer norm over the last dimension, without learned scale and shift."""
     return F.layer_norm(x, (x.shape[-1],))
 
 
-def in_whole_blocks(rows: Tensor) -> Tensor:
-    """With zeros behind them to a multiple of ROWS.
+def pad_rows(rows: Tensor) -> Tensor:
+    """Pads rows (M, dim) by zeros to a multiple of ROWS.
 
-    For each number of rows that it meets a processor's library makes another kernel and keeps it: a
-    training step takes a third more time and by and by gigabytes.
+    A processor's library compiles and caches a kernel for each number of rows. Without padding a
+    training step takes a third more time, and the cache grows to gigabytes.
     """
     return F.pad(rows, (0, 0, 0, -len(rows) % ROWS))
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v on (B, heads, N, d), fused where that is faster.
+    """Scaled dot-product attention, softmax(q k^T / sqrt(d)) v, on (B, heads, N, d).
 
-    In bf16 on a processor torch's fused kernel takes twice as long as the plain products.
+    It is fused where that is faster. In bf16 on a processor torch's fused kernel takes twice as
+    long as the plain products.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         with torch.autocast("cpu", enabled=False):  # it would store the softmax in float32
@@ -56,7 +58,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention without a mask: every token sees every other one.
+    """Multi-head self-attention over all tokens, without an attention mask.
 
     Vaswani et al., "Attention Is All You Need", arXiv 1706.03762, section 3.2.2.
     """
@@ -71,7 +73,7 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(dim, dim, bias=False)
 
     def queries_keys_values(self, x: Tensor) -> Tensor:
-        """(B, N, dim) -> (3, B, heads, N, dim / heads), by one product of the three matrices."""
+        """Projects (B, N, dim) to (3, B, heads, N, dim / heads) by one product."""
         weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
         split = F.linear(x, weight).unflatten(-1, (3, self.heads, -1))
         return split.permute(2, 0, 3, 1, 4).contiguous()
@@ -85,6 +87,8 @@ class SelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
+    """Two linear layers with a squared ReLU between them, applied to each token."""
+
     def __init__(self, dim: int):
         super().__init__()
         self.up = nn.Linear(dim, 4 * dim, bias=False)
@@ -96,7 +100,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Neighbours, then all tokens, then each token alone; each adds to the residual stream."""
+    """A depthwise convolution, self-attention and an MLP, each as a residual branch."""
 
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
@@ -106,22 +110,21 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, grid: int, where: Tensor | None = None) -> Tensor:
-        """(B, N, dim) -> the same; with `where` bool (B, N) only there, (M, dim), then zeros."""
+        """Maps (B, N, dim) to (B, N, dim), or to (M, dim), padded, at the places `where`."""
         image = x.transpose(1, 2).unflatten(2, (grid, grid))  # channels-last in memory
         x = x + self.neighbours(image).flatten(2).transpose(1, 2)
         x = x + self.dropout(self.attention(norm(x)))
         if where is not None:
-            x = in_whole_blocks(x[where])
+            x = pad_rows(x[where])
         return x + self.dropout(self.mlp(norm(x)))
 
 
 class MaskedTransformer(nn.Module):
-    """Tokens int64 (B, N) in [0, codebook_size], the last value standing for "hidden".
+    """Predicts hidden tokens. Tokens are int64 (B, N), codes or the mask token `codebook_size`.
 
-    N = grid * grid, in rows. The mask token lies outside the codebook and is never predicted.
-    The codes' vectors are a buffer, (codebook_size, latent_dim), set by `know_codebook`. The
-    keyword arguments are the fields of `TransformerConfig`; raises ValueError where they fit no
-    network.
+    N = grid * grid, in row order. The mask token is never predicted. The vectors of the codes are a
+    buffer, (codebook_size + 1, latent_dim), which `set_codebook` fills. The keyword arguments are
+    the fields of `TransformerConfig`; raises ValueError where they are invalid.
     """
 
     def __init__(self, **config: Any):
@@ -134,8 +137,8 @@ class MaskedTransformer(nn.Module):
         self.to_code = nn.Linear(c.dim, c.latent_dim, bias=False)
         self.token_embedding = nn.Embedding(c.codebook_size + 1, c.dim)
         self.sees_pixels = c.cell > 0
-        if self.sees_pixels:  # its own cell and half a cell on each side
-            self.from_pixels = Look(c.dim, c.cell, bias=False)
+        if self.sees_pixels:  # of the token's own cell and half a cell on each side
+            self.from_pixels = KnownPixelEmbedding(c.dim, c.cell, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(c.grid * c.grid, c.dim))
         self.dropout = nn.Dropout(c.dropout)
         self.blocks = nn.ModuleList([Block(c.dim, c.heads, c.dropout) for _ in range(c.layers)])
@@ -143,7 +146,8 @@ class MaskedTransformer(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        nn.init.normal_(self.from_code.weight, std=1.0)  # unit vectors -> a stream of unit scale
+        """Initialises the weights: each block is the identity, and all codes are equally likely."""
+        nn.init.normal_(self.from_code.weight, std=1.0)  # maps unit vectors to unit scale
         nn.init.normal_(self.token_embedding.weight, std=0.1)
         nn.init.normal_(self.position_embedding, std=0.1)
         for block in self.blocks:
@@ -151,37 +155,38 @@ class MaskedTransformer(nn.Module):
             nn.init.zeros_(block.neighbours.bias)
             nn.init.zeros_(block.attention.output.weight)
             nn.init.zeros_(block.mlp.down.weight)
-        nn.init.zeros_(self.to_code.weight)  # the first guess is uniform
+        nn.init.zeros_(self.to_code.weight)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def know_codebook(self, codebook: Tensor) -> None:
-        """Takes the tokenizer's code vectors, unit length (codebook_size, latent_dim)."""
+    def set_codebook(self, codebook: Tensor) -> None:
+        """Stores the tokenizer's code vectors, (codebook_size, latent_dim) of unit length."""
         self.codebook[:-1] = codebook
 
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Puts the mask token wherever `hidden` is True."""
         return tokens.masked_fill(hidden, self.mask_token)
 
-    def look(self, known: Tensor) -> Tensor | None:
-        """What each place sees of the known pixels, float (B, 4, H, W): (B, N, dim), for `forward`.
+    def embed_known_pixels(self, known: Tensor) -> Tensor | None:
+        """Embeds known pixels, float (B, 4, H, W), around each token: (B, N, dim), for `forward`.
 
-        None for a model that sees tokens only.
+        Returns None for a model that sees tokens only.
         """
         return self.from_pixels(known).flatten(2).transpose(1, 2) if self.sees_pixels else None
 
     def forward(
-        self, tokens: Tensor, seen: Tensor | None = None, where: Tensor | None = None
+        self, tokens: Tensor, pixel_embedding: Tensor | None = None, where: Tensor | None = None
     ) -> Tensor:
-        """Logits float (B, N, codebook_size); with `where` bool (B, N) only there, (M, size).
+        """Returns logits float (B, N, codebook_size), or at the places `where`, (M, codebook_size).
 
-        seen: what `look` made of the picture. The loss needs the hidden positions alone, and what
-        comes after the last attention looks at each by itself.
+        pixel_embedding: see `embed_known_pixels`. where: bool (B, N), such as the hidden tokens for
+        the loss. The layers after the last attention, which treat each token by itself, then run
+        on these places only.
         """
-        # all codes pass the codebook's layers at both ends, which costs less than all tokens would
+        # The embedding is computed for all codes, which are fewer than the tokens of a batch.
         embedding = self.token_embedding.weight + self.from_code(self.codebook)
         x = F.embedding(tokens, embedding) + self.position_embedding
-        x = self.dropout(x if seen is None else x + seen)
+        x = self.dropout(x if pixel_embedding is None else x + pixel_embedding)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x, self.grid)
@@ -192,29 +197,29 @@ class MaskedTransformer(nn.Module):
 
 
 def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy in nats on the hidden tokens only (MaskGIT, equation 1).
+    """Returns the mean cross-entropy in nats of the hidden tokens (MaskGIT, equation 1).
 
-    A GPU predicts all of them: to gather the hidden ones it would have to say how many there are,
-    and be waited for; the last layer's second half costs less than that.
+    A GPU predicts all tokens. To select the hidden ones, the processor would have to wait for their
+    number, which costs more than the last MLP and the head on the other tokens.
     """
     hidden = example.hidden
-    if waiting_is_free(hidden.device):
+    if is_synchronous(hidden.device):
         return hidden_token_losses(model, example, label_smoothing).mean()
     losses = _token_losses(model, example, label_smoothing)
     return (losses * hidden.flatten()).sum() / hidden.sum()
 
 
 def hidden_token_losses(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
-    """The cross-entropy of each hidden token, (M,), in row order."""
+    """Returns the cross-entropy in nats of each hidden token, (M,), in row order."""
     return _token_losses(model, example, label_smoothing, example.hidden)
 
 
 def _token_losses(
     model: nn.Module, example: Example, label_smoothing: float, where: Tensor | None = None
 ) -> Tensor:
-    """The cross-entropy of each token, or of each `where`, bool (B, N): (M,), in row order."""
-    shown = model.hide(example.tokens, example.unseen)
-    logits = model(shown, model.look(example.known), where=where).float()
+    """Returns the cross-entropy of each token, or of those at `where`, (M,), in row order."""
+    shown = model.hide(example.tokens, example.masked)
+    logits = model(shown, model.embed_known_pixels(example.known), where=where).float()
     truth = example.tokens if where is None else example.tokens[where]
     return F.cross_entropy(
         logits.flatten(0, -2), truth.flatten(), label_smoothing=label_smoothing, reduction="none"

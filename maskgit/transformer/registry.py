@@ -1,8 +1,11 @@
-"""The transformers that a checkpoint may hold. Loads no torch."""
+"""The registered transformers, which a checkpoint may hold. Imports no torch."""
 
 TRANSFORMERS: dict[str, str] = {
     "GuidedTransformer": "maskgit.transformer.guidance:GuidedTransformer",
     "MaskedTransformer": "maskgit.transformer.model:MaskedTransformer",
 }
-"""Where each is found, "module:class", by the name of its class. Others are registered from outside
-by `TRANSFORMERS[name] = place`; they are imported when a checkpoint is first read."""
+"""Place of each class, "module:class", by the name of the class.
+
+Other packages register theirs by `TRANSFORMERS[name] = place`. A class is imported when a
+checkpoint is first read.
+"""

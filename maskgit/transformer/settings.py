@@ -1,4 +1,4 @@
-"""What may be chosen of the transformer and its training. Loads no network.
+"""Settings of the transformer and its training. Imports no torch.
 
 `MaskedTransformer` and `TransformerTrainer` take these as they are, and the section `train` of
 params.yaml is made of them: a setting is declared here and used there, and nothing lists it in
@@ -13,9 +13,9 @@ from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section,
 
 
 class TransformerSize(Section):
-    """What one chooses of a transformer, whatever tokens it is for."""
+    """Sizes of a transformer that do not depend on the tokenizer."""
 
-    dim: Annotated[int, Field(ge=8, le=16384)] = 256  # of each token's vector
+    dim: Annotated[int, Field(ge=8, le=16384)] = 256  # numbers in each token's vector
     heads: Count = 8
     layers: Annotated[int, Field(ge=1, le=1000)] = 6
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -33,13 +33,12 @@ class TransformerConfig(TransformerSize):
     codebook_size: Count = 1024  # codes of the tokenizer
     latent_dim: Count = 16  # numbers in a code's vector
     grid: Count = 16  # tokens per side of a picture
-    # pixels per side that a token stands for, in pictures that the transformer sees; 0 for a
-    # transformer that sees tokens only
+    # Pixels per side that a token stands for; 0 for a transformer that sees no pixels.
     cell: Annotated[int, Field(ge=0, le=1024)] = 4
 
 
 class TransformerTraining(Section):
-    """How `TransformerTrainer` trains."""
+    """Settings of `TransformerTrainer`."""
 
     steps: Count
     batch_size: BatchSize
@@ -49,10 +48,10 @@ class TransformerTraining(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     gradient_clip: Positive
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    hole_share: Share  # of the images of a batch; each of these hides a hole-shaped set of tokens
+    hole_share: Share  # of the images of a batch, whose hidden tokens are those of a hole
     evaluations: Count
 
     @property
     def evaluate_every(self) -> int:
-        """Steps from one evaluation to the next."""
+        """Number of steps from one evaluation to the next."""
         return max(1, self.steps // self.evaluations)

@@ -12,22 +12,23 @@ from maskgit.data.views import view_maps
 from maskgit.device import Rows, autocast, compiled, to_device
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
-from maskgit.training.trainer import Best, Chance, Metrics, ShuffledBatches, Trainer
+from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 from maskgit.transformer.settings import TransformerTraining
 
-GUIDE = 0.2  # share of the steps after which the averaged weights are kept as a guide
+GUIDE = 0.2  # share of the steps after which the averaged weights become the guide
 
 
 class TransformerTrainer(Trainer):
     """Trains `model` in place on images and their stored tokens.
 
-    images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of them (`view_maps`).
-    validation: fixed batches, so that evaluations compare. gamma: the mask schedule of training.
-    Every `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer`
-    on the averaged weights; `best` keeps the best of them, `guide` (see `guidance`) an early one.
+    images: uint8 (n, H, W, 3); tokens: uint16 (views, n, N), of every view of the images
+    (`view_maps`). validation: fixed batches. gamma: the mask schedule of training. Every
+    `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
+    averaged weights. `best` keeps the averaged weights of the best evaluation, `guide` early ones
+    (see `guidance`).
     """
 
     def __init__(
@@ -47,8 +48,8 @@ class TransformerTrainer(Trainer):
         self.images, self.tokens = Rows(images, device), Rows(tokens, device)
         self.views = to_device(view_maps(len(tokens), images.shape[1]), device)
         self.holes = holes.to(device)
-        self.chance = Chance(seed, device)
-        self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.chance.numpy)
+        self.generators = RandomGenerators(seed, device)
+        self.batches = ShuffledBatches(tokens.shape[1], how.batch_size, self.generators.numpy)
         matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
@@ -65,7 +66,7 @@ class TransformerTrainer(Trainer):
             "muon": self.muon,
             "adamw": self.adamw,
             "batches": self.batches,
-            "chance": self.chance,
+            "generators": self.generators,
         }
 
     def step(self) -> Metrics:
@@ -94,12 +95,12 @@ class TransformerTrainer(Trainer):
             self.guide.load_state_dict(self.average.state_dict())
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_transformer(self.average, self.validation)
-            self.best.offer(self.average, metrics["val_loss"])
+            self.best.update(self.average, metrics["val_loss"])
         return metrics
 
     def draw_batch(self) -> Example:
-        """Any view of some images, some hidden by a hole, some of these partly filled already."""
-        rng, rows, device = self.chance.numpy, next(self.batches), self.device
+        """Samples a training batch: random views of the next images, see `hide`."""
+        rng, rows, device = self.generators.numpy, next(self.batches), self.device
         size = len(rows)
         view = rng.integers(len(self.views), size=size)
         tokens, images = self.tokens[view, rows], self.images[rows,]
@@ -113,16 +114,16 @@ class TransformerTrainer(Trainer):
             to_device(rng.random(size) < PARTLY, device),
             mask_ratios(size, self.gamma, rng).to(device, non_blocking=True),
             self.model.sees_pixels,
-            self.chance.torch,
+            self.generators.torch,
         )
 
 
 @torch.inference_mode()
 def evaluate_transformer(model: Transformer, validation: list[Example]) -> dict[str, float]:
-    """Mean cross-entropies in nats over the fixed batches.
+    """Returns mean cross-entropies in nats of hidden tokens over the validation batches.
 
-    `val_loss` of all hidden tokens; in holes alone, `val_loss_inside` of the cells without a known
-    pixel and `val_loss_rim` of the others, where there are any.
+    `val_loss`: of all of them. `val_loss_inside`: of those in holes whose cell has no known pixel;
+    `val_loss_rim`: of the others in holes; each where there are any.
     """
     device = next(model.parameters()).device
     losses, in_hole, inside = [], [], []

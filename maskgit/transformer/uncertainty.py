@@ -1,4 +1,4 @@
-"""How uncertain a trained transformer is of a hidden token, by how much of the hole is hidden."""
+"""Measures a transformer's uncertainty of a hidden token by the hidden share of the hole."""
 
 import numpy as np
 import torch
@@ -16,14 +16,13 @@ BATCH = 64
 def uncertainty_curve(
     model: Transformer, images: np.ndarray, tokens: np.ndarray, holes: Holes, seed: int
 ) -> np.ndarray:
-    """Mean cross-entropy in nats of a hidden token at each of SHARES, float64 (8,).
+    """Returns the mean cross-entropy in nats of a hidden token at each of SHARES, float64 (8,).
 
-    It is at least the entropy, and as much as the transformer knows of it. Which tokens of a hole
-    are hidden is drawn, and what is hidden at a share is hidden at every larger one, so that the
-    shares compare.
+    The cross-entropy is an upper bound of the entropy. The hidden tokens of a hole are random. The
+    tokens hidden at one share are hidden at every larger one too, so that shares are comparable.
 
-    images: uint8 (n, H, W, 3), not those of the training; tokens: (n, N), theirs; holes: image i
-    has hole i, and the first again after the last.
+    images: uint8 (n, H, W, 3), not used in training; tokens: theirs, (n, N); holes: of each image
+    in turn, repeated where there are fewer holes than images.
     """
     device = next(model.parameters()).device
     means = []

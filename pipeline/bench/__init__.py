@@ -1,1 +1,1 @@
-"""The bench: the original lab's way and ours, side by side, and what work costs as it grows."""
+"""Benchmarks: the original lab's methods against ours, and cost by size of the work."""

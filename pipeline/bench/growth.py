@@ -1,4 +1,4 @@
-"""What work costs as it grows: memory by rows, a training step by tokens and by parameters."""
+"""Measures how cost grows: memory by rows, a training step by tokens and by parameters."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from maskgit.schedules import make_gamma
 from maskgit.transformer.training import TransformerTrainer
 from pipeline.bench.models import make_holes, make_transformer, our_training, parameter_count
 from pipeline.bench.race import Race, Way, time_race
-from pipeline.lab.way import Levers, train_lab_transformer
+from pipeline.lab.way import TrainingChoices, train_lab_transformer
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS, fresh_folder
 from pipeline.plumbing.params import Params, load_params
@@ -32,11 +32,11 @@ GRIDS = (8, 16, 24, 32)
 PRESETS = ("tiny", "laptop", "hour", "base")
 BATCH = 8
 BLOCK = 10_000  # rows written at a time
-FREE = 3e9  # bytes that the largest rows need on disk
+FREE = 3e9  # bytes on disk that the largest number of rows needs
 
 
 def write_rows(path: Path, kind: type, top: int, shape: tuple[int, ...], axis: int) -> None:
-    """Random numbers below `top`, a block of rows along `axis` at a time."""
+    """Writes an array of random numbers below `top`, in blocks of rows along `axis`."""
     rng = np.random.default_rng(0)
     rows = open_memmap(path, mode="w+", dtype=kind, shape=shape).swapaxes(0, axis)
     for start in range(0, len(rows), BLOCK):
@@ -45,9 +45,9 @@ def write_rows(path: Path, kind: type, top: int, shape: tuple[int, ...], axis: i
 
 
 def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
-    """Columns work, rows, own_mb, files_mb, seconds (of an image, or of a training step).
+    """Measures memory: work, rows, own_mb, files_mb, seconds (of an image or a training step).
 
-    `prepare` uses all processors that it may.
+    `prepare` uses all processors that are available.
     """
     if not Path("/proc/self/status").exists():
         raise UserError("--only growth measures memory through /proc, which only Linux has")
@@ -71,21 +71,21 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
 
 
 def measured(*work: object) -> dict[str, float]:
-    """What `pipeline.bench.memory` prints."""
+    """Runs `pipeline.bench.memory` in a process and returns what it prints."""
     command = [sys.executable, "-m", "pipeline.bench.memory", *map(str, work)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
-    """Seconds of a training step with stored tokens: the lab's attention and loss, and ours."""
+    """Times a training step with stored tokens: the lab's attention and loss, and ours."""
     rng = np.random.default_rng(0)
     side = params.vqgan.cell * grid
     images = rng.integers(256, size=(64, side, side, 3), dtype=np.uint8)
     tokens = rng.integers(params.vqgan.codebook_size, size=(2, 64, grid**2), dtype=np.uint16)
     model = make_transformer(params, grid)
     adamw = [torch.optim.AdamW(model.parameters(), 1e-4)]
-    levers = Levers(stored_tokens=True)
-    lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, levers)
+    choices = TrainingChoices(stored_tokens=True)
+    lab = train_lab_transformer(model, None, tokens[0], tokens[0], BATCH, adamw, choices)
     ours = TransformerTrainer(
         make_transformer(params, grid, side),
         images,
@@ -108,13 +108,14 @@ def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:
 
 
 def plot_memory(table: pd.DataFrame, path: Path) -> None:
+    """Plots memory and seconds by the number of rows, a colour for each piece of work."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     for number, (work, rows) in enumerate(table.groupby("work")):
-        look = {"marker": "o", "color": f"C{number}"}
-        left.plot(rows["rows"], rows["own_mb"], label=f"{work}: its own", **look)
-        left.plot(rows["rows"], rows["files_mb"], ls=":", label=f"{work}: pages of files", **look)
+        style = {"marker": "o", "color": f"C{number}"}
+        left.plot(rows["rows"], rows["own_mb"], label=f"{work}: its own", **style)
+        left.plot(rows["rows"], rows["files_mb"], ls=":", label=f"{work}: pages of files", **style)
         unit = "a step" if work == "train" else "an image"
-        right.plot(rows["rows"], 1000 * rows["seconds"], label=f"{work}, {unit}", **look)
+        right.plot(rows["rows"], 1000 * rows["seconds"], label=f"{work}, {unit}", **style)
     top = 1.6 * table[["own_mb", "files_mb"]].to_numpy().max()  # room for the legend
     left.set(xscale="log", xlabel="rows", ylabel="peak resident memory (MB)", ylim=(0, top))
     right.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds")
@@ -125,6 +126,7 @@ def plot_memory(table: pd.DataFrame, path: Path) -> None:
 
 
 def plot_steps(table: pd.DataFrame, by: str, path: Path) -> None:
+    """Plots the time of a training step by the column `by`: the lab's and ours."""
     figure, axis = plt.subplots(figsize=(5, 3.8))
     for name, label in (("lab_seconds", "the lab's"), ("ours_seconds", "ours")):
         axis.plot(table[by], 1000 * table[name], marker="o", label=label)
@@ -137,7 +139,7 @@ def plot_steps(table: pd.DataFrame, by: str, path: Path) -> None:
 
 
 def run_growth(repeats: int) -> None:
-    """Writes reports/bench/: three tables and their plots."""
+    """Writes three tables and their plots into reports/bench/."""
     laptop = load_params(preset="laptop")
     with stage_run("bench growth", {"repeats": repeats}, FOLDER) as run:
         tables = {

@@ -1,4 +1,4 @@
-"""What a piece of work needs, measured in a process of its own and printed as JSON (Linux only).
+"""Measures memory and time of a piece of work in its own process; prints JSON (Linux only).
 
 Used by pipeline.bench.growth:
 
@@ -7,7 +7,7 @@ Used by pipeline.bench.growth:
     python -m pipeline.bench.memory prepare COUNT FOLDER
 
 IMAGES is the file of the images, uint8 (n, H, W, 3), TOKENS that of their tokens, uint16 (2, n, N),
-which `encode` writes. `prepare` draws COUNT images, as small as the others, into a new folder.
+which `encode` writes. `prepare` draws COUNT images of the same size into a new folder.
 """
 
 import json
@@ -30,13 +30,13 @@ from pipeline.plumbing.workers import Workers
 from pipeline.stages.encode import encode_split
 from pipeline.stages.prepare import prepare as prepare_images
 
-IMAGES = 1024  # encoded at a time: these are of 16 x 16 pixels only
+IMAGES = 1024  # encoded at a time; they have 16 x 16 pixels only
 STEPS, BATCH = 100, 32  # of the training
 SIDE = 16  # of the prepared images, in pixels
 
 
 def encode(images: str, tokens: str) -> float:
-    """The stage's own loop, with the smallest tokenizer. Seconds an image."""
+    """Runs the loop of stage encode with the smallest tokenizer; returns seconds per image."""
     tokenizer = build(VQGAN, {"channels": 16, "encoder_blocks": 0, "decoder_blocks": 0}).eval()
     count, side = np.load(images, mmap_mode="r").shape[:2]
     shape = (2, count, (side // tokenizer.cell) ** 2)
@@ -47,7 +47,7 @@ def encode(images: str, tokens: str) -> float:
 
 
 def train(images: str, tokens: str) -> float:
-    """The stage's own loop, with the smallest transformer. Seconds a step."""
+    """Runs steps of the training with the smallest transformer; returns seconds per step."""
     params = load_params(preset="tiny")
     rows = [np.load(path, mmap_mode="r") for path in (images, tokens)]
     grid, side = round(rows[1].shape[2] ** 0.5), rows[0].shape[1]
@@ -62,7 +62,7 @@ def train(images: str, tokens: str) -> float:
 
 
 def prepare(count: str, folder: str) -> float:
-    """The stage without its record in MLflow. Seconds an image."""
+    """Runs stage prepare without MLflow; returns seconds per image."""
     data = load_params(preset="tiny").data
     data = data.changed(source="synthetic", count=int(count), size=SIDE)
     Path(folder).mkdir(parents=True)
@@ -73,17 +73,17 @@ def prepare(count: str, folder: str) -> float:
 
 
 def resident(process: Path) -> dict[str, float]:
-    """Megabytes of a process of /proc: its own, and pages of files."""
+    """Returns the resident megabytes of a process of /proc: its own, and pages of files."""
     fields = {"RssAnon:": "own_mb", "RssFile:": "files_mb"}
     lines = map(str.split, (process / "status").read_text().splitlines())
     return {fields[line[0]]: int(line[1]) / 1e3 for line in lines if line[0] in fields}
 
 
 def started_by(process: Path) -> list[dict[str, float]]:
-    """`resident` of each process that it started and that runs its own program by now."""
+    """Returns `resident` of each child process that runs its own program already."""
     found = []
     for children in process.glob("task/*/children"):
-        with suppress(OSError):  # of a thread or process that has ended
+        with suppress(OSError):  # for threads and processes that have ended
             for child in (Path("/proc", pid) for pid in children.read_text().split()):
                 if (child / "cmdline").read_bytes() != (process / "cmdline").read_bytes():
                     found.append(resident(child))
@@ -91,9 +91,11 @@ def started_by(process: Path) -> list[dict[str, float]]:
 
 
 def watch(stop: Event, peaks: dict[str, float]) -> None:
-    """Keeps the peaks of what is in memory, in megabytes: `own_mb`, of this process and those that
-    it started, and `files_mb`, pages of files, which the system takes back when it needs their
-    place, of the process that has most: they share them."""
+    """Records peaks of resident memory in megabytes until `stop` is set.
+
+    own_mb: of this process and its children. files_mb: pages of files, which the system frees when
+    it needs memory, of the process with the most, since processes share them.
+    """
     while True:
         now = [resident(Path("/proc/self")), *started_by(Path("/proc/self"))]
         for name, together in (("own_mb", sum), ("files_mb", max)):
@@ -104,6 +106,7 @@ def watch(stop: Event, peaks: dict[str, float]) -> None:
 
 
 def measure(work: str, *arguments: str) -> dict[str, float]:
+    """Runs a piece of work and returns its peaks of memory and its seconds."""
     stop, peaks = Event(), {}
     watcher = Thread(target=watch, args=(stop, peaks))
     watcher.start()

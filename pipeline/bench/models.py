@@ -1,4 +1,4 @@
-"""What races: models of a preset's sizes with random weights, drawn images, endless trainings."""
+"""Benchmark inputs: models of a preset's sizes with random weights, drawn images, holes."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ ENDLESS = 10**9
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trained numbers; a codebook counts, whether gradients or running means train it."""
+    """Returns the number of trained numbers; a codebook trained by running means counts too."""
     trained = sum(p.numel() for p in model.parameters())
     if isinstance(model, VQGAN) and isinstance(model.codebook, KMeans):
         trained += model.codebook.embedding.numel()
@@ -28,23 +28,27 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def millions(model: nn.Module) -> str:
+    """Returns the number of parameters as '1.23 M'."""
     return f"{parameter_count(model) / 1e6:.2f} M"
 
 
 def draw_images(count: int, size: int) -> np.ndarray:
-    """uint8 (count, size, size, 3)."""
+    """Draws cats, uint8 (count, size, size, 3)."""
     return np.stack([draw_cat(np.random.default_rng([0, i]), size) for i in range(count)])
 
 
 def our_training(params: Params, batch_size: int) -> TransformerTraining:
-    """The training of the stage, with no end and no evaluation."""
+    """Returns the stage's training settings, without end and without evaluations."""
     training = params.train.part(TransformerTraining)
     endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
     return TransformerTraining(**dict(training) | endless)
 
 
 def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransformer:
-    """side: of the pictures that it sees, in pixels; 0 for one that sees tokens only."""
+    """Returns a transformer with random weights.
+
+    side: pixels per side of the pictures that it sees; 0 for one that sees tokens only.
+    """
     model = build(
         MaskedTransformer,
         params.train.part(TransformerSize).model_dump()
@@ -56,12 +60,12 @@ def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransfor
         },
     )
     codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
-    model.know_codebook(nn.functional.normalize(codes, dim=1))
+    model.set_codebook(nn.functional.normalize(codes, dim=1))
     return model
 
 
 def make_holes(params: Params, grid: int, side: int) -> Holes:
-    """Holes of the preset's kind, and what they hide of our tokenizer's tokens."""
+    """Draws holes of the preset's kinds and finds the tokens that they touch and cover."""
     holes = draw_holes(64, params.data.holes, params.data.hole_area, side, 0)
     cell = side // grid
     hidden = hidden_tokens(torch.from_numpy(holes), cell, cell // 2)
@@ -69,4 +73,5 @@ def make_holes(params: Params, grid: int, side: int) -> Holes:
 
 
 def make_tokenizer(params: Params) -> VQGAN:
+    """Returns a tokenizer of the preset's sizes with random weights, in evaluation mode."""
     return build(VQGAN, params.vqgan.part(TokenizerConfig).model_dump()).eval()

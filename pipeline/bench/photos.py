@@ -1,7 +1,7 @@
-"""What people bring, on a photo of 12 megapixels: dust, a scratch, writing, an object.
+"""Benchmarks typical repairs on a photo of 12 megapixels: dust, a scratch, writing, an object.
 
-The photo is a mosaic of drawn cats that no model has seen, so that fills can be held against what
-was there, and against Telea's.
+The photo is a mosaic of drawn cats that no model was trained on, so that fills can be compared with
+the true pixels and with Telea's.
 """
 
 import resource
@@ -27,41 +27,46 @@ from pipeline.tracking.stage import stage_run
 
 FOLDER = REPORTS / "photos"
 TILE, ROWS, COLUMNS = 64, 47, 63  # 4032 x 3008 pixels
-CATS, FIRST_SEED = 300, 10**6  # no data set of ours draws so many
-AROUND = 96  # pixels around the hole in the pictures
+CATS, FIRST_SEED = 300, 10**6  # a seed that no data set of this project uses
+AROUND = 96  # pixels on each side of the middle of the hole in the pictures
 
 
 def mosaic() -> np.ndarray:
-    """uint8 (3008, 4032, 3)."""
+    """Draws the photo, uint8 (3008, 4032, 3)."""
     cats = [draw_cat(np.random.default_rng([FIRST_SEED, i]), TILE) for i in range(CATS)]
     order = np.random.default_rng(0).integers(CATS, size=(ROWS, COLUMNS))
     return np.vstack([np.hstack([cats[i] for i in row]) for row in order])
 
 
 def spots(hole: np.ndarray, places: np.ndarray, size: int) -> None:
+    """Adds squares of `size` pixels to a hole, in place."""
     for row, column in places:
         hole[row : row + size, column : column + size] = True
 
 
 def sixty(hole: np.ndarray) -> None:
+    """Adds sixty disks at random places to a hole, in place."""
     places = np.random.default_rng(1).integers([100, 100], [2900, 3900], size=(60, 2))
     for row, column in places.tolist():
         disk(hole, row, column, 4)
 
 
 def disk(hole: np.ndarray, row: int, column: int, radius: int) -> None:
+    """Adds a disk to a hole, in place."""
     rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     area = hole[row - radius : row + radius + 1, column - radius : column + radius + 1]
     area |= rows**2 + columns**2 <= (radius + 0.5) ** 2
 
 
 def scratch(hole: np.ndarray) -> None:
+    """Adds a diagonal scratch to a hole, in place."""
     drawn = np.zeros(hole.shape, dtype=np.uint8)
     cv2.line(drawn, (150, 400), (3900, 2600), 1, 3)
     hole |= drawn > 0
 
 
 def caption(hole: np.ndarray) -> None:
+    """Adds writing to a hole, in place."""
     drawn = np.zeros(hole.shape, dtype=np.uint8)
     cv2.putText(drawn, "my holidays", (2600, 2800), cv2.FONT_HERSHEY_SIMPLEX, 4, 1, 8)
     hole |= drawn > 0
@@ -78,12 +83,12 @@ CASES: dict[str, Callable[[np.ndarray], None]] = {
 
 
 def error(filled: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> float:
-    """Mean absolute error in the hole, in grey levels."""
+    """Returns the mean absolute error in the hole, in grey levels."""
     return float(np.abs(filled[hole].astype(float) - truth[hole]).mean())
 
 
 def peak_megabytes() -> float:
-    """Of this process so far."""
+    """Returns the peak resident memory of this process so far, in megabytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
@@ -91,7 +96,7 @@ def peak_megabytes() -> float:
 def one_case(
     name: str, fill: Fill, photo: np.ndarray
 ) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """Fills one hole: what it took, and what it looks like around."""
+    """Fills one hole; returns a row of the table, and pictures around the hole by name."""
     hole = np.zeros(photo.shape[:2], dtype=bool)
     CASES[name](hole)
     damaged = np.where(hole[..., None], np.uint8(255), photo)
@@ -117,7 +122,7 @@ def one_case(
 
 
 def run_photos(model: Path) -> None:
-    """Writes reports/photos/: a table and a picture, each of all cases."""
+    """Writes a table and a picture of all cases into reports/photos/."""
     with stage_run("bench photos", {"model": str(model)}, FOLDER) as run:
         fill, photo = load_fill(model), mosaic()
         with fresh_folder(FOLDER) as folder:

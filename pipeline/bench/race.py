@@ -1,4 +1,4 @@
-"""Timing: ways of doing the same work, turn by turn in one process, and what each of them costs."""
+"""Times several ways of doing the same work, in turn, in one process."""
 
 import time
 from collections.abc import Callable
@@ -15,27 +15,28 @@ from tqdm import tqdm
 class Way:
     """One way of doing a piece of work: `run` does it for `images` images.
 
-    once: the part of it that is done once a batch, however large: an optimiser's step.
+    per_batch: the part of the work that is done once a batch of any size: an optimiser's step.
     """
 
     name: str
     run: Callable[[], object]
     images: int
-    once: Callable[[], object] | None = None
+    per_batch: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
 class Race:
-    """The lab's way first, then the lab's way with single levers, then ours.
+    """Ways to time: the lab's first, then the lab's with single changes, then ours.
 
-    spared: the share of `once` that is taken off, where a real batch is larger than could be timed.
+    excess: the share of `per_batch` that is taken off, where a real batch is larger than could be
+    timed.
     """
 
     step: str
     ways: list[Way]
     notes: list[str]
     repeats: int
-    spared: float = 0.0
+    excess: float = 0.0
     equal_results: bool = False  # every way's `run` returns the same number
 
 
@@ -69,6 +70,7 @@ def count_flops(run: Callable[[], object]) -> tuple[int, object]:
 
 
 def time_run(run: Callable[[], object]) -> float:
+    """Returns the seconds of a run."""
     finish()
     start = time.perf_counter()
     run()
@@ -87,16 +89,16 @@ def time_race(race: Race, repeats: int) -> Result:
     with tqdm(total=(1 + repeats) * len(ways), desc=race.step, unit="run") as bar:
         for i, way in enumerate(ways):
             operations, result = count_flops(way.run)
-            if race.spared:
-                operations -= race.spared * count_flops(way.once)[0]
+            if race.excess:
+                operations -= race.excess * count_flops(way.per_batch)[0]
             flops[i] = operations / way.images
             results.append(result)
             bar.update()
         for times in seconds:
             for i, way in enumerate(ways):
                 taken = time_run(way.run)
-                if race.spared:
-                    taken -= race.spared * time_run(way.once)
+                if race.excess:
+                    taken -= race.excess * time_run(way.per_batch)
                 times[i] = taken / way.images
                 bar.update()
     difference = max(results) / min(results) - 1 if race.equal_results else None

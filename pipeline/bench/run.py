@@ -1,4 +1,4 @@
-"""The bench's command: races the steps, prints and writes the table, logs it to MLflow."""
+"""The command of the benchmark: times the steps, prints, writes and logs the table."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from maskgit.device import best_device, bf16_pays
+from maskgit.device import best_device, bf16_is_faster
 from pipeline.bench.race import time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
@@ -19,12 +19,12 @@ from pipeline.tracking.stage import stage_run
 TABLE = REPORTS / "bench.csv"
 EQUAL = 1e-3  # relative
 
-# As narrow as the lab's tokenizer can be, with its 32 groups a norm: the size of our own.
+# The narrowest tokenizer of the lab, whose norms have 32 groups; it is about as large as ours.
 NARROW = {"enc_channels": [32] * 6, "dec_channels": [32] * 5, "latent_dim": 16}
 
 
 def size_of(preset: str) -> Size:
-    """Work for minutes: of `lab`, a processor gets through a few images only."""
+    """Returns an amount of work for minutes; for `lab` on a processor, a few images only."""
     if preset == "laptop":
         return Size(
             lab_tokenizer=NARROW,
@@ -46,16 +46,16 @@ def size_of(preset: str) -> Size:
 
 
 def machine() -> str:
-    """What it was measured on, in a line."""
+    """Describes the machine in one line."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    bf16 = "with" if bf16_pays(best_device()) else "without"
+    bf16 = "with" if bf16_is_faster(best_device()) else "without"
     name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
     return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
 
 
 def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:
-    """Races the steps; `repeats` in place of each step's own number."""
+    """Times the steps; `repeats` replaces each step's own number."""
     params, size = load_params(preset=preset), size_of(preset)
     values = {"preset": preset, "steps": ",".join(steps), "machine": machine()}
     print(f"{preset}: {machine()}; seconds are medians, lab and ours in turn")

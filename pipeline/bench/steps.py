@@ -1,6 +1,6 @@
-"""The steps that race: for each the lab's way, single levers on top of it, and ours.
+"""The benchmarked steps: for each the lab's way, the lab's way with single changes, and ours.
 
-All of it runs on random weights and drawn images, so nothing has to be trained before.
+They run with random weights and drawn images, so that nothing has to be trained before.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import best_device, bf16_pays, to_float
+from maskgit.device import best_device, bf16_is_faster, to_float
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices
@@ -40,7 +40,7 @@ from pipeline.bench.race import Race, Way
 from pipeline.inputs.dataset import read_source
 from pipeline.lab.way import (
     LabDecoding,
-    Levers,
+    TrainingChoices,
     lab_frechet_distance,
     load_lab_image,
     train_lab_tokenizer,
@@ -55,11 +55,11 @@ ITERATIONS = 8
 
 @dataclass(frozen=True)
 class Size:
-    """How much work a timed run is; the models themselves are the preset's.
+    """How much work a timed run is; the sizes of the models are the preset's.
 
-    lab_tokenizer: arguments of LabVQGAN. trained: our tokenizer, as
-    arguments of VQGAN, with as many parameters. train: images a batch, batches a run. repeats:
-    of every way of every step, after one run to warm up.
+    lab_tokenizer: arguments of LabVQGAN. trained: arguments of VQGAN, for a tokenizer with as many
+    parameters. train: images a batch, batches a run. repeats: of every way of every step, after one
+    run to warm up.
     """
 
     lab_tokenizer: dict
@@ -73,7 +73,7 @@ class Size:
 
 
 def several(step: Callable[[], object], count: int) -> Callable[[], None]:
-    """A run of so many steps of a training."""
+    """Returns a function that runs `count` steps of a training."""
 
     def run() -> None:
         for _ in range(count):
@@ -83,20 +83,23 @@ def several(step: Callable[[], object], count: int) -> Callable[[], None]:
 
 
 def step_all(optimisers: list[torch.optim.Optimizer]) -> None:
+    """Does a step of each optimiser."""
     for optimiser in optimisers:
         optimiser.step()
 
 
-def spare(timed: int, real: int) -> tuple[float, list[str]]:
-    """The share of an optimiser's step that a smaller batch pays too much, and a note of it."""
+def optimiser_excess(timed: int, real: int) -> tuple[float, list[str]]:
+    """Returns the share of an optimiser's step that a smaller batch has in excess, and a note."""
     if timed >= real:
         return 0.0, []
     return 1 - timed / real, [f"the optimisers' steps are shared by {real} images, as in training"]
 
 
 def train(params: Params, size: Size, folder: Path) -> Race:
-    """A step of the transformer's training. The same transformer on both sides, but that ours sees
-    the known pixels, too."""
+    """Races a step of the transformer's training.
+
+    Both sides have the same transformer, except that ours sees the known pixels too.
+    """
     batch_size, steps = size.train
     images = draw_images(4 * batch_size, params.data.size)
     tokenizer = make_tokenizer(params)
@@ -124,13 +127,13 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         seed=0,
     )
 
-    def lab(name: str, encoder: nn.Module = lab_tokenizer, **levers: bool) -> Way:
-        optimisers = muon if levers.get("optimiser") else adamw
+    def lab(name: str, encoder: nn.Module = lab_tokenizer, **choices: bool) -> Way:
+        optimisers = muon if choices.get("optimiser") else adamw
         training = train_lab_transformer(
-            model, encoder, images, tokens[0], batch_size, optimisers, Levers(**levers)
+            model, encoder, images, tokens[0], batch_size, optimisers, TrainingChoices(**choices)
         )
-        once = partial(step_all, optimisers)
-        return Way(name, several(partial(next, training), steps), batch_size * steps, once)
+        per_batch = partial(step_all, optimisers)
+        return Way(name, several(partial(next, training), steps), batch_size * steps, per_batch)
 
     ways = [
         lab("lab"),
@@ -140,21 +143,24 @@ def train(params: Params, size: Size, folder: Path) -> Race:
         lab("lab + hidden-only logits", hidden_only=True),
         lab("lab + our optimiser", optimiser=True),
     ]
-    if bf16_pays(best_device()):
+    if bf16_is_faster(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
-    once = partial(step_all, [ours.muon, ours.adamw])
-    ways.append(Way("ours", several(ours.step, steps), batch_size * steps, once))
+    per_batch = partial(step_all, [ours.muon, ours.adamw])
+    ways.append(Way("ours", several(ours.step, steps), batch_size * steps, per_batch))
     notes = [
         f"one transformer of {millions(model)} parameters, dropout {params.train.dropout}, "
         f"batches of {batch_size} on both sides",
         f"the lab's tokenizer has {millions(lab_tokenizer)}, ours {millions(tokenizer)}",
     ]
-    spared, note = spare(batch_size, params.train.batch_size)
-    return Race("train", ways, notes + note, size.repeats, spared)
+    excess, note = optimiser_excess(batch_size, params.train.batch_size)
+    return Race("train", ways, notes + note, size.repeats, excess)
 
 
 def inpaint(params: Params, size: Size, folder: Path) -> Race:
-    """Holes filled in 8 iterations. One transformer, but that ours sees the known pixels, too."""
+    """Races filling holes in 8 iterations.
+
+    Both sides have the same transformer, except that ours sees the known pixels too.
+    """
     count = size.inpaint_images
     images = draw_images(count, params.data.size)
     holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
@@ -170,7 +176,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         for start in range(0, count, batch_size):
             indices = range(count)[start : start + batch_size]
             batch = images[start : indices.stop], holes[start : indices.stop]
-            for _ in inpainter.each(*batch, cosine, [iterations], 0, indices):
+            for _ in inpainter.sweep_iterations(*batch, cosine, [iterations], 0, indices):
                 pass
 
     def lab(
@@ -183,7 +189,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
     ) -> Way:
         choices = LabChoices(total=ITERATIONS, keep_tokens=keep_tokens)
         decoding = LabDecoding(encoder, model, choices, bf16=bf16)
-        # its result is named by the last step's index, from 0
+        # The lab's results are named by the index of their last step, from 0.
         return Way(name, partial(fill, decoding, ITERATIONS - 1, batch_size), count)
 
     batch_size = params.inpaint.batch_size
@@ -195,7 +201,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
         lab("lab + our tokenizer", tokenizer),
         lab("lab + fused attention", model=tokens_only),
     ]
-    if bf16_pays(best_device()):
+    if bf16_is_faster(best_device()):
         ways.append(lab("lab + bf16", bf16=True))
     ways.append(Way("ours", partial(fill, ours, ITERATIONS, batch_size), count))
     notes = [
@@ -208,7 +214,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
 
 
 def score(params: Params, size: Size, folder: Path) -> Race:
-    """The Fréchet distance of two sets of features, which are given."""
+    """Races the Fréchet distance of two given sets of features."""
     count, width = size.features
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((count // 8, width))
@@ -228,7 +234,7 @@ def score(params: Params, size: Size, folder: Path) -> Race:
 
 
 def save_files(folder: Path, params: Params, size: Size) -> list[Path]:
-    """JPEG files as large as the lab's."""
+    """Writes JPEG files of the size of the lab's."""
     folder.mkdir()
     files = [folder / f"{i:05d}.jpg" for i in range(size.files)]
     for file, image in zip(files, draw_images(size.files, params.data.size), strict=True):
@@ -237,7 +243,7 @@ def save_files(folder: Path, params: Params, size: Size) -> list[Path]:
 
 
 def prepare(params: Params, size: Size, folder: Path) -> Race:
-    """One pass over the files: ours also checks, hashes and turns each picture upright."""
+    """Races one pass over the files; ours also checks, hashes and rotates each picture upright."""
     data = params.data
     files = save_files(folder / "files", params, size)
 
@@ -255,7 +261,7 @@ def prepare(params: Params, size: Size, folder: Path) -> Race:
 
 
 def load(params: Params, size: Size, folder: Path) -> Race:
-    """An epoch's images: the lab reads its files again, ours maps an array into memory."""
+    """Races loading an epoch: the lab reads its files again, ours maps an array into memory."""
     files = save_files(folder / "epoch", params, size)
     stored = folder / "epoch.npy"
     np.save(stored, draw_images(size.files, params.data.size))
@@ -277,17 +283,17 @@ def load(params: Params, size: Size, folder: Path) -> Race:
 
 
 def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
-    """A step of the tokenizer's training, without critic and perceptual network on both sides."""
+    """Races a step of the tokenizer's training, without critic and perceptual loss."""
     batch_size = size.tokenizer_batch
     images = draw_images(4 * batch_size, params.data.size)
     endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
-    alone = {"perceptual_weight": 0.0, "adversarial_weight": 0.0}
-    how = TokenizerTraining(**dict(params.vqgan.part(TokenizerTraining)) | endless | alone)
+    weights = {"perceptual_weight": 0.0, "adversarial_weight": 0.0}
+    how = TokenizerTraining(**dict(params.vqgan.part(TokenizerTraining)) | endless | weights)
 
     def ours(name: str, model: VQGAN) -> Way:
         trainer = TokenizerTrainer(model, images, images[:1], how, None, seed=0)
-        once = partial(step_all, [trainer.muon, trainer.adamw])
-        return Way(name, trainer.step, batch_size, once)
+        per_batch = partial(step_all, [trainer.muon, trainer.adamw])
+        return Way(name, trainer.step, batch_size, per_batch)
 
     theirs = build(LabVQGAN, size.lab_tokenizer)
     equal, preset = build(VQGAN, size.trained), make_tokenizer(params)
@@ -302,8 +308,8 @@ def train_vqgan(params: Params, size: Size, folder: Path) -> Race:
         ways.append(ours(f"ours of {millions(preset)}", preset))
         notes.append(f"the preset's own tokenizer has {millions(preset)}")
     ways.append(ours("ours", equal))
-    spared, note = spare(batch_size, params.vqgan.batch_size)
-    return Race("train_vqgan", ways, notes + note, size.repeats, spared)
+    excess, note = optimiser_excess(batch_size, params.vqgan.batch_size)
+    return Race("train_vqgan", ways, notes + note, size.repeats, excess)
 
 
 STEPS = {

@@ -1,4 +1,4 @@
-"""What the races say, as a table."""
+"""Makes the table of a benchmark."""
 
 import pandas as pd
 import torch
@@ -10,7 +10,7 @@ BF16_PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "L4": 121e12}
 
 
 def summarise(race: Race, result: Result, preset: str) -> pd.DataFrame:
-    """A row for each way but the lab's; seconds are medians, for one image.
+    """Returns a row for each way but the lab's; seconds are medians, per image.
 
     Columns: `ratio`, the median over the turns of lab / ours, with its quartiles `ratio_low` and
     `ratio_high`; `flop_ratio`, that of the floating-point operations, empty where torch does none;
@@ -42,11 +42,12 @@ def summarise(race: Race, result: Result, preset: str) -> pd.DataFrame:
 
 
 def number(value: float) -> str:
+    """Returns a number to three digits, '' for none."""
     return "" if pd.isna(value) else f"{value:.3g}"
 
 
 def readable(table: pd.DataFrame) -> list[list[str]]:
-    """Cells for print: milliseconds and ratios to three digits."""
+    """Returns the cells to print: milliseconds and ratios to three digits."""
     rows = [["step, way", "lab ms", "ms", "times faster", "quartiles", "fewer FLOPs"]]
     for row in table.itertuples():
         rows.append(
@@ -63,7 +64,7 @@ def readable(table: pd.DataFrame) -> list[list[str]]:
 
 
 def utilisation(flops_a_second: float) -> float | None:
-    """Share of the card's dense bf16 peak; None without a card that is known here."""
+    """Returns the share of the GPU's dense bf16 peak; None for a GPU that is not in BF16_PEAKS."""
     if not torch.cuda.is_available():
         return None
     card = torch.cuda.get_device_name()

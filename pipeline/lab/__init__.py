@@ -1,8 +1,6 @@
-"""The original lab's files: importers of its tokenizer and its transformer, and its way of working,
-for the bench.
+"""Importers of the original lab's tokenizer and transformer, and the lab's training for the bench.
 
-The importers are registered here. Nothing outside imports this package but `pipeline.extensions`
-and the bench.
+The importers are registered here. Only `pipeline.extensions` and the bench import this package.
 """
 
 from pipeline.plumbing.importers import IMPORTERS, Importer

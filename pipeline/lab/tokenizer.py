@@ -1,4 +1,4 @@
-"""The original lab's tokenizer, from the user's VQGAN.pt and VQGAN.yml."""
+"""Imports the original lab's tokenizer from the user's VQGAN.pt and VQGAN.yml."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, Field, ValidationError
 
 from maskgit.lab.tokenizer import LabVQGAN
-from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import one_line
@@ -18,7 +18,7 @@ Widths = Annotated[list[Width], Field(min_length=2, max_length=16)]
 
 
 class ModelParam(BaseModel):
-    """What VQGAN.yml says about the layers; the rest of it, such as `beta`, is about training."""
+    """The sizes of layers in VQGAN.yml; the rest of the file, such as `beta`, is for training."""
 
     image_channels: Literal[3]
     enc_channels: Widths
@@ -30,14 +30,16 @@ class ModelParam(BaseModel):
 
 
 class TokenizerFile(BaseModel):
+    """The part of VQGAN.yml that is read."""
+
     model_param: ModelParam
 
 
 def import_tokenizer(checkpoint: str, size: int, folder: Path) -> tuple[dict, LabVQGAN]:
-    """The tokenizer of `vqgan.checkpoint`, with the constructor's arguments.
+    """Returns the constructor's arguments and the tokenizer of `vqgan.checkpoint`.
 
     Its sizes are in the YAML file beside it. size: of the images, `data.size`. folder: the stage's
-    output, where imported.json says what was read.
+    output, into which imported.json is written. Raises UserError.
     """
     path = project_root() / checkpoint
     config = tokenizer_config(yaml_beside(path))
@@ -46,13 +48,13 @@ def import_tokenizer(checkpoint: str, size: int, folder: Path) -> tuple[dict, La
         raise UserError(
             f"{path} is for images of {resolution} pixels; set data.size={resolution}, now {size}"
         )
-    model = fitted(LabVQGAN, config, read_weights(path), path)
-    note_origin(folder, "tokenizer", path)
+    model = build_from_state(LabVQGAN, config, read_weights(path), path)
+    record_origin(folder, "tokenizer", path)
     return config, model
 
 
 def yaml_beside(path: Path) -> Path:
-    """The YAML file with the same stem."""
+    """Returns the YAML file with the same stem. Raises UserError where there is none."""
     for suffix in (".yml", ".yaml"):
         if path.with_suffix(suffix).is_file():
             return path.with_suffix(suffix)
@@ -63,7 +65,7 @@ def yaml_beside(path: Path) -> Path:
 
 
 def tokenizer_config(path: Path) -> dict:
-    """LabVQGAN's arguments, from the lab's YAML file."""
+    """Returns LabVQGAN's arguments from the lab's YAML file. Raises UserError."""
     values = read_yaml(path, expected="a section 'model_param:'")
     try:
         config = TokenizerFile.model_validate(values).model_param.model_dump()

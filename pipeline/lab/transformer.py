@@ -1,4 +1,4 @@
-"""The original lab's transformer, from the user's file."""
+"""Imports the original lab's transformer from the user's file."""
 
 import math
 from pathlib import Path
@@ -8,17 +8,17 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from maskgit.lab.transformer import LabTransformer
-from pipeline.models.checkpoints import fitted, note_origin, read_weights
+from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import Count, one_line
 
-HEADS = 16  # of the lab's transformer; no shape in its file tells
-PREFIX = "transformer."  # where a student saved the transformer as a part of something larger
+HEADS = 16  # of the lab's transformer; no shape in its file depends on it
+PREFIX = "transformer."  # of keys where the transformer was saved as part of a larger model
 
 
 class TransformerSizes(BaseModel):
-    """Limits on what the shapes in a transformer's file may say."""
+    """Limits on the sizes of a transformer's file."""
 
     dim: Annotated[int, Field(ge=HEADS, le=8192, multiple_of=HEADS)]
     hidden_dim: Annotated[int, Field(ge=1, le=65536)]
@@ -28,10 +28,10 @@ class TransformerSizes(BaseModel):
 def import_transformer(
     checkpoint: str, codes: int, tokens: int, folder: Path
 ) -> tuple[dict, LabTransformer]:
-    """The transformer of `train.checkpoint`, with the constructor's arguments.
+    """Returns the constructor's arguments and the transformer of `train.checkpoint`.
 
-    codes: of the tokenizer. tokens: of an image. folder: the stage's output, where imported.json
-    says what was read.
+    codes: number of the tokenizer's codes. tokens: number of an image's tokens. folder: the stage's
+    output, into which imported.json is written. Raises UserError.
     """
     path = project_root() / checkpoint
     state = {key.removeprefix(PREFIX): tensor for key, tensor in read_weights(path).items()}
@@ -42,13 +42,13 @@ def import_transformer(
     ):
         if own != expected:
             raise UserError(f"{path} is for {own} {name}, but the tokenizer has {expected}")
-    model = fitted(LabTransformer, config, state, path)
-    note_origin(folder, "transformer", path)
+    model = build_from_state(LabTransformer, config, state, path)
+    record_origin(folder, "transformer", path)
     return config, model
 
 
 def transformer_config(state: dict[str, Tensor], path: Path) -> dict:
-    """LabTransformer's arguments, from the shapes of its weights."""
+    """Returns LabTransformer's arguments from the shapes of its weights. Raises UserError."""
 
     def shape(key: str) -> tuple[int, int]:
         if key not in state or state[key].ndim != 2:

@@ -1,6 +1,6 @@
-"""The original lab's way of working, written plainly, to be timed.
+"""The original lab's training and scoring, to be timed.
 
-Each of its choices can be replaced by ours alone, to see what that lever is worth.
+Each of its choices can be replaced by ours, to measure the effect of that choice.
 """
 
 import math
@@ -29,10 +29,11 @@ from pytorch_fid.fid_score import calculate_frechet_distance
 
 
 class ExplicitAttention(SelfAttention):
-    """softmax(q k^T / sqrt(dim / heads)) v with the whole (B, heads, N, N) in memory."""
+    """Self-attention, softmax(q k^T / sqrt(dim / heads)) v, with (B, heads, N, N) in memory."""
 
     def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+        """Splits (B, N, dim) into heads, (B, heads, N, dim / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         q = norm(self.split(self.query(x)))
@@ -44,7 +45,7 @@ class ExplicitAttention(SelfAttention):
 
 
 def with_explicit_attention(model: MaskedTransformer) -> MaskedTransformer:
-    """The same model, sharing its parameters, with attention written out."""
+    """Returns a model that shares the parameters of `model`, with explicit attention."""
     twin = deepcopy(model, {id(p): p for p in model.parameters()})
     for block in twin.blocks:
         block.attention.__class__ = ExplicitAttention
@@ -52,28 +53,30 @@ def with_explicit_attention(model: MaskedTransformer) -> MaskedTransformer:
 
 
 def hidden_only_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor:
-    """Cross-entropy over the codes on the hidden tokens, of a model that sees tokens only."""
+    """Returns the mean cross-entropy of the hidden tokens, for a model that sees tokens only."""
     return F.cross_entropy(model(model.hide(tokens, hidden), where=hidden), tokens[hidden])
 
 
 def lab_loss(model: MaskedTransformer, tokens: Tensor, hidden: Tensor) -> Tensor:
-    """Cross-entropy with a one-hot of the logits' shape (B, N, K), on all tokens.
+    """Returns the lab's loss: cross-entropy with one-hot targets (B, N, K), of all tokens.
 
-    cross_entropy takes the second dimension for the classes, so the softmax runs over positions.
+    cross_entropy takes the second dimension as classes, so that the softmax is over positions.
     """
     logits = model(model.hide(tokens, hidden))
     return F.cross_entropy(logits, F.one_hot(tokens, logits.shape[2]).float())
 
 
 @dataclass(frozen=True)
-class Levers:
-    """Which of the lab's choices in training are replaced by ours. All False: the lab's way."""
+class TrainingChoices:
+    """Which of the lab's choices in training are replaced by ours; all False is the lab's way."""
 
     stored_tokens: bool = False
     fused_attention: bool = False
     hidden_only: bool = False
     bf16: bool = False
-    optimiser: bool = False  # clipped gradients and averaged weights, which AdamW did without
+    optimiser: bool = (
+        False  # with clipped gradients and averaged weights, which the lab does not have
+    )
 
 
 def train_lab_transformer(
@@ -83,37 +86,37 @@ def train_lab_transformer(
     tokens: np.ndarray,
     batch_size: int,
     optimisers: list[torch.optim.Optimizer],
-    levers: Levers = Levers(),
+    choices: TrainingChoices = TrainingChoices(),
 ) -> Iterator[float]:
-    """Yields the loss after each step on uint8 images (n, H, W, 3), or on their tokens (n, N)."""
+    """Trains on uint8 images (n, H, W, 3) or their tokens (n, N); yields the loss of each step."""
     device = next(model.parameters()).device
-    shown = model if levers.fused_attention else with_explicit_attention(model)
-    average = deepcopy(model) if levers.optimiser else None
+    shown = model if choices.fused_attention else with_explicit_attention(model)
+    average = deepcopy(model) if choices.optimiser else None
     rng = np.random.default_rng(0)
     while True:
         shown.train()
         index = rng.integers(len(images), size=batch_size)
-        if levers.stored_tokens:
+        if choices.stored_tokens:
             batch = torch.from_numpy(tokens[index].astype(np.int64)).to(device)
         else:
             batch = tokenizer.encode(to_float(images[index], device)).flatten(1)
         ratio = rng.random()  # one for the whole batch
         hidden = torch.rand(batch.shape, device=device) < ratio
-        with autocast(device) if levers.bf16 else torch.autocast(device.type, enabled=False):
-            loss = (hidden_only_loss if levers.hidden_only else lab_loss)(shown, batch, hidden)
+        with autocast(device) if choices.bf16 else torch.autocast(device.type, enabled=False):
+            loss = (hidden_only_loss if choices.hidden_only else lab_loss)(shown, batch, hidden)
         model.zero_grad(set_to_none=True)
         loss.backward()
-        if levers.optimiser:
+        if choices.optimiser:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
-        if levers.optimiser:
+        if choices.optimiser:
             update_ema(average, model, 0, 0.998)
         yield loss.item()
 
 
 class LabDecoding(LabInpainter):
-    """The lab's decoder, in float32 unless `bf16`."""
+    """The lab's decoder, which runs in float32 unless `bf16`."""
 
     def __init__(
         self, tokenizer: nn.Module, transformer: MaskedTransformer, choices: LabChoices, bf16: bool
@@ -121,26 +124,26 @@ class LabDecoding(LabInpainter):
         super().__init__(tokenizer, transformer, choices)
         self.bf16 = bf16
 
-    def predict(self, tokens: Tensor, hidden: Tensor, seen: None) -> Tensor:
+    def predict(self, tokens: Tensor, hidden: Tensor, pixel_embedding: None) -> Tensor:
         if self.bf16:
-            return super().predict(tokens, hidden, seen)
+            return super().predict(tokens, hidden, pixel_embedding)
         return self.transformer(tokens)[hidden]
 
 
 def train_lab_tokenizer(
     model: LabVQGAN, images: np.ndarray, batch_size: int, optimiser: torch.optim.Optimizer
 ) -> Iterator[float]:
-    """VQGAN without its critic and perceptual network; AdamW, float32. Yields the loss."""
+    """Trains a VQGAN by AdamW in float32, without critic and perceptual loss; yields the loss."""
     device = next(model.parameters()).device
     rng = np.random.default_rng(0)
     while True:
         truth = to_float(images[rng.integers(len(images), size=batch_size)], device)
         latents = model.quant_conv(model.encoder(truth))
         codes = model.codebook.lookup(model.codebook.nearest(latents.permute(0, 2, 3, 1)))
-        drawn = F.mse_loss(latents, codes.detach())
-        pulled = F.mse_loss(codes, latents.detach())
+        commitment_loss = F.mse_loss(latents, codes.detach())
+        codebook_loss = F.mse_loss(codes, latents.detach())
         output = model.decoder(model.post_quant_conv(latents + (codes - latents).detach()))
-        loss = reconstruction_loss(output, truth) + 0.25 * drawn + pulled
+        loss = reconstruction_loss(output, truth) + 0.25 * commitment_loss + codebook_loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -148,14 +151,14 @@ def train_lab_tokenizer(
 
 
 def lab_frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """pytorch-fid's own, from features (N, D): a root of the product of the covariances."""
+    """Returns pytorch-fid's Fréchet distance of features (N, D), by a matrix square root."""
     return calculate_frechet_distance(
         a.mean(axis=0), np.cov(a, rowvar=False), b.mean(axis=0), np.cov(b, rowvar=False)
     )
 
 
 def load_lab_image(path: Path, size: int) -> Tensor:
-    """A picture's file -> normalised float (3, size, size), as done anew in every epoch."""
+    """Reads a picture as normalised float (3, size, size), as the lab does in every epoch."""
     with Image.open(path) as image:
         pixels = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     tensor = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float().div(255)

@@ -1,6 +1,6 @@
-"""Models on disk: ours (`maskgit.checkpoints`), and weights from elsewhere.
+"""Reads and writes models: our checkpoints (`maskgit.checkpoints`), and weights from elsewhere.
 
-Whatever does not fit is a UserError of one line that says what was expected.
+Faults are a UserError of one line that says what was expected.
 """
 
 import json
@@ -19,9 +19,9 @@ from maskgit.checkpoints import (
     Model,
     build,
     checkpoint_of,
-    misfit,
     read_checkpoint,
     restore,
+    state_dict_mismatch,
 )
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import check_sum, file_hash, write_whole
@@ -33,14 +33,14 @@ def save_model(path: Path, config: dict, model: nn.Module) -> None:
 
 
 def read_model(path: Path) -> Checkpoint:
-    """Reads what a stage has saved. Raises UserError if it is missing or damaged."""
+    """Reads a checkpoint that a stage saved. Raises UserError if it is missing or damaged."""
     check_sum(path)
     with _one_line(path):
         return read_checkpoint(path)
 
 
 def load_model(path: Path, kinds: Sequence[type[Model]]) -> Model:
-    """Returns the network that a stage has saved, of one of these kinds, in evaluation mode.
+    """Returns the network that a stage saved, of one of these kinds, in evaluation mode.
 
     Raises UserError if the file is missing or not such a network.
     """
@@ -59,11 +59,11 @@ def _one_line(path: Path) -> Iterator[None]:
         raise UserError(f"{path} {error}; 'dvc repro' makes it again") from None
 
 
-# Weights from elsewhere: anybody's bytes, read without running code
+# Weights from elsewhere, which are not trusted and are read without running code
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A plain state dict, in float32, from safetensors or from torch.save; no code is run."""
+    """Reads a state dict, from safetensors or torch.save, as float32, without running code."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; a path is relative to the project's folder")
     try:
@@ -72,7 +72,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind: the bytes are anybody's
+    except Exception as error:  # untrusted bytes may cause any kind
         fault = " ".join(str(error).split())[:120]
         raise UserError(
             f"{path} is refused ({type(error).__name__}: {fault}...); it should be a plain state "
@@ -89,7 +89,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def is_weight(key: object, value: object) -> bool:
-    """True for what a model's weights can be; a view that repeats few numbers cannot."""
+    """Returns whether an entry is a name and a dense tensor, not a view that repeats numbers."""
     return (
         isinstance(key, str)
         and isinstance(value, Tensor)
@@ -100,10 +100,12 @@ def is_weight(key: object, value: object) -> bool:
     )
 
 
-def fitted(kind: type[Model], config: dict, state: dict[str, Tensor], path: Path) -> Model:
-    """A model with these weights, in evaluation mode, if every key and shape is as it should be."""
+def build_from_state(
+    kind: type[Model], config: dict, state: dict[str, Tensor], path: Path
+) -> Model:
+    """Makes a model with these weights, in evaluation mode. Raises UserError if they do not fit."""
     with torch.device("meta"):  # without memory for its weights
-        fault = misfit(kind(**config), state)
+        fault = state_dict_mismatch(kind(**config), state)
     if fault:
         raise UserError(f"{path} {fault}")
     model = build(kind, config)
@@ -111,8 +113,8 @@ def fitted(kind: type[Model], config: dict, state: dict[str, Tensor], path: Path
     return model.eval()
 
 
-def note_origin(folder: Path, what: str, path: Path) -> None:
-    """Says and writes down which file it was: DVC does not watch it."""
+def record_origin(folder: Path, what: str, path: Path) -> None:
+    """Prints an imported file and its sha256, and writes both to imported.json."""
     digest = file_hash(path)
     origin = {"file": str(path), "sha256": digest}
     (folder / "imported.json").write_text(json.dumps(origin, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The pipeline's own tokenizer and transformer, put together as a stage wants them."""
+"""Loads the pipeline's tokenizer and transformer, and makes inpainters of them."""
 
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
@@ -10,19 +10,16 @@ from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY, 
 
 
 def load_networks() -> tuple[Tokenizer, Transformer]:
-    """Raises UserError."""
+    """Loads the trained tokenizer and transformer. Raises UserError."""
     tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
     return tokenizer, load_model(TRANSFORMER / MODEL, transformer_kinds())
 
 
 def load_inpainter(sampler: Sampler) -> Inpainter:
-    """Raises UserError."""
+    """Loads the trained networks as an inpainter with these settings. Raises UserError."""
     return make_inpainter(sampler, *load_networks())
 
 
 def load_uncertainty() -> list[float]:
-    """Reads what the entropic schedule is made of, as measured on the transformer, in nats.
-
-    Raises UserError.
-    """
+    """Reads the transformer's uncertainty in nats, for schedule `entropic`. Raises UserError."""
     return read_table(TRANSFORMER / UNCERTAINTY)["nats"].tolist()

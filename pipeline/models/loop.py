@@ -1,21 +1,22 @@
-"""The loop of both training stages: steps, a log, snapshots, and a stop between two steps."""
+"""The training loop of both training stages, with logging, snapshots and stops."""
 
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.training.trainer import Metrics, Trainer, read
+from maskgit.training.trainer import Metrics, Trainer, metric_values
 from pipeline.plumbing.errors import Stopped, UserError, stop_later
 from pipeline.plumbing.snapshots import Snapshots
 from pipeline.tracking.stage import StageRun
 
 
 def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> list[dict]:
-    """Does the steps that are left to do; returns the history, a row for each step logged.
+    """Does the remaining steps of a training; returns the history, a row for each logged step.
 
-    Ctrl-C and SIGTERM stop it after the step at hand, with a snapshot. Raises Stopped, UserError.
+    On Ctrl-C and SIGTERM it finishes the current step, saves a snapshot and raises Stopped. Raises
+    UserError.
     """
     history = []
-    found = ranks.of_the_first(snapshots.found)
+    found = ranks.broadcast(snapshots.found)
     if found is not None:
         trainer.load_state_dict(found["trainer"])
         history = found["history"]
@@ -30,7 +31,7 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
             metrics = trainer.step()
             log_progress(run, bar, history, trainer.done, metrics, trainer.steps)
             bar.update()
-            signum, due = ranks.largest(stop.signum or 0, snapshots.due())
+            signum, due = ranks.all_reduce_max(stop.signum or 0, snapshots.due())
             if signum:
                 keep()
                 where = f"stopped at step {trainer.done}"
@@ -41,10 +42,10 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
 
 
 def check_shares(batch_size: int) -> None:
-    """Raises UserError where the processes could not share a batch evenly."""
-    if batch_size % ranks.count():
+    """Raises UserError where the batch size is not a multiple of the number of processes."""
+    if batch_size % ranks.world_size():
         raise UserError(
-            f"a batch of {batch_size} cannot be shared evenly by {ranks.count()} processes; "
+            f"a batch of {batch_size} cannot be shared evenly by {ranks.world_size()} processes; "
             "choose another batch_size in params.yaml"
         )
 
@@ -52,12 +53,12 @@ def check_shares(batch_size: int) -> None:
 def log_progress(
     run: StageRun, bar: tqdm, history: list[dict], step: int, metrics: Metrics, steps: int
 ) -> None:
-    """Logs about a hundred times a training, and whenever there was an evaluation."""
+    """Logs metrics about a hundred times in a training, and after every evaluation."""
     evaluated = any(key.startswith("val_") for key in metrics)
     if not evaluated and step % max(1, steps // 100):
         return
     try:
-        metrics = ranks.mean(read(metrics))
+        metrics = ranks.all_reduce_mean(metric_values(metrics))
     except FloatingPointError as error:
         raise UserError(
             f"{error} at step {step} of {bar.desc}; lower its learning_rate in params.yaml"

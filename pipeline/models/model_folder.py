@@ -1,4 +1,4 @@
-"""The pipeline's models and its parameters, put together as a model folder."""
+"""Writes the pipeline's models and settings as a model folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,10 @@ from pipeline.plumbing.params import Params
 def write_model_folder(
     folder: Path, params: Params, uncertainty: pd.DataFrame, card: Callable[[Config], str]
 ) -> None:
-    """uncertainty: as measured on the transformer; card: text for people. Raises UserError."""
+    """Writes the files of a model folder. Raises UserError.
+
+    uncertainty: of the transformer, with column `nats`. card: makes the model card from the config.
+    """
     train = load_array(PREPARED / "train.npy", mmap_mode="r")
     config = Config(
         decoding=params.decoding,

@@ -1,7 +1,7 @@
-"""`train.start_from`: somebody's model folder, to go on from with one's own images.
+"""Loads the model folder of `train.start_from`, from which a training starts.
 
-It looks at what a start needs and no more, so that how holes are filled, of which the folder's
-config says a lot, is no dependency of a training.
+It reads only what a training needs of the folder's config, so that the settings of decoding are no
+dependency of the training stages.
 """
 
 import json
@@ -15,9 +15,9 @@ from pipeline.plumbing.files import file_hash, project_root
 def start_model(
     path: str, part: str, kinds: Sequence[type[Model]], size: int
 ) -> tuple[dict, Model]:
-    """One part, tokenizer or transformer, and its constructor's arguments. Raises UserError.
+    """Returns the constructor's arguments and the network of one part of a model folder.
 
-    size: of the images, `data.size`.
+    part: tokenizer or transformer. size: of the images, `data.size`. Raises UserError.
     """
     folder = project_root() / path
     try:

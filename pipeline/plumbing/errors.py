@@ -1,7 +1,7 @@
-"""How a command ends: faults in one line with the mend, a stop without a traceback.
+"""Ends commands without a traceback: faults are one line that names the remedy.
 
-Exit codes: 1 for a fault, 143 after SIGTERM, 130 after Ctrl-C, as shells have it. DVC records a
-stage's output as made only when its code is zero.
+Exit codes: 1 for a fault, 143 after SIGTERM, 130 after Ctrl-C, as in shells. DVC records a stage as
+done only when its exit code is zero.
 """
 
 import errno
@@ -16,11 +16,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class UserError(Exception):
-    """Something the person at the keyboard can mend; its message is all they need to see."""
+    """A fault that the user can correct; the message is shown without a traceback."""
 
 
 class Stopped(SystemExit):
-    """Somebody stopped us by Ctrl-C or SIGTERM."""
+    """Raised when the command is stopped by Ctrl-C or SIGTERM."""
 
     def __init__(self, signum: int, message: str = "stopped"):
         super().__init__(128 + signum)
@@ -28,23 +28,22 @@ class Stopped(SystemExit):
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Also where a quota or a limit on the size of files was met."""
+    """Returns whether the disk, a quota or a limit on file sizes caused the error."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.errno in full
 
 
 def printable(text: str) -> str:
-    """One line that a terminal shows as it is: no control characters, whatever a file is called."""
+    """Returns the text in one line, with control characters, such as in file names, escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Around everything a command does: a fault or a stop is one line on stderr.
+    """Runs a command so that a fault or a stop prints one line on stderr.
 
-    Faults are a UserError, a file that cannot be read or written, and a full disk.
-
-    Ctrl-C and SIGTERM raise Stopped, so that every `finally` runs and nothing half-written stays.
+    Faults are a UserError, a file that cannot be read or written, and a full disk. Ctrl-C and
+    SIGTERM raise Stopped, so that every `finally` runs and no partial files are left.
     """
     try:
         with handled_signals(stop_now):
@@ -66,12 +65,13 @@ def plain_errors() -> Iterator[None]:
 
 
 def stop_now(signum: int, frame: FrameType | None) -> None:
+    """Handles a signal by raising Stopped."""
     raise Stopped(signum)
 
 
 @contextmanager
 def handled_signals(handler) -> Iterator[None]:
-    """Sends Ctrl-C and SIGTERM to `handler`; only a main thread can, elsewhere nothing changes."""
+    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -84,7 +84,7 @@ def handled_signals(handler) -> Iterator[None]:
 
 
 class StopRequest:
-    """Remembers a stop, so that a loop can end it at a good moment; a second one stops at once."""
+    """Records a stop, for a loop to check between steps; a second signal raises Stopped at once."""
 
     signum: int | None = None
 
@@ -96,6 +96,7 @@ class StopRequest:
 
 @contextmanager
 def stop_later() -> Iterator[StopRequest]:
+    """Yields a request that records Ctrl-C and SIGTERM instead of stopping."""
     request = StopRequest()
     with handled_signals(request):
         yield request

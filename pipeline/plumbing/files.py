@@ -1,4 +1,4 @@
-"""Where everything lies, and how it gets there whole."""
+"""Paths of the project's files, and their atomic writing, checking and hashing."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
 TRANSFORMER = Path("outputs/transformer")
 MODEL_FOLDER = Path("outputs/model")  # both, and how they fill holes: see maskgit.model_folder
-WEIGHTS = Path("weights")  # such a folder, too: the model that comes with the project
+WEIGHTS = Path("weights")  # the model folder that is shipped with the project
 INPAINTED = Path("outputs/inpaint")
 REFERENCE = Path("outputs/reference")
 REPORTS = Path("reports")
@@ -32,7 +32,7 @@ IMAGE_SCORES = Path("outputs/scores")
 STUDY = Path("outputs/study")
 
 MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
-UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER: what gamma `entropic` is made of
+UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
@@ -40,9 +40,9 @@ IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SC
 
 
 def project_root() -> Path:
-    """The real project, also inside the throw-away copies of `dvc exp run --temp` and queues.
+    """Returns the root of the project, even in temporary copies of `dvc exp run --temp` and queues.
 
-    Whatever git does not track is found through it: the user's own files, MLflow's store.
+    Files that git does not track are found there: the user's own files, MLflow's store.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
@@ -51,8 +51,8 @@ def project_root() -> Path:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Names this output where a full disk breaks it off: the system's own error does not."""
+def path_in_errors(path: Path) -> Iterator[None]:
+    """Adds a path to errors of a full disk, which do not name the file."""
     try:
         yield
     except OSError as error:
@@ -62,9 +62,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes beside the target and renames: whatever happens, a file is whole or absent."""
+    """Writes a file atomically, by a temporary file beside it: the file is complete or absent."""
     partial = path.with_name(path.name + ".partial")
-    with naming(path):
+    with path_in_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
@@ -77,41 +77,43 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Writes a table as CSV, atomically."""
     write_whole(path, table.to_csv(index=False).encode())
 
 
 def partial_of(path: Path) -> Path:
-    """Where a folder or a file grows until it is whole."""
+    """Returns the temporary path of a folder or file until it is complete."""
     return path.with_name(path.name + ".partial")
 
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to write into; it takes its place only when all has been written."""
+    """Yields an empty folder that replaces `path` when the block ends without an error."""
     partial = partial_of(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with naming(path):
+        with path_in_errors(path):
             partial.mkdir(parents=True)
             yield partial
             write_sums(partial)
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
-    finally:  # whatever stopped the stage, Ctrl-C too: nothing half-written stays
+    finally:  # after an error or a stop no partial folder is left
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """As np.save, which does not say why it could not write."""
+    """Writes an array as np.save does, with an error that says why it could not."""
     out = new_array(path, array.dtype, array.shape)
     out[...] = array
     out.flush()
 
 
 def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
-    """A memory-mapped array to fill. Raises OSError where there is no room for it on the disk.
+    """Creates a memory-mapped array. Raises OSError where the disk has no room for it.
 
-    The room is taken now: a map that finds the disk full later ends the process (SIGBUS).
+    The space is allocated at once, since writing to a map on a full disk kills the process
+    (SIGBUS).
     """
     array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
@@ -121,7 +123,7 @@ def new_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.
 
 
 class StoredArray:
-    """The first rows of a .npy file, indexed as an array. Other processes get the path and map it.
+    """The first rows of a .npy file, indexed as an array; pickled as a path.
 
     array: memory map (count, ...).
     """
@@ -141,6 +143,7 @@ class StoredArray:
 
 
 def write_sums(folder: Path) -> None:
+    """Writes SHA256SUMS of a folder's files."""
     files = (file for file in files_in(folder) if file != folder / SUMS)
     sums = "".join(f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files)
     (folder / SUMS).write_text(sums)
@@ -150,9 +153,9 @@ def write_sums(folder: Path) -> None:
 
 
 def check_sum(path: Path) -> None:
-    """Raises UserError where a file is missing, or is not what the stage that made it wrote.
+    """Checks a file against SHA256SUMS beside it. Raises UserError if it is missing or differs.
 
-    A file without a list of sums beside it, from elsewhere, passes.
+    A file without SHA256SUMS beside it passes.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
@@ -162,7 +165,7 @@ def check_sum(path: Path) -> None:
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """A table that a stage wrote. Raises UserError where it is missing or damaged."""
+    """Reads a table that a stage wrote. Raises UserError where it is missing or damaged."""
     import pandas as pd
 
     check_sum(path)
@@ -173,7 +176,7 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 
 def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
-    """An array that a stage wrote. Raises UserError where it is missing or damaged."""
+    """Reads an array that a stage wrote. Raises UserError where it is missing or damaged."""
     check_sum(path)
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
@@ -182,23 +185,23 @@ def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
 
 
 def load_task(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The images of the val or test split, uint8 (N, H, W, 3), and their holes, bool (N, H, W)."""
+    """Reads images of the val or test split, uint8 (N, H, W, 3), and holes, bool (N, H, W)."""
     return load_array(PREPARED / f"{split}.npy"), load_array(PREPARED / f"{split}_holes.npy")
 
 
 def results_folder(fill: int = 0) -> str:
-    """Where a method's filled images lie; the first fill's is the one that the lab had."""
+    """Returns the folder of a method's filled images; the first fill's has the lab's name."""
     return f"test_results_{fill + 1}" if fill else "test_results"
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file of any size, in hex."""
+    """Returns the sha256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Returns all files at any depth, in order, but those that `.dvcignore` hides from DVC."""
+    """Returns all files at any depth, sorted, without those that `.dvcignore` excludes."""
     rules = Path(".dvcignore")
     hidden = GitIgnoreSpec.from_lines(rules.read_text().splitlines() if rules.is_file() else [])
     found = (path for path in folder.rglob("*") if path.is_file())
@@ -206,7 +209,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def content_hash(path: Path) -> str:
-    """sha256 over a file, or over the names and contents of a folder's files."""
+    """Returns the sha256 of a file, or of the names and contents of a folder's files, in hex."""
     digest = hashlib.sha256()
     for file in [path] if path.is_file() else files_in(path):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0")

@@ -1,8 +1,8 @@
-"""A stage in several processes, on one machine or many, by torchrun.
+"""Runs a stage in several processes, on one machine or many, by torchrun.
 
-How many is the machine's affair, not the experiment's: the variable MASKGIT_LAUNCH holds a command
-that starts Python modules, such as `torchrun --standalone --nproc-per-node 2`. It stands neither
-in dvc.yaml nor in params.yaml, so that DVC runs no stage again for it.
+The environment variable MASKGIT_LAUNCH holds a command that starts Python modules, such as
+`torchrun --standalone --nproc-per-node 2`. It is neither in dvc.yaml nor in params.yaml, since the
+number of processes depends on the machine, and DVC should run no stage again for it.
 """
 
 import os
@@ -22,12 +22,12 @@ from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder, partial_of
 
 VARIABLE = "MASKGIT_LAUNCH"
-PATIENCE = timedelta(hours=2)  # ranks that have nothing left to do wait for the first one's work
+PATIENCE = timedelta(hours=2)  # for which ranks wait while the first one finishes the stage
 
 
 @contextmanager
 def network_stage() -> Iterator[None]:
-    """Around a stage that runs networks: faults in one line, one process or several."""
+    """Runs a stage with networks, in one process or several; faults are printed in one line."""
     with plain_errors(), several_processes():
         keep_freed_memory()
         yield
@@ -35,7 +35,7 @@ def network_stage() -> Iterator[None]:
 
 @contextmanager
 def several_processes() -> Iterator[None]:
-    """Around a stage's work: starts it again under MASKGIT_LAUNCH, or joins the processes that did.
+    """Starts the stage again by MASKGIT_LAUNCH, or joins the group in a process that it started.
 
     Does nothing where the variable is not set. Raises UserError where its command is not found.
     """
@@ -62,13 +62,13 @@ def several_processes() -> Iterator[None]:
 
 @contextmanager
 def shared_folder(path: Path) -> Iterator[Path]:
-    """As `fresh_folder`, for all ranks; the first one finishes it when all have written."""
+    """As `fresh_folder`, for all ranks; the first rank completes it when all have written."""
     if ranks.rank():
-        ranks.wait()
+        ranks.barrier()
         yield partial_of(path)
-        ranks.wait()
+        ranks.barrier()
         return
     with fresh_folder(path) as folder:
-        ranks.wait()
+        ranks.barrier()
         yield folder
-        ranks.wait()
+        ranks.barrier()

@@ -1,7 +1,7 @@
-"""params.yaml, checked before any work: unknown keys, wrong types and values out of range stop.
+"""Reads and validates params.yaml: unknown keys, wrong types and values out of range are refused.
 
-A value `preset` is filled from the preset in presets.yaml; an empty one means none. Every stage
-calls `load_params()` and sees plain, typed sections; the fields here say what is allowed.
+The value `preset` is replaced by that of the preset in presets.yaml; an empty value means none.
+Every stage calls `load_params()` and gets typed sections; the fields here declare what is allowed.
 """
 
 import reprlib
@@ -21,12 +21,14 @@ from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.yaml_files import read_yaml
 
-FROM_PRESET = "preset"  # stands in params.yaml for the preset's value
+FROM_PRESET = "preset"  # the value in params.yaml that stands for the preset's
 
-TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # there is nothing to measure yet
+TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # `entropic` needs a trained transformer
 
 
 class Data(Section):
+    """Section `data`: the images, their size and splits, and their holes."""
+
     source: Annotated[str, Field(min_length=1)]
     count: Annotated[int, Field(ge=16, le=10**7)]
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
@@ -52,32 +54,40 @@ class Data(Section):
 
 
 class Vqgan(TokenizerConfig, TokenizerTraining):
+    """Section `vqgan`: the tokenizer and its training."""
+
     checkpoint: Annotated[str, Field(min_length=1)] | None
 
 
 class Encode(Section):
+    """Section `encode`: the tokens that are stored for training."""
+
     views: Annotated[int, Field(ge=1, le=256)]
     batch_size: BatchSize
 
 
 class Train(TransformerSize, TransformerTraining):
+    """Section `train`: the transformer and its training."""
+
     start_from: Annotated[str, Field(min_length=1)] | None
     checkpoint: Annotated[str, Field(min_length=1)] | None
     gamma: TrainingSchedule
     pixels: bool
 
 
-ONE_PASS = "one_pass"  # beside the schedules: the most likely codes, all in one step
+ONE_PASS = "one_pass"  # a method beside the schedules: the most likely codes, in one step
 
 
 class Inpaint(Sampler):
+    """Section `inpaint`: how the holes of a split are filled."""
+
     split: Literal["val", "test"]
     iterations: Annotated[list[Iterations], Field(min_length=1)]
     fills: Annotated[int, Field(ge=1, le=64)]
     batch_size: BatchSize
 
     def plan(self, method: str) -> tuple[list[int], int]:
-        """The numbers of iterations, and how often each hole is filled, by a schedule."""
+        """Returns a method's numbers of iterations, and how often it fills each hole."""
         return ([1], 1) if method == ONE_PASS else (sorted(set(self.iterations)), self.fills)
 
     @model_validator(mode="after")
@@ -87,6 +97,8 @@ class Inpaint(Sampler):
 
 
 class Score(Section):
+    """Section `score`: networks and baselines of the scores."""
+
     extractor: Literal["auto", "inception", "efficientnet_lite0"]
     weights: str | None
     lpips: str | None
@@ -94,11 +106,15 @@ class Score(Section):
 
 
 class Report(Section):
+    """Section `report`: the headline's iterations, and the grid of pictures."""
+
     iterations: Count
     grid: Annotated[int, Field(ge=1, le=64)]
 
 
 class Params(Section):
+    """The content of params.yaml."""
+
     gamma: ScheduleName
     seed: Seed
     preset: str
@@ -112,7 +128,7 @@ class Params(Section):
 
     @property
     def decoding(self) -> Decoding:
-        """The headline's, with which the report registers its models."""
+        """The headline's settings, with which the report registers the model."""
         sampler = self.inpaint.model_dump(include=set(Sampler.model_fields))
         return Decoding(
             **sampler, gamma=self.gamma, iterations=self.report.iterations, seed=self.seed
@@ -168,7 +184,7 @@ class Params(Section):
 
 
 def fill_from_preset(values: dict, presets: dict) -> dict:
-    """Values that say `preset` take the preset's; everything else stays as it is."""
+    """Replaces values `preset` by those of the preset. Raises UserError where it has none."""
     preset = values.get("preset")
     if not isinstance(preset, str) or preset not in presets:
         raise UserError(
@@ -195,22 +211,23 @@ def fill_from_preset(values: dict, presets: dict) -> dict:
 
 
 def sections(value: object, where: str) -> dict:
+    """Returns the value, a mapping. Raises UserError where it is none."""
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected 'key: value', but it is {reprlib.repr(value)}")
     return value
 
 
 def one_line(error: ValidationError) -> str:
-    """`fault_of` params.yaml."""
+    """Returns `fault_of`, with a hint for unknown parameters."""
     line = fault_of(error)
     unknown = line.endswith("is not a parameter")
     return line + ("; params.yaml in the repository lists them all" if unknown else "")
 
 
 def load_params(folder: Path = Path(), preset: str | None = None) -> Params:
-    """Reads and checks params.yaml, with another `preset` if one is given.
+    """Reads and validates params.yaml, with another `preset` if one is given.
 
-    Raises UserError with one line that names the key.
+    Raises UserError in one line that names the key.
     """
     values = read_yaml(folder / "params.yaml") | ({"preset": preset} if preset else {})
     values = fill_from_preset(values, read_yaml(folder / "presets.yaml"))

@@ -1,10 +1,9 @@
-"""Where a training stood, so that one that was killed goes on from there.
+"""Saves snapshots of trainings, from which a training that was killed resumes.
 
-A snapshot lies under the project's root and outside DVC's outputs, which DVC deletes before a stage
-runs (and `persist` would keep it when parameters change, and switch the run cache off). It belongs
-to one fingerprint: of the stage's parameters, of everything dvc.yaml says that it depends on, data
-and code, of torch, of the kind of processor and of how many processes share the training. A
-snapshot with another fingerprint is never used.
+A snapshot is outside DVC's outputs, which DVC deletes before a stage runs. (`persist` would keep it
+when parameters change, and switch the run cache off.) It belongs to a fingerprint: of the stage's
+parameters, its dependencies in dvc.yaml (data and code), torch, the kind of processor, and the
+number of processes. A snapshot with another fingerprint is never used.
 """
 
 import hashlib
@@ -22,35 +21,36 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import best_device, bf16_pays
+from maskgit.device import best_device, bf16_is_faster
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import content_hash, project_root, write_whole
 from pipeline.plumbing.yaml_files import read_yaml
 
-SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # of training between snapshots
-SHARE = 0.05  # at most, of the training's time, goes into snapshots
-KEPT = 4  # trainings, of all stages and fingerprints, the newest ones
-DIGEST = 32  # bytes; a file is the sha256 of the rest, then the rest, as torch.save writes it
+SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # between snapshots
+SHARE = 0.05  # at most, of the time of a training, is spent on snapshots
+KEPT = 4  # trainings, the newest of all stages and fingerprints
+DIGEST = 32  # bytes of the sha256 at the start of a file, of what torch.save wrote after it
 
 
 def folder() -> Path:
+    """Returns the folder of all snapshots."""
     return project_root() / ".maskgit/snapshots"
 
 
 def fingerprint(stage: str, values: dict) -> str:
-    """sha256 over all that decides how a stage's training goes."""
+    """Returns the sha256, in hex, of everything that determines a stage's training."""
     deps = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     hashes = {dep: content_hash(Path(dep)) for dep in deps}
     device = best_device()
-    machine = [torch.__version__, device.type, bf16_pays(device), ranks.count()]
+    machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
     decides = [stage, values, hashes, *machine]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 class Snapshots:
-    """The snapshots of one training: `found` is the last one's content, None where there is none.
+    """Snapshots of one training; `found` is the content of the last one, None without.
 
-    `path` is None where another process has them: the first rank, or one that does the same
+    `path` is None where another process saves them: the first rank, or one that does the same
     training at the same time.
     """
 
@@ -61,14 +61,15 @@ class Snapshots:
 
     @property
     def run_key(self) -> str | None:
-        """The MLflow run to go on with."""
+        """The key of the MLflow run to continue."""
         return self.found["run"] if self.found else None
 
     def due(self) -> bool:
+        """Returns whether it is time for the next snapshot."""
         return self.path is not None and time.monotonic() >= self.next
 
     def save(self, content: dict) -> None:
-        """Keeps the content; on a full disk it says so, and the training goes on without."""
+        """Saves a snapshot; on a full disk prints a message, and the training continues without."""
         if self.path is None:
             return
         start = time.monotonic()
@@ -88,7 +89,7 @@ class Snapshots:
 
 
 def read(path: Path, fingerprint: str) -> dict | None:
-    """A snapshot's content; one that cannot be used is set aside, and a line says so."""
+    """Returns a snapshot's content, or None; a file that is unusable is renamed, with a message."""
     if not path.is_file():
         return None
     data = path.read_bytes()
@@ -110,7 +111,7 @@ def read(path: Path, fingerprint: str) -> dict | None:
 
 
 def prune(keep: str) -> None:
-    """Removes the files of all but the newest trainings and of `keep`."""
+    """Deletes the snapshots of all trainings but the newest and `keep`."""
     newest = sorted(folder().iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     names = dict.fromkeys([keep, *(path.name.split(".")[0] for path in newest)])
     for path in newest:
@@ -120,7 +121,7 @@ def prune(keep: str) -> None:
 
 @contextmanager
 def snapshots_of(stage: str, values: dict) -> Iterator[Snapshots]:
-    """The snapshots of a stage with these parameters; deleted when the stage has finished."""
+    """Yields the snapshots of a stage with these parameters; deletes them when it has finished."""
     mark = fingerprint(stage, values)
     if ranks.rank():
         yield Snapshots(None, mark)

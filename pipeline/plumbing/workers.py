@@ -1,4 +1,4 @@
-"""Work shared among processes. Their number, the machine's affair, changes no result."""
+"""Runs work in several processes. Their number does not change results."""
 
 import os
 import signal
@@ -16,19 +16,19 @@ from types import ModuleType
 
 from pipeline.plumbing.errors import UserError
 
-_PAYS = 1.0  # seconds of work still to do, from which processes are worth their start
+_PAYS = 1.0  # seconds of remaining work from which processes are started
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 def usable_processors() -> int:
-    """Those that this process may use (`taskset`, Slurm), where the system can tell."""
+    """Returns the number of processors that this process may use (`taskset`, Slurm)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Workers:
-    """As many processes as processors, started at the first work that is worth it.
+    """A pool of as many processes as processors, started when there is enough work.
 
     with Workers() as workers:
         for result in workers.map(work, blocks): ...
@@ -39,10 +39,10 @@ class Workers:
         self.pool: ProcessPoolExecutor | None = None
 
     def map(self, work: Callable, blocks: Iterable[Sequence], total: int | None = None) -> Iterator:
-        """work(block) for each block, in order; a few blocks are on their way at a time.
+        """Yields work(block) for each block, in order, with a few blocks submitted ahead.
 
-        work: a function of a module that loads little, as every process loads it.
-        total: of the lengths of all blocks, where `blocks` is no list.
+        work: a function of a module with few imports, as every process imports it.
+        total: sum of the lengths of all blocks, where `blocks` is no list.
 
         Raises what `work` raises; UserError where a process was killed.
         """
@@ -83,7 +83,7 @@ class Workers:
 
     def __exit__(self, kind, error, traceback) -> None:
         if self.pool is not None:
-            if error is not None:  # nobody waits for what they are doing
+            if error is not None:  # their results are not needed
                 for child in active_children():
                     child.kill()
             self.pool.shutdown(cancel_futures=True)
@@ -91,8 +91,10 @@ class Workers:
 
 class _Process(SpawnProcess):
     def start(self) -> None:
-        """What it takes over from us: no main module, which may load torch and all, and deaf ears
-        for Ctrl-C, which we hear for it."""
+        """Starts a process without the main module, which may import torch, and without Ctrl-C.
+
+        The parent process handles Ctrl-C.
+        """
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         is_main = threading.current_thread() is threading.main_thread()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
@@ -109,7 +111,7 @@ class _Context(SpawnContext):
 
 
 def _begin() -> None:
-    """What a new process does first, before it loads any work."""
+    """Initialises a process: one thread for libraries, and an exit when the parent ends."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
 
     def follow() -> None:

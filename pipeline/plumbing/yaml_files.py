@@ -1,4 +1,4 @@
-"""YAML files as DVC reads them, by the same library, and nothing that could do harm."""
+"""Reads YAML files by the library that DVC uses, without aliases and custom tags."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline.plumbing.errors import UserError
 
 
 class PlainComposer(Composer):
-    """Refuses aliases: a few of them stand for billions of values."""
+    """A composer that refuses aliases, since a few of them can stand for billions of values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.parser.check_event(AliasEvent):
@@ -21,7 +21,7 @@ class PlainComposer(Composer):
 
 
 class PlainConstructor(SafeConstructor):
-    """Says in one line which key stands there twice."""
+    """A constructor that names a duplicate key in one line."""
 
     def check_mapping_key(
         self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any
@@ -31,7 +31,7 @@ class PlainConstructor(SafeConstructor):
         return True
 
 
-# What ruamel.yaml lets through from values that their tags do not fit (!!int x), deep nesting.
+# Errors of ruamel.yaml for values that do not fit their tags (!!int x) and for deep nesting.
 _NO_VALUE = (TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 MAX_YAML_BYTES = 10**6
 
@@ -44,7 +44,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") -> dict:
-    """Returns what a file holds, a mapping.
+    """Reads a file that holds a mapping.
 
     Raises UserError in one line that says what is wrong, or what was `expected`.
     """

@@ -1,4 +1,4 @@
-"""The model card: what people read before they use a model of somebody else's."""
+"""Writes the model card, which describes a model to its users."""
 
 import pandas as pd
 
@@ -61,7 +61,11 @@ pixels, so a large hole in a large picture gets a soft fill. What it draws is ma
 
 
 def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
-    """In Markdown. table: that of the report, of which one row is as the model is tuned."""
+    """Returns the model card in Markdown.
+
+    table: the report's table of scores, with a row of the model's own settings. answer: see
+    `comparisons.answer`.
+    """
     decoding, trained_on = config.decoding, config.trained_on
     head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
     others = table[table["iterations"].isna() | table["schedule"].eq(ONE_PASS)]

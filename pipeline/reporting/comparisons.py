@@ -1,4 +1,4 @@
-"""Every two methods of a report held against each other, and the answer that follows."""
+"""Compares the methods of a report pairwise, and names the best schedule and iterations."""
 
 from itertools import combinations
 from math import inf
@@ -13,19 +13,18 @@ from pipeline.reporting.tables import BOUNDS
 from pipeline.reporting.text import with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
-YARDSTICKS = (*BOUNDS, "one_pass")  # what nobody would choose as a schedule
+YARDSTICKS = (*BOUNDS, "one_pass")  # rows for comparison that are no schedules
 
 
 def label(schedule: str, iterations: float) -> str:
-    """'cosine 8', or 'telea'."""
+    """Returns the name of a method: 'cosine 8', or 'telea'."""
     return schedule if pd.isna(iterations) else f"{schedule} {int(iterations)}"
 
 
 def methods(images: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
-    """Scores by method, over the same images in the same order; the settings and the fills.
+    """Returns the scores by method, in the same order of images, the settings, and the fills.
 
-    A setting is a schedule with a number of iterations; a fill, any other method that one could
-    use instead.
+    A setting is a schedule with a number of iterations; a fill is any other usable method.
     """
     found = {
         label(*key): group.sort_values("image").reset_index(drop=True)
@@ -41,12 +40,12 @@ def methods(images: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str], l
 
 
 def compare(images: pd.DataFrame) -> pd.DataFrame:
-    """Each two settings, and each setting with each other fill, in each score.
+    """Compares all pairs of settings, and each setting with each fill, in each score.
 
-    `difference` is first less second, `low` and `high` the ends of its interval: with 95 % all
-    intervals of a score hold at once. `seen`: a true difference as large would probably have been
-    shown. Only the score that decides has a verdict; see docs/scores.md. A score that not all
-    methods have, as the diversity of a fill that is always the same, is left out.
+    `difference` is first less second, `low` and `high` the ends of its interval; with 95 % all
+    intervals of a score hold. `seen` is the true difference that would probably be shown. Only the
+    score DECIDES has a verdict; see docs/scores.md. A score that some method lacks, as the
+    diversity of a deterministic fill, is left out.
     """
     by_method, settings, fills = methods(images)
     scores = [
@@ -75,7 +74,7 @@ def compare(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(first: str, second: str, low: float, high: float, better: Better) -> str:
-    """In words. low, high: of first less second; better: which way the score gets better."""
+    """Returns the verdict in words; low, high: the interval of first less second."""
     shown = favoured(low, high, better)
     if shown:
         return f"{first if shown > 0 else second} better"
@@ -83,7 +82,10 @@ def verdict(first: str, second: str, low: float, high: float, better: Better) ->
 
 
 def comparison_text(differences: pd.DataFrame, gamma: str, iterations: int) -> str:
-    """The verdicts around the headline: schedules, numbers of iterations, other fills."""
+    """Returns the verdicts that involve the headline setting, as a text table.
+
+    They are of schedules at its iterations, iterations under its schedule, and other fills.
+    """
     chosen = differences[differences["verdict"].fillna("") != ""]
     head = label(gamma, iterations)
     rows = []
@@ -104,13 +106,13 @@ def comparison_text(differences: pd.DataFrame, gamma: str, iterations: int) -> s
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """'cosine 8' -> 'cosine', '8'; 'telea' -> 'telea', ''."""
+    """Splits the name of a method: 'cosine 8' -> 'cosine', '8'; 'telea' -> 'telea', ''."""
     schedule, _, iterations = name.partition(" ")
     return schedule, iterations
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Which schedule, with how many iterations: the fewest steps not shown to be worse."""
+    """Says which setting to use: of those not shown to be worse than the best, the fewest steps."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
@@ -156,7 +158,7 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
 
 
 def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, float, float]:
-    """Difference first less second, its interval, and what would have been seen."""
+    """Returns the difference first less second, the ends of its interval, and `seen`."""
     for row in chosen.to_dict("records"):
         if (row["first"], row["second"]) == (first, second):
             return row["difference"], row["low"], row["high"], row["seen"]
@@ -166,11 +168,11 @@ def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, 
 
 
 def _apart(difference: float, low: float, high: float, better: Better) -> str:
-    """By how much a setting is worse, with its interval."""
+    """Returns by how much a setting is worse, with its interval."""
     ends = sorted((better.sign * low, better.sign * high))
     return with_interval(better.sign * difference, *ends)
 
 
 def _rounded(count: float) -> str:
-    """To two digits, with commas: 1,300."""
+    """Returns a count rounded to two digits, as '1,300'."""
     return f"{int(float(f'{count:.1e}')):,}"

@@ -1,4 +1,4 @@
-"""The networks that score, as params.yaml or a command asks for them; faults in plain words."""
+"""Loads the networks of the scores; faults are a UserError."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from pipeline.plumbing.files import project_root
 def load_extractor(
     kind: str, weights: str | Path | None, named: str = "score.weights"
 ) -> Extractor:
-    """See `choose_extractor`; a relative path of weights is meant from the project's root.
+    """Loads an extractor as `choose_extractor`; relative paths are from the project's root.
 
-    named: what gave the weights, for a fault in them (UserError).
+    named: the setting that gave the weights, for the message. Raises UserError.
     """
     path = None if weights is None else str(project_root() / weights)
     try:
@@ -28,7 +28,7 @@ def load_extractor(
 
 
 def load_lpips(alexnet: str | None) -> nn.Module | None:
-    """`lpips_network`, if `score.lpips` gives its weights, a path from the project's root."""
+    """Loads `lpips_network` by the path `score.lpips`; None without a path. Raises UserError."""
     if alexnet is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The grid that people look at first: true images, their holes, and a row for each way to fill."""
+"""Draws a grid of true images, their holes, and a row for each method that filled them."""
 
 from pathlib import Path
 
@@ -10,7 +10,11 @@ from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, load_picture
 
 
 def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) -> np.ndarray:
-    """True images, holes, a classic fill, then a row for each folder `test_results`."""
+    """Draws rows of true images, holes and Telea's fills, and one for each folder `test_results`.
+
+    truth: uint8 (N, H, W, 3); holes: bool (N, H, W); results: folders by caption. Returns uint8
+    (H, W, 3). Raises UserError where a picture is missing.
+    """
     rows = {
         "true": truth,
         "hole": np.where(holes[..., None], HOLE_COLOUR, truth),

@@ -1,4 +1,4 @@
-"""Grids of images, with captions, as PNG files."""
+"""Draws grids of images with captions, and reads and writes pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.plumbing.errors import UserError
 
-HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # no cat is magenta
-GAP = 2
-SHOWN = 128  # pixels, to which smaller images are enlarged where people look at them
+HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # magenta, which no cat has
+GAP = 2  # pixels between images
+SHOWN = 128  # pixels to which smaller images are enlarged in rows with captions
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """uint8 images (H, W, 3), row by row on white -> one uint8 picture."""
+    """Arranges uint8 images (H, W, 3) in rows on a white picture, uint8."""
     height, width, _ = images[0].shape
     rows = -(-len(images) // columns)
     columns = min(columns, len(images))
@@ -27,14 +27,14 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 
 def save_masks(folder: Path, holes: np.ndarray) -> None:
-    """Masks for others to use, white = hole, one bit a pixel; holes: bool (N, H, W)."""
+    """Writes holes, bool (N, H, W), as PNG masks of one bit a pixel, white = hole."""
     folder.mkdir()
     for i, hole in enumerate(holes):
         Image.fromarray(hole).save(folder / f"image_{i:03d}.png")
 
 
 def load_picture(path: Path) -> np.ndarray:
-    """A picture that a stage wrote, as an array. Raises UserError if it is missing or damaged."""
+    """Reads a picture that a stage wrote. Raises UserError if it is missing or damaged."""
     try:
         return np.asarray(Image.open(path))
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def load_picture(path: Path) -> np.ndarray:
 
 
 def labelled_rows(rows: dict[str, Sequence[np.ndarray]]) -> np.ndarray:
-    """One row of images for each caption, the captions in a column on the left."""
+    """Draws a row of images for each caption, with the captions on the left."""
     height = len(next(iter(rows.values()))[0])
     scale = max(1, SHOWN // height)
     font = ImageFont.load_default(size=max(16, scale * height // 8))
@@ -61,7 +61,7 @@ def labelled_rows(rows: dict[str, Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def save_picture(path: Path, *pictures: np.ndarray) -> None:
-    """Writes pictures of one height or less side by side."""
+    """Writes pictures side by side as one file; lower ones are padded with white."""
     height = max(picture.shape[0] for picture in pictures)
     gap = np.full((height, 4 * GAP, 3), 255, dtype=np.uint8)
     parts = []

@@ -1,4 +1,4 @@
-"""Plots as PNG: losses over steps, scores over iterations."""
+"""Plots losses over steps, schedules, and scores over steps as PNG files."""
 
 from math import ceil
 from pathlib import Path
@@ -15,12 +15,12 @@ from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, column_of, score_columns
 
 WIDE = 4  # panels in a row
-APART = 0.15  # steps between the points of two schedules
-NEAR = 0.05  # share of an axis: names of lines that lie nearer would touch
+APART = 0.15  # steps by which the points of two schedules are shifted
+NEAR = 0.05  # share of an axis; the names of lines that are closer would overlap
 
 
 def plot_losses(history: pd.DataFrame, path: Path) -> None:
-    """A panel for each loss and score of a training, over its steps."""
+    """Plots each loss and score of a training over its steps, a panel each."""
     names = [name for name in history.columns if name not in ("step", "learning_rate")]
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
@@ -32,9 +32,9 @@ def plot_losses(history: pd.DataFrame, path: Path) -> None:
 
 
 def plot_gammas(names: list[str], uncertainty: pd.DataFrame, path: Path) -> None:
-    """What a hidden token costs the transformer, and the mask schedules, the one made of it, too.
+    """Plots the transformer's uncertainty, and mask schedules, `entropic` included.
 
-    uncertainty: hidden_share, nats.
+    uncertainty: columns hidden_share, nats.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
     left.plot(uncertainty["hidden_share"], uncertainty["nats"], marker="o", ms=4)
@@ -51,12 +51,12 @@ def plot_gammas(names: list[str], uncertainty: pd.DataFrame, path: Path) -> None
 
 
 def plot_scores(table: pd.DataFrame, path: Path) -> None:
-    """A panel for each score over steps, with 95 % intervals, a colour for each schedule.
+    """Plots each score over steps, a panel each, with 95 % intervals, schedules in colours.
 
-    First the score that decides: close up, and then as all others are drawn, beside the baselines,
-    floor and ceiling (dashed). Schedules stand a little apart, so that intervals can be told from
-    each other; they share their images, so intervals that overlap may still go with a difference
-    that holds (differences.csv).
+    The first two panels show the score DECIDES, without and with the baselines and bounds (dashed
+    lines). The points of schedules are shifted, so that their intervals are distinguishable. All
+    schedules have the same images, so that a difference may be shown although intervals overlap
+    (differences.csv).
     """
     settings = table.dropna(subset="iterations")
     decides = column_of(DECIDES, table.columns)
@@ -81,7 +81,7 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
 
 
 def _plot_score(axis: plt.Axes, settings: pd.DataFrame, column: Column) -> None:
-    """A score of every schedule over its steps."""
+    """Plots a score of every schedule over its steps."""
     name, low, high = with_ends(column.name)
     schedules = list(settings.groupby("schedule", sort=False))
     for i, (schedule, rows) in enumerate(schedules):
@@ -94,9 +94,9 @@ def _plot_score(axis: plt.Axes, settings: pd.DataFrame, column: Column) -> None:
 
 
 def plot_simulation(found: pd.DataFrame, true_frechet: dict[str, float], path: Path) -> None:
-    """Means over simulated reports, with two standard deviations, by the number of images.
+    """Plots means and two standard deviations of simulated reports by the number of images.
 
-    found: n, sampler, frechet, kernel; true_frechet: by sampler, where the distances should lie.
+    found: columns n, sampler, frechet, kernel; true_frechet: the true distance by sampler.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     titles = {"frechet": "Fréchet distance", "kernel": "kernel distance"}
@@ -119,7 +119,7 @@ def plot_simulation(found: pd.DataFrame, true_frechet: dict[str, float], path: P
 
 
 def label_lines(axis: plt.Axes, baselines: pd.DataFrame, name: str) -> None:
-    """A dashed line for each baseline, its name to the right; near ones part up and down."""
+    """Draws a dashed line for each baseline, with its name on the right, kept apart from others."""
     values = baselines.set_index("schedule")[name].sort_values()
     for value in values:
         axis.axhline(value, color="grey", linestyle="--", linewidth=1)
@@ -133,6 +133,7 @@ def label_lines(axis: plt.Axes, baselines: pd.DataFrame, name: str) -> None:
 
 
 def save(figure: plt.Figure, path: Path) -> None:
+    """Writes a figure as a file, and closes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -1,4 +1,4 @@
-"""The study: decoders, schedules and steps held against a reference, on small and large holes."""
+"""Plans and reports the study: decoders, schedules and steps against a reference, by holes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,18 @@ from pipeline.reporting.text import with_interval
 
 HOLE_KINDS = ("thin", "thick", "half")
 STEPS = (1, 2, 3, 5, 8, 16)
-BOUNDS = (1, 3, 8, 20, 50)  # nats, in place of steps
+BOUNDS = (1, 3, 8, 20, 50)  # of decoder entropy_bound, in nats, in place of steps
 GAMMAS = ("cosine", "linear", "square", "entropic")
 TEMPERATURES = (0.2, 0.4, 0.7, 1.0)
 CHOICE_TEMPERATURES = (1.0, 4.5)
 
 SETTING = ["decoder", "schedule", "iterations"]
-REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own; what everything is held against
+REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything is compared
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried of one decoder."""
+    """The settings of one decoder that the study runs."""
 
     gammas: tuple[str, ...] = GAMMAS
     iterations: tuple[int, ...] = STEPS
@@ -36,31 +36,32 @@ class Plan:
     choice_temperatures: tuple[float, ...] = CHOICE_TEMPERATURES
 
     def settings(self) -> list[tuple[str, int]]:
-        """Schedules and iterations; in one step all schedules are the same."""
+        """Returns pairs of schedule and iterations, with one step under the first schedule only."""
         several = [(gamma, count) for gamma in self.gammas for count in self.iterations]
         return [pair for pair in several if pair[1] > 1 or pair[0] == self.gammas[0]]
 
 
-ONE = ("cosine",)  # for the others: how a decoder chooses and how fast it goes are two questions
+# Decoders other than MaskGIT's run under one schedule, to separate the effects of both.
+ONE = ("cosine",)
 SPECIAL = {
     "confidence": Plan(),
-    "halton": Plan(gammas=ONE, choice_temperatures=(0.0,)),  # it leaves nothing to luck
+    "halton": Plan(gammas=ONE, choice_temperatures=(0.0,)),  # it uses no Gumbel noise
     "entropy_bound": Plan(gammas=ONE, iterations=BOUNDS, choice_temperatures=(0.0,)),
 }
 PLANS = {name: SPECIAL.get(name, Plan(gammas=ONE)) for name in step_decoders()}
-"""Of every registered decoder; study/dvc.yaml names them too, which a test compares."""
+"""The plan of each registered decoder. A test compares the names with those in study/dvc.yaml."""
 
 
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
-    """A row for each setting and kind of hole: mean steps and scores over the images."""
+    """Returns mean steps and scores over the images, a row for each setting and kind of hole."""
     groups = images.groupby(["hole_kind", *SETTING], sort=False)
     return groups.mean(numeric_only=True).drop(columns="image").reset_index()
 
 
 def findings(images: pd.DataFrame) -> pd.DataFrame:
-    """Every setting less the reference, in the score that decides, kind by kind of hole.
+    """Returns each setting less the reference, in the score DECIDES, for each kind of hole.
 
-    All intervals hold at once with 95 %: one error rate for the whole study.
+    With 95 % all intervals hold, so that the whole study has one error rate.
     """
     score = column_of(DECIDES, images.columns).name
     keys = ["hole_kind", *SETTING]
@@ -78,7 +79,11 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
-    """In Markdown: by kind of hole the reference, the best, the fewest steps that keep up."""
+    """Returns the findings in Markdown, two tables.
+
+    The first has for each kind of hole the reference, the best setting, and the fewest steps not
+    shown to be worse than the reference. The second counts verdicts by decoder.
+    """
     score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
     best_of_all, _ = EXTREMES[DECIDES.better]
     lines = [
@@ -120,14 +125,16 @@ VERDICTS = {
 
 
 def words(setting: tuple[str, str, int]) -> str:
+    """Returns the name of a setting: 'halton, cosine, 8'."""
     decoder, gamma, iterations = setting
     unit = DECODERS[decoder].unit
-    if unit != "steps":  # nor does it follow a schedule
+    if unit != "steps":  # such a decoder has no schedule
         return f"{decoder}, {iterations} {unit}"
     return f"{decoder}, {gamma}, {iterations}"
 
 
 def difference(others: pd.DataFrame, setting: tuple[str, str, int]) -> str:
+    """Returns a setting's difference from the reference with its interval, '' for the reference."""
     if setting == REFERENCE:
         return ""
     row = others.loc[setting]
@@ -135,7 +142,7 @@ def difference(others: pd.DataFrame, setting: tuple[str, str, int]) -> str:
 
 
 def plot_study(settings: pd.DataFrame, path: Path) -> None:
-    """Above, MaskGIT's decoder under each schedule; below, each decoder under cosine."""
+    """Plots MaskGIT's decoder under each schedule (above), each decoder under cosine (below)."""
     score = column_of(DECIDES, settings.columns)
     kinds = list(dict.fromkeys(settings["hole_kind"]))
     figure, axes = plt.subplots(2, len(kinds), figsize=(4 * len(kinds), 7), sharex=True)

@@ -1,4 +1,4 @@
-"""Scores image by image: the table of them, and what follows from it without the images."""
+"""Makes tables of scores: of methods, of single images, and by size or kind of the hole."""
 
 from itertools import pairwise
 
@@ -9,10 +9,10 @@ from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Scope
 from maskgit.scoring.scores import score_columns
 
-# Shares of the picture, the same for every data set, so that tables can be laid side by side.
+# Shares of the picture, the same for every data set, so that tables are comparable.
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
 
-BOUNDS = ("tokenizer", "true_images")  # no methods, but what they lie between
+BOUNDS = ("tokenizer", "true_images")  # bounds of what methods can reach
 
 
 def table_row(
@@ -22,7 +22,10 @@ def table_row(
     scores: dict[str, float],
     steps: float | None = None,
 ) -> dict[str, object]:
-    """steps: how many an image took on average; a decoder may take it from `iterations` freely."""
+    """Returns a row of the table of scores.
+
+    steps: mean over the images; some decoders take another number of steps than `iterations`.
+    """
     return {"schedule": schedule, "iterations": iterations, "n": n} | scores | {"steps": steps}
 
 
@@ -33,7 +36,10 @@ def image_table(
     columns: dict[str, np.ndarray],
     steps: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """A row for each image. holes: bool (N, H, W); columns: scores, (N,) each; steps: (N,)."""
+    """Returns a row for each image.
+
+    holes: bool (N, H, W). columns: scores, (N,) each. steps: (N,), taken in decoding.
+    """
     keys = {
         "schedule": schedule,
         "iterations": iterations,
@@ -45,18 +51,18 @@ def image_table(
 
 
 def by_area(images: pd.DataFrame) -> pd.DataFrame:
-    """`bucket_table` by the size of the hole."""
+    """Returns `bucket_table` by the size of the hole."""
     labels = [f"{low:.2f}-{high:.2f}" for low, high in pairwise(HOLE_AREAS)]
     return bucket_table(images, pd.cut(images["hole_area"], HOLE_AREAS, labels=labels))
 
 
 def by_kind(images: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    """`bucket_table` by the kind of the hole; kinds: of each image's, by its number."""
+    """Returns `bucket_table` by the kind of the hole; kinds: by the image's number."""
     return bucket_table(images, images["image"].map(kinds).rename("hole_kind"))
 
 
 def bucket_table(images: pd.DataFrame, buckets: pd.Series) -> pd.DataFrame:
-    """Scores of single images: a row for each method and each bucket that has images.
+    """Returns mean scores with intervals, a row for each method and each bucket with images.
 
     Scores of a whole set are left out: they depend on how many images it has.
     """

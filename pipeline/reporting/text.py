@@ -1,4 +1,4 @@
-"""Scores as text, each with its interval, and what may be said of the schedules."""
+"""Formats scores with their intervals as text tables."""
 
 from collections.abc import Iterable, Mapping
 from math import floor, isfinite, log10
@@ -12,7 +12,7 @@ from maskgit.scoring.scores import score_columns
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """As '35.1 [33.0, 37.4]', to two digits of the interval's half; '' where there is no value."""
+    """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value."""
     if not isfinite(value):
         return ""
     half = (high - low) / 2
@@ -23,9 +23,9 @@ def with_interval(value: float, low: float, high: float) -> str:
 
 
 def aligned(rows: list[list[str]], words: bool = False) -> str:
-    """Columns of equal width: the first to the left, the others, numbers, to the right.
+    """Aligns the columns of a table: the first to the left, the others, of numbers, to the right.
 
-    words: no column has numbers, all go to the left.
+    words: no column has numbers, so that all are aligned to the left.
     """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -39,16 +39,16 @@ def aligned(rows: list[list[str]], words: bool = False) -> str:
 
 
 def score_cells(row: Mapping[str, float], names: Iterable[str]) -> list[str]:
-    """Each score of a row with its interval, '' where the row has none.
+    """Returns each score of a row with its interval, '' where the row has none.
 
-    A row of an older version, without intervals, is shown as it is.
+    Values without intervals, as older versions wrote them, are shown without.
     """
     nothing = float("nan")
     return [with_interval(*(row.get(key, nothing) for key in with_ends(name))) for name in names]
 
 
 def scores_text(table: pd.DataFrame) -> str:
-    """Two tables from that of scores: of whole pictures, and inside the holes.
+    """Returns the table of scores as two text tables: of whole pictures, and inside the holes.
 
     Raises LookupError where the table has no scores.
     """
@@ -73,7 +73,7 @@ def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
 
 
 def record_text(record: dict[str, float]) -> str:
-    """The scores of two folders, a line each, after the number of pictures in them."""
+    """Returns the scores of two folders, a line each, after the number of pictures."""
     counts = f"{record['n_a']} and {record['n_b']} pictures"
     title = f"{record['n_a']} pairs" if record["paired"] else f"{counts}, no pairs"
     names = [name for name in record if set(with_ends(name)) <= record.keys()]
@@ -82,10 +82,10 @@ def record_text(record: dict[str, float]) -> str:
 
 
 def columns_markdown() -> str:
-    """The documentation's table of scores: a row for each, as their list has them."""
+    """Returns the documentation's table of scores in Markdown, a row for each score."""
     lines = ["| column | score | better | of | source |", "|---|---|---|---|---|"]
     for score in scores.SCORES:
-        named = [score.on("NETWORK")]
+        named = [score.network_column("NETWORK")]
         if score.official:
             named = [Column(score, *score.official), *named]
         names = ", else ".join(f"`{column.name}`" for column in named)

@@ -1,4 +1,4 @@
-"""Stage encode: images -> tokens, once; what the training holes hide of them; the codebook."""
+"""Stage encode: stores the images' tokens, the tokens that training holes hide, the codebook."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import side_by_side
+from maskgit.device import parallel_map
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, encode_each, tokenizer_kinds
 from maskgit.tokenizer.vqgan import codebook_usage
@@ -28,27 +28,27 @@ from pipeline.tracking.stage import stage_run
 
 
 def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -> torch.Tensor:
-    """Fills the array in `target`, uint16 (views, n, tokens), with the tokens of every view of the
-    images in `source`; each rank its share of the batches.
+    """Writes the tokens of every view of the images in `source` to `target`; ranks share the work.
 
-    Returns how often each code occurs, int64 (codebook size,). Both files are mapped anew for each
-    batch, so that a million images need no more memory than a batch does.
+    target: an array uint16 (views, n, tokens) on disk. batch: images encoded at once. Returns how
+    often each code occurs, int64 (codebook size,). Both files are mapped again for each batch, so
+    that the memory does not grow with the number of images.
     """
     counts = np.zeros(tokenizer.codebook.codebook_size, dtype=np.int64)
     views = len(np.load(target, mmap_mode="r"))
 
     def tokens_of(start: int) -> np.ndarray:
         images = np.array(np.load(source, mmap_mode="r")[start : start + batch])
-        seen = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
-        return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in seen])
+        viewed = [images[:, y][:, :, x] for y, x in view_maps(views, images.shape[1])]
+        return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in viewed])
 
-    starts = ranks.share(range(0, len(np.load(source, mmap_mode="r")), batch))
-    with side_by_side(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
+    starts = ranks.shard(range(0, len(np.load(source, mmap_mode="r")), batch))
+    with parallel_map(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
         parts = zip(starts, encoded, strict=True)
         for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
             np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
             counts += np.bincount(tokens.ravel(), minlength=len(counts))
-    return ranks.summed(torch.from_numpy(counts))
+    return ranks.all_reduce_sum(torch.from_numpy(counts))
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
                 count, side, _, _ = load_array(source, mmap_mode="r").shape
                 if not ranks.rank():
                     new_array(target, np.uint16, (views, count, (side // tokenizer.cell) ** 2))
-                ranks.wait()
+                ranks.barrier()
                 counts = encode_split(tokenizer, source, target, params.encode.batch_size)
                 usage, perplexity = codebook_usage(counts)
                 run.log_metrics({f"{split}_usage": usage, f"{split}_perplexity": perplexity})

@@ -1,4 +1,4 @@
-"""Stage inpaint@SCHEDULE: images, holes, both models -> filled images and how they came."""
+"""Stage inpaint@SCHEDULE: fills the holes of images, and draws the steps of decoding."""
 
 import sys
 from itertools import product
@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import side_by_side
+from maskgit.device import parallel_map
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear, make_gamma
@@ -32,7 +32,7 @@ SHOWN = 16  # images in the pictures of each iteration
 
 
 class Task(NamedTuple):
-    """What is filled, uint8 (N, H, W, 3) and bool (N, H, W), and how; batch by batch."""
+    """Images uint8 (N, H, W, 3) with holes bool (N, H, W), and how to fill them in batches."""
 
     images: np.ndarray
     holes: np.ndarray
@@ -43,13 +43,15 @@ class Task(NamedTuple):
     folder: Path
 
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
-        """Fills and saves a batch, for each number of iterations; (counts, n), the steps taken.
+        """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
 
-        piece: the images' numbers, and which variant of their fills it is.
+        piece: numbers of the images, and number of the variant.
         """
         indices, variant = piece
         batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-        filled = self.inpainter.each(*batch, self.gamma, self.counts, self.seed, indices, variant)
+        filled = self.inpainter.sweep_iterations(
+            *batch, self.gamma, self.counts, self.seed, indices, variant
+        )
         steps = []
         for count, result in filled:
             where = self.folder / str(count)
@@ -61,6 +63,7 @@ class Task(NamedTuple):
 
 
 def save_results(folder: Path, images: np.ndarray, first: int) -> None:
+    """Writes filled images as PNG files, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images, start=first):
         Image.fromarray(image).save(folder / f"image_{i:03d}.png")
@@ -69,7 +72,7 @@ def save_results(folder: Path, images: np.ndarray, first: int) -> None:
 def save_iterations(
     folder: Path, inpainter: Inpainter, images: np.ndarray, hole: np.ndarray, result: Inpainted
 ) -> None:
-    """Two pictures an iteration: which tokens are still hidden, and the images so far."""
+    """Writes two pictures for each iteration: the hidden tokens, and the images so far."""
     for step in range(len(result.trajectory.tokens)):
         masks, views = inpainter.snapshot(images, hole, result.trajectory, step)
         save_picture(folder / f"mask_scheduling/test_{step}.png", grid(masks[:SHOWN], 8))
@@ -77,7 +80,7 @@ def save_iterations(
 
 
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
-    """The inpainter and the schedule it follows; in one pass, none matters."""
+    """Returns the inpainter and the schedule of a method; for one_pass, schedules are equal."""
     if name != ONE_PASS:
         return load_inpainter(inpaint), make_gamma(name, load_uncertainty())
     most_likely = Confidence(temperature=0.0)
@@ -94,18 +97,18 @@ def main(schedule: str) -> None:
         counts, fills = inpaint.plan(schedule)
         steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
         every, size = range(len(images)), inpaint.batch_size
-        batches = [every[start : start + size] for start in ranks.share(every[::size])]
+        batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
         task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
         with (
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
-            side_by_side(task.fill, pieces, inpainter.device) as filled,
+            parallel_map(task.fill, pieces, inpainter.device) as filled,
         ):
             for (indices, variant), taken in zip(pieces, filled, strict=True):
                 steps[:, variant, indices.start : indices.stop] = taken
                 bar.update(taken.numel())
-        steps = ranks.summed(steps).numpy()
+        steps = ranks.all_reduce_sum(steps).numpy()
         if ranks.rank():
             return
         for count, taken in zip(counts, steps, strict=True):

@@ -1,4 +1,4 @@
-"""Stage prepare: images from a source -> splits as arrays, holes, a manifest."""
+"""Stage prepare: reads images from a source, and writes splits, holes and a manifest."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,16 +31,17 @@ from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run
 
-TRAINING_HOLES = 4096  # for any number of images; more would not look any different
-BLOCK = 4096  # images copied and rows made or written at a time
-TOGETHER = 64  # images that a process makes at a time; fewer where they take more than
-TOGETHER_BYTES = 4_000_000
+TRAINING_HOLES = 4096  # for any number of images
+BLOCK = 4096  # images or rows that are copied at a time
+TOGETHER = 64  # images that a process makes at a time
+TOGETHER_BYTES = 4_000_000  # at most, of these images
 
 
 class Source(NamedTuple):
-    """What was read, on disk but for the table; test images come first where the source has splits.
+    """A source that was read; arrays are on disk.
 
-    Row k of all arrays but `digests` is the k-th usable image.
+    Row k of all arrays but `digests` is the k-th usable image. Test images come first where the
+    source has splits.
     """
 
     files: pd.DataFrame  # a row for each file: `file`, `split`, `reason` where it is unusable
@@ -65,12 +66,13 @@ class Source(NamedTuple):
 
 
 def ranges(count: int, size: int) -> list[range]:
+    """Divides range(count) into ranges of `size`."""
     return [range(i, min(i + size, count)) for i in range(0, count, size)]
 
 
 @contextmanager
 def opened(data: Data, seed: int) -> Iterator[tuple[Callable, Iterator[Sequence], int]]:
-    """How an image is made, of what, in blocks, and how many there are."""
+    """Yields a function that makes an image, blocks of its inputs, and the number of images."""
     how = {"size": data.size, "crops": data.crops, "seed": seed}
     together = TOGETHER_BYTES // (3 * data.size**2 * (1 + data.crops))
     together = min(TOGETHER, max(1, together))
@@ -78,14 +80,14 @@ def opened(data: Data, seed: int) -> Iterator[tuple[Callable, Iterator[Sequence]
         yield partial(draw_image, **how), iter(ranges(data.count, together)), data.count
         return
     with open_pictures(project_root() / data.source) as entries:
-        # of a group of copies the first is kept: let that be the one in the test split
+        # The first of a group of copies is kept, which should be the one of the test split.
         entries.sort(key=lambda entry: ("test", "val", "train", "").index(entry.part))
         make = partial(read_image, fit=data.fit, min_side=data.min_side, **how)
         yield make, file_blocks(entries, together, TOGETHER_BYTES), len(entries)
 
 
 def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source:
-    """Every file of the source, usable or not; pixels go into arrays in the folder at once."""
+    """Reads every file of the source, usable or not; writes pixels to arrays in the folder."""
     with opened(data, seed) as (make, blocks, total):
         square = data.size, data.size, 3
         pixels = new_array(folder / "pixels.npy", np.uint8, (total, *square))
@@ -105,7 +107,9 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
                 usable = new.stop
                 rows += ((shown(file), split, reason) for file, split, reason in batch.files)
                 progress.update(len(batch.files))
-                if len(rows) >= BLOCK or progress.n == total:  # a table takes less than its rows
+                if (
+                    len(rows) >= BLOCK or progress.n == total
+                ):  # a table needs less memory than a list of rows
                     tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
                     rows = []
     pixels, crops, coarse = (
@@ -116,12 +120,12 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
 
 
 def shown(file: str) -> str:
-    """A name that does no harm in a terminal (control characters) or a spreadsheet (formulas)."""
+    """Returns a file name without control characters, and no formula in a spreadsheet."""
     return printable(f"./{file}" if file.startswith(("=", "+", "-", "@")) else file)
 
 
 def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd.DataFrame:
-    """A row for each file: its split, or the reason why it was left out."""
+    """Returns a row for each file: its split, or the reason why it was left out."""
     manifest = source.files.assign(duplicate_of="")[["file", "split", "duplicate_of", "reason"]]
     usable = np.flatnonzero(manifest["reason"] == "")
     if len(usable) == 0:
@@ -155,6 +159,7 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
 
 
 def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> None:
+    """Writes the manifest with the sha256 of each file, in blocks."""
     for block in ranges(len(manifest), BLOCK):
         rows = manifest.iloc[block.start : block.stop].copy()
         read = digests[block.start : block.stop]
@@ -163,7 +168,7 @@ def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> No
 
 
 def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | None:
-    """The lab's own masks for the test images with these numbers; None where it has none."""
+    """Returns the lab's masks for the test images with these numbers; None where it has none."""
     path = project_root() / data.source
     masks = None if data.source == "synthetic" else read_lab_masks(path, data.size)
     if masks is None:
@@ -175,7 +180,7 @@ def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | N
 
 
 def save_holes(path: Path, count: int, data: Data, seed: int, workers: Workers) -> np.ndarray:
-    """Draws holes into a file; bool (count, size, size)."""
+    """Draws holes, writes them to a file, and returns them, bool (count, size, size)."""
     holes = new_array(path, bool, (count, data.size, data.size))
     draw = partial(
         draw_numbered_holes, kinds=data.holes, area=data.hole_area, size=data.size, seed=seed
@@ -188,7 +193,7 @@ def save_holes(path: Path, count: int, data: Data, seed: int, workers: Workers) 
 
 
 def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
-    """The kind and the area of each hole; holes: bool (N, H, W), of the kinds in turn."""
+    """Returns kind and area of each hole; holes: bool (N, H, W), of the kinds in turn."""
     kind = [kinds[i % len(kinds)] for i in range(len(holes))]
     areas = holes.mean(axis=(1, 2))
     return pd.DataFrame({"split": split, "image": range(len(holes)), "kind": kind, "area": areas})
@@ -197,7 +202,7 @@ def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
 def prepare(
     data: Data, seed: int, folder: Path, workers: Workers
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Writes all that the stage leaves; returns the manifest and the test holes."""
+    """Writes all outputs of the stage; returns the manifest and the test holes."""
     with TemporaryDirectory(dir=folder) as unsorted:
         source = load_source(data, seed, Path(unsorted), workers)
         manifest = make_manifest(source, data, seed, workers)

@@ -1,10 +1,9 @@
-"""Stage reference: what every schedule is measured against, computed once.
+"""Stage reference: scores baselines and bounds, and extracts the features of the true images.
 
-The features of the true images; the scores of the classic fills; an oracle, the hole drawn by the
-tokenizer from the true codes, which no sampler knows; the floor of the distances, which is other
-true images, as many. Fills share their known pixels with the truth that they are held against: with
-few images their Fréchet distance may lie below that floor, which is mostly bias. The kernel
-distance has none.
+The baselines are classic fills. `tokenizer` is the tokenizer's upper bound: holes filled from the
+true tokens, which no sampler knows. `true_images` is the lower bound of distances: as many other
+true images. Fills share their known pixels with the true images. With few images their Fréchet
+distance may therefore be below that bound, which is mostly bias. The kernel distance has no bias.
 """
 
 import numpy as np
@@ -37,9 +36,9 @@ from pipeline.tracking.stage import stage_run
 
 
 def other_true_images(count: int, crops: int, seed: int) -> np.ndarray | None:
-    """As many images of the train split, drawn by seed; None where it has fewer.
+    """Returns `count` random images of the train split; None where it has fewer.
 
-    crops: how many windows of each are at the end of the split.
+    crops: number of crops of each image, which are at the end of the split and left out.
     """
     train = load_array(PREPARED / "train.npy", mmap_mode="r")
     train = train[: len(train) // (1 + crops)]

@@ -1,6 +1,6 @@
-"""Stage score@SCHEDULE: filled and true images -> a row of scores for each number of iterations.
+"""Stage score@SCHEDULE: scores the filled images of a schedule at each number of iterations.
 
-Beside the table: every score image by image, from which stage report compares schedules.
+It also writes every score of each image, from which stage report compares schedules.
 """
 
 import sys
@@ -37,6 +37,7 @@ from pipeline.tracking.stage import stage_run
 
 
 def load_fill(folder: Path, count: int) -> np.ndarray:
+    """Returns the filled images of a folder, uint8 (count, H, W, 3)."""
     return np.stack([load_picture(folder / f"image_{i:03d}.png") for i in range(count)])
 
 

@@ -1,7 +1,7 @@
-"""Stage sources: records what lies behind the paths in params.yaml, so that DVC sees a change.
+"""Stage sources: records the files at the paths in params.yaml, so that DVC sees changes.
 
-DVC cannot follow a path that a parameter names. So this stage runs each time, reads no file that
-it knows already, and leaves a table of names, sizes and hashes for each such parameter. The stages
+DVC cannot follow a path that a parameter names. So this stage runs each time and writes a table of
+names, sizes and hashes for each such parameter. It does not read unchanged files again. The stages
 that use the files depend on these tables.
 """
 
@@ -26,7 +26,7 @@ KEYS = (
 
 
 def path_of(key: str, params: Params) -> Path | None:
-    """The path that a parameter names, from the project's root; None where it names none."""
+    """Returns the path that a parameter names, from the project's root; None where it is empty."""
     section, name = key.split(".")
     value = getattr(getattr(params, section), name)
     if not value or (key == "data.source" and value == "synthetic"):
@@ -41,7 +41,7 @@ def path_of(key: str, params: Params) -> Path | None:
 
 
 def check_history() -> None:
-    """Raises UserError in an experiment's throw-away copy that DVC would lose when it is done."""
+    """Raises UserError in a temporary copy of an experiment whose result DVC would lose."""
     root = project_root()
     if Path.cwd().resolve() == root.resolve():
         return

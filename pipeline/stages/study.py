@@ -1,4 +1,4 @@
-"""Stage study@DECODER (study/dvc.yaml): one decoder, tuned, by schedule, steps and kind of hole."""
+"""Stage study@DECODER (study/dvc.yaml): tunes a decoder, scores its settings by kind of hole."""
 
 import sys
 from itertools import product
@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import keep_freed_memory, side_by_side
+from maskgit.device import keep_freed_memory, parallel_map
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
@@ -32,7 +32,7 @@ IMAGES = 256  # at most, of the validation and of the test split
 
 
 class Task:
-    """Images with holes, `batch` to be filled at once, and what their fills are held against."""
+    """Images with holes and the features of the true images; `batch` images are filled at once."""
 
     def __init__(self, images: np.ndarray, holes: np.ndarray, batch: int, extractor: Extractor):
         self.images, self.holes, self.batch, self.extractor = images, holes, batch, extractor
@@ -41,16 +41,18 @@ class Task:
     def scores(
         self, inpainter: Inpainter, gamma: str, iterations: int, seed: int
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Every score of one setting, and the steps it took, image by image."""
+        """Returns every score of one setting and the steps taken, for each image."""
         schedule, every = make_gamma(gamma, load_uncertainty()), range(len(self.images))
 
         def fill(indices: range) -> tuple[np.ndarray, np.ndarray]:
             batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
-            ((_, result),) = inpainter.each(*batch, schedule, [iterations], seed, indices)
+            ((_, result),) = inpainter.sweep_iterations(
+                *batch, schedule, [iterations], seed, indices
+            )
             return result.images, result.trajectory.steps().cpu().numpy()
 
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
-        with side_by_side(fill, batches, inpainter.device) as results:
+        with parallel_map(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
         held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
         return compute_scores(held), steps
@@ -59,7 +61,7 @@ class Task:
 def tune(
     sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, task: Task, seed: int
 ) -> tuple[Sampler, pd.DataFrame]:
-    """Returns the sampler with the best of the plan's temperatures, and all that were tried."""
+    """Returns the sampler with the best of the plan's temperatures, and the scores of all pairs."""
     pairs = product(plan.temperatures, plan.choice_temperatures)
     tried = [sampler.changed(temperature=t, choice_temperature=c) for t, c in pairs]
     rows = []
@@ -77,7 +79,7 @@ def tune(
 def run_plan(
     inpainter: Inpainter, plan: Plan, images: np.ndarray, extractor: Extractor, params: Params
 ) -> pd.DataFrame:
-    """Every score of every setting on every kind of hole, image by image."""
+    """Returns every score of every setting on every kind of hole, for each image."""
     tables, settings = [], plan.settings()
     with tqdm(total=len(HOLE_KINDS) * len(settings), desc="study", unit="setting") as bar:
         for kind in HOLE_KINDS:

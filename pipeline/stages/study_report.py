@@ -1,4 +1,4 @@
-"""Stage study_report (study/dvc.yaml): all decoders' scores -> one picture, one table, words."""
+"""Stage study_report (study/dvc.yaml): writes the findings, plots and tables of all decoders."""
 
 import pandas as pd
 

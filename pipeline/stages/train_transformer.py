@@ -1,5 +1,4 @@
-"""Stage train_transformer: images, tokens -> the transformer, the best of all evaluations; or one
-that is imported."""
+"""Stage train_transformer: trains the transformer and keeps the best evaluation; or imports one."""
 
 import math
 from pathlib import Path
@@ -41,7 +40,7 @@ MEASURED = 128  # those on which the finished transformer's uncertainty is measu
 
 
 class Inputs(NamedTuple):
-    """What the stages before have left: all images and tokens to train on, some to validate on."""
+    """Outputs of earlier stages: images and tokens for training and validation, holes, codebook."""
 
     images: np.ndarray  # uint8 (n, H, W, 3)
     tokens: np.ndarray  # uint16 (views, n, N)
@@ -51,17 +50,18 @@ class Inputs(NamedTuple):
     val_tokens: np.ndarray  # uint16 (m, N)
 
     def examples(self, sees_pixels: bool, gamma: Gamma, seed: int) -> list[Example]:
-        """The fixed batches of the validation images."""
+        """Returns the fixed batches of the validation images."""
         return fixed_batches(self.val_images, self.val_tokens, self.holes, sees_pixels, gamma, seed)
 
     def measure(self, model: Transformer, seed: int) -> pd.DataFrame:
-        """The uncertainty of a finished transformer, a row for each share of hidden tokens."""
+        """Measures the uncertainty of a transformer, a row for each share of hidden tokens."""
         task = self.val_images[:MEASURED], self.val_tokens[:MEASURED], self.holes
         nats = uncertainty_curve(model, *task, seed)
         return pd.DataFrame({"hidden_share": SHARES, "nats": nats})
 
 
 def load_inputs() -> Inputs:
+    """Loads the outputs of earlier stages. Raises UserError."""
     paths = PREPARED / "train_holes.npy", TOKENS / "touched.npy", TOKENS / "covered.npy"
     return Inputs(
         images=load_array(PREPARED / "train.npy", mmap_mode="r"),
@@ -74,7 +74,7 @@ def load_inputs() -> Inputs:
 
 
 def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]:
-    """Returns an untrained transformer for these tokens, after its constructor's arguments."""
+    """Returns the constructor's arguments and an untrained transformer for these tokens."""
     codes, latent_dim = inputs.codebook.shape
     grid = math.isqrt(inputs.tokens.shape[2])
     config = settings.part(TransformerSize).model_dump() | {
@@ -84,12 +84,12 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
         "cell": inputs.images.shape[1] // grid if settings.pixels else 0,
     }
     model = build(MaskedTransformer, config)
-    model.know_codebook(torch.from_numpy(inputs.codebook))
+    model.set_codebook(torch.from_numpy(inputs.codebook))
     return config, model
 
 
 def started_model(path: str, size: int) -> tuple[dict, MaskedTransformer]:
-    """Returns the transformer of a model folder, after its constructor's arguments."""
+    """Returns the constructor's arguments and the transformer of a model folder."""
     kinds = GuidedTransformer, MaskedTransformer
     config, model = start_model(path, "transformer", kinds, size)
     return config, model.trained if isinstance(model, GuidedTransformer) else model
@@ -103,13 +103,14 @@ def save(
     loss: float,
     uncertainty: pd.DataFrame,
 ) -> None:
+    """Writes the transformer, its history and its uncertainty."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     uncertainty.to_csv(folder / UNCERTAINTY, index=False)
     print(f"transformer: validation loss {loss:.3f} nats a hidden token")
 
 
-def take_over(params: Params, inputs: Inputs) -> None:
+def import_model(params: Params, inputs: Inputs) -> None:
     """Imports a transformer in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
@@ -130,7 +131,7 @@ def main() -> None:
     params, inputs = load_params(), load_inputs()
     settings, seed = params.train, params.seed
     if settings.checkpoint:
-        return take_over(params, inputs)
+        return import_model(params, inputs)
     check_shares(settings.batch_size)
     gamma = make_gamma(settings.gamma)
     examples = inputs.examples(settings.pixels, gamma, seed)
@@ -152,7 +153,7 @@ def main() -> None:
         best = trainer.best
         with fresh_folder(TRANSFORMER) as folder:
             uncertainty = inputs.measure(best.model, seed)
-            model = build(GuidedTransformer, config).take(best.model, trainer.guide)
+            model = build(GuidedTransformer, config).copy_weights(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
         run.log_metrics({"best_val_loss": best.loss})
 

@@ -1,4 +1,4 @@
-"""Stage train_vqgan: train images -> the tokenizer; or one that is imported."""
+"""Stage train_vqgan: trains the tokenizer, or imports one."""
 
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
-VALIDATED = 512  # validation images that an evaluation rebuilds
+VALIDATED = 512  # validation images that an evaluation reconstructs
 SHOWN = 40  # validation images in the reconstruction picture
 
 
 def save(
     folder: Path, config: dict, model: Tokenizer, history: list[dict], validation: np.ndarray
 ) -> None:
+    """Writes the tokenizer, its history and a picture of reconstructions."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     truth = validation[:SHOWN]
@@ -43,8 +44,8 @@ def save(
     )
 
 
-def take_over(params: Params, validation: np.ndarray) -> None:
-    """A tokenizer from elsewhere, in place of a training; its history is one evaluation."""
+def import_model(params: Params, validation: np.ndarray) -> None:
+    """Imports a tokenizer in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
     vqgan, size, start = params.vqgan, validation.shape[1], params.train.start_from
@@ -64,7 +65,7 @@ def main() -> None:
     images = load_array(PREPARED / "train.npy", mmap_mode="r")
     validation = load_array(PREPARED / "val.npy")[:VALIDATED]
     if vqgan.checkpoint or params.train.start_from:
-        return take_over(params, validation)
+        return import_model(params, validation)
     check_shares(vqgan.batch_size)
     values = {"vqgan": vqgan.model_dump(), "seed": seed}
     with (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from maskgit.device import Rows, alone, compiled, side_by_side
+from maskgit.device import Rows, batch_invariant_chunks, compiled, parallel_map
 
 CPU = torch.device("cpu")
 
@@ -26,7 +26,7 @@ def test_rows_of_a_memory_map_are_those_of_the_array(tmp_path, dtype):
 @given(count=st.integers(1, 20))
 def test_on_a_processor_each_row_goes_alone(count):
     batch = torch.arange(3 * count).view(count, 3)
-    parts = alone(batch)
+    parts = batch_invariant_chunks(batch)
     assert [len(part) for part in parts] == [1] * count
     assert torch.equal(torch.cat(parts), batch)
 
@@ -38,7 +38,7 @@ def test_on_a_processor_nothing_is_compiled():
 
 def test_pieces_come_in_order_each_on_one_core():
     before = torch.get_num_threads()
-    with side_by_side(lambda i: (i, torch.get_num_threads()), range(9), CPU) as made:
+    with parallel_map(lambda i: (i, torch.get_num_threads()), range(9), CPU) as made:
         assert list(made) == [(i, 1) for i in range(9)]
     assert torch.get_num_threads() == before
 
@@ -52,7 +52,7 @@ def test_after_a_failure_no_more_pieces_are_begun():
             raise ValueError("no")
         time.sleep(0.01)
 
-    with pytest.raises(ValueError, match="no"), side_by_side(work, range(1000), CPU) as made:
+    with pytest.raises(ValueError, match="no"), parallel_map(work, range(1000), CPU) as made:
         list(made)
     assert len(begun) < 1000
     assert torch.get_num_threads() == before
@@ -73,7 +73,7 @@ def pieces():
 
 def test_what_stops_the_block_leaves_nothing_at_work(pieces):
     work, begun, done = pieces
-    with pytest.raises(SystemExit), side_by_side(work, range(1000), CPU) as made:
+    with pytest.raises(SystemExit), parallel_map(work, range(1000), CPU) as made:
         next(made)
         raise SystemExit
     assert sorted(begun) == sorted(done)
@@ -93,6 +93,6 @@ def test_a_stop_while_the_threads_start_leaves_nothing_at_work(pieces, nth, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start_and_stop)
-        with pytest.raises(SystemExit), side_by_side(work, range(1000), CPU):
+        with pytest.raises(SystemExit), parallel_map(work, range(1000), CPU):
             pass
     assert sorted(begun) == sorted(done)

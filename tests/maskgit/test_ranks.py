@@ -21,7 +21,7 @@ from maskgit.scoring.features import Extractor
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
-from maskgit.training.trainer import Chance, ShuffledBatches, read
+from maskgit.training.trainer import RandomGenerators, ShuffledBatches, metric_values
 
 RANKS = 2
 HOW = TokenizerTraining(
@@ -70,22 +70,22 @@ def small_trainer(**quantizer):
 
 
 def found_by_this_rank():
-    chance = Chance(0, torch.device("cpu"))
-    draws = chance.numpy.random(), torch.rand(1).item()
-    chance, trainer = Chance(0, torch.device("cpu")), small_trainer()
-    batches = ShuffledBatches(10, 4, chance.numpy)
-    metrics = [read(trainer.step()) for _ in range(HOW.steps)]
+    generators = RandomGenerators(0, torch.device("cpu"))
+    draws = generators.numpy.random(), torch.rand(1).item()
+    generators, trainer = RandomGenerators(0, torch.device("cpu")), small_trainer()
+    batches = ShuffledBatches(10, 4, generators.numpy)
+    metrics = [metric_values(trainer.step()) for _ in range(HOW.steps)]
     other = small_trainer(quantizer="fsq", codebook_size=64)
     for _ in range(HOW.steps):
         other.step()
     return {
-        "share": list(ranks.share(range(5))),
-        "joined": ranks.joined(list(ranks.share(range(5)))),
+        "share": list(ranks.shard(range(5))),
+        "joined": ranks.gather_shards(list(ranks.shard(range(5)))),
         "batches": [next(batches).tolist() for _ in range(10)],
         "draws": draws,
-        "mean": ranks.mean({"a": float(ranks.rank())}),
-        "largest": ranks.largest(ranks.rank(), 5 - ranks.rank()),
-        "gradient": linear_gradient(ranks.share(range(8))),
+        "mean": ranks.all_reduce_mean({"a": float(ranks.rank())}),
+        "largest": ranks.all_reduce_max(ranks.rank(), 5 - ranks.rank()),
+        "gradient": linear_gradient(ranks.shard(range(8))),
         "features": number_extractor()(numbered_images(21)).tolist(),
         "model": trainer.model.state_dict(),
         "critic": trainer.critic.state_dict(),
@@ -111,9 +111,9 @@ def test_each_rank_has_its_share_and_joined_they_are_all(found):
 
 @given(items=st.lists(st.integers()))
 def test_alone_a_process_has_everything(items):
-    assert ranks.share(items) == items
-    assert ranks.joined(items) == items
-    assert (ranks.rank(), ranks.count()) == (0, 1)
+    assert ranks.shard(items) == items
+    assert ranks.gather_shards(items) == items
+    assert (ranks.rank(), ranks.world_size()) == (0, 1)
 
 
 def test_the_ranks_share_the_batches_of_one_order(found):
@@ -129,8 +129,8 @@ def batches(found):
 def test_each_rank_draws_for_itself_and_the_first_as_if_alone(found):
     first, second = [each["draws"] for each in found]
     assert first[0] != second[0] and first[1] != second[1]
-    chance = Chance(0, torch.device("cpu"))
-    alone = ShuffledBatches(10, 4, chance.numpy)
+    generators = RandomGenerators(0, torch.device("cpu"))
+    alone = ShuffledBatches(10, 4, generators.numpy)
     for rows in batches(found):
         assert next(alone)[::2].tolist() == rows[0]
 

@@ -1,6 +1,6 @@
-"""Backgrounds: each returns a picture (3, n, n) float32.
+"""Backgrounds of drawn cats, each a function that returns a picture (3, n, n) float32.
 
-To add one, write a ``back_*`` function and list it in ``BACKGROUNDS``.
+To add a background, write a ``back_*`` function and list it in ``BACKGROUNDS``.
 """
 
 import math
@@ -15,7 +15,7 @@ from maskgit.data.cats.pose import Face
 def back_gradient(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A smooth sweep from one colour to another."""
+    """Draws a smooth gradient from one colour to another."""
     angle = rng.uniform(0, 2 * math.pi)
     return blend(inside(face.x * math.cos(angle) + face.y * math.sin(angle), 2.6), near, far)
 
@@ -23,7 +23,7 @@ def back_gradient(
 def back_bokeh(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Blurry discs of light."""
+    """Draws blurred discs of light."""
     picture = back_gradient(face, near * 0.6, far * 0.7, rng)
     for _ in range(7):
         cx, cy = rng.uniform(-1.1, 1.1), rng.uniform(-1.1, 1.1)
@@ -35,7 +35,7 @@ def back_bokeh(
 def back_stripes(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Wallpaper stripes at some angle."""
+    """Draws wallpaper stripes at a random angle."""
     angle, pace = rng.uniform(0, math.pi), rng.uniform(6, 14)
     wave = np.cos(pace * (face.x * math.cos(angle) + face.y * math.sin(angle)) + rng.uniform(0, 6))
     return blend(inside(wave, 0.8), near, far)
@@ -44,7 +44,7 @@ def back_stripes(
 def back_plaid(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A woven blanket."""
+    """Draws a woven blanket."""
     pace = rng.uniform(7, 13)
     across = inside(np.cos(pace * face.x + rng.uniform(0, 6)), 0.6)
     down = inside(np.cos(pace * face.y + rng.uniform(0, 6)), 0.6)
@@ -54,7 +54,7 @@ def back_plaid(
 def back_grass(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A meadow: leaning blades below, bright haze above."""
+    """Draws a meadow with leaning blades below and bright haze above."""
     lean = face.x + rng.uniform(-0.4, 0.4) * face.y
     blades = waves(lean * 40, face.y * 4, 1.0, rng) * inside(0.1 - face.y, 1.2)
     green = tint(rgb(0.38, 0.56, 0.22), rng, 0.1)
@@ -65,7 +65,7 @@ def back_grass(
 def back_room(
     face: Face, near: np.ndarray, far: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A wall over a floor or sofa, with a bright window on one side."""
+    """Draws a wall over a floor or sofa, with a bright window on one side."""
     edge = face.y - rng.uniform(-0.3, 0.5) - rng.uniform(-0.1, 0.1) * face.x
     picture = blend(inside(edge, 0.06), near * 0.75, far)
     window = np.maximum(np.abs(face.x - pick((-0.8, 0.8), rng)) - 0.4, face.y + 0.1)
@@ -77,7 +77,7 @@ BACKGROUNDS = (back_gradient, back_bokeh, back_stripes, back_plaid, back_grass, 
 
 
 def draw_background(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """A picture (3, n, n) float32 of what is behind the cat, darker towards the corners."""
+    """Draws a random background, (3, n, n) float32, darker towards the corners."""
     hue = rng.uniform(0, 2 * math.pi)
     near = random_colour(hue, rng)
     far = random_colour(hue + rng.normal(0, 0.9), rng)
@@ -87,6 +87,6 @@ def draw_background(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_colour(hue: float, rng: np.random.Generator) -> np.ndarray:
-    """A colour of the given hue (radians) with random lightness and a modest saturation."""
+    """Returns a colour of the given hue (radians), of random lightness and modest saturation."""
     wheel = np.cos(hue + rgb(0, 2, 4) * math.pi / 3)
     return np.clip(rng.uniform(0.3, 0.85) + rng.uniform(0.04, 0.22) * wheel, 0, 1)

@@ -1,7 +1,8 @@
-"""Parametric cat faces: the built-in data set, drawn on demand from a seed.
+"""Draws parametric cat faces from a seed: the built-in data set.
 
-Every shape is a soft mask over coordinate grids, about a pixel soft at 64 pixels, so edges come out
-smooth without supersampling and a cat is the same cat at any size. Two coordinate systems are used:
+Every shape is a soft mask over coordinate grids, whose edge is about a pixel wide at 64 pixels. So
+edges are smooth without supersampling, and a cat looks the same at any size. There are two
+coordinate systems:
 
 - frame: ``x`` to the right and ``y`` down, both -1..1 over the picture;
 - face: ``u`` and ``v``, the frame turned, scaled and shifted with the head. The face is mirror
@@ -29,9 +30,10 @@ from maskgit.data.cats.pose import Light, choose_light, pose_face
 
 
 def draw_cats(count: int, seed: int, size: int = 64) -> np.ndarray:
-    """Draw ``count`` cat faces as uint8 RGB (count, size, size, 3).
+    """Draws ``count`` cat faces as uint8 RGB (count, size, size, 3).
 
-    Image ``i`` depends on ``seed`` and ``i`` alone, so a longer set begins with the shorter one.
+    Image ``i`` depends only on ``seed`` and ``i``, so that a longer set begins with the shorter
+    one.
     """
     images = np.empty((count, size, size, 3), np.uint8)
     for i in range(count):
@@ -40,8 +42,8 @@ def draw_cats(count: int, seed: int, size: int = 64) -> np.ndarray:
 
 
 def draw_cat(rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """Draw one cat face as uint8 RGB (size, size, 3)."""
-    # Below 64 pixels the masks are too sharp: draw larger, then average.
+    """Draws one cat face as uint8 RGB (size, size, 3)."""
+    # Below 64 pixels the masks are too sharp, so a larger picture is drawn and averaged.
     shrink = math.ceil(64 / size)
     face = pose_face(rng, size * shrink)
     light = choose_light(rng)
@@ -61,7 +63,7 @@ def draw_cat(rng: np.random.Generator, size: int = 64) -> np.ndarray:
 
 
 def develop(image: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-    """Vary exposure, contrast and cast as a camera does; uint8 RGB (n, n, 3)."""
+    """Varies exposure, contrast and colour cast as cameras do; returns uint8 RGB (n, n, 3)."""
     contrast, lift = rng.uniform(0.92, 1.08), rng.uniform(-0.04, 0.04)
     photo = (image - 0.5) * contrast + 0.5 + lift
     photo *= 0.5 + 0.5 * light.key / light.key.mean()

@@ -1,6 +1,6 @@
-"""Coats: each returns the colour of the fur as (3, n, n) float32.
+"""Coats of drawn cats, each a function that returns the colour of the fur, (3, n, n) float32.
 
-To add one, write a ``paint_*`` function and add a line to ``COATS``.
+To add a coat, write a ``paint_*`` function and add a line to ``COATS``.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ SOOT = rgb(0.16, 0.12, 0.13)
 
 @dataclass(frozen=True)
 class Coat:
-    """A coat: how to paint it, how often it is met, and the eyes and noses that go with it."""
+    """A coat: how it is painted, its share of all cats, and its colours of eyes and noses."""
 
     paint: Callable[[Face, np.random.Generator], np.ndarray]
     share: float
@@ -50,19 +50,19 @@ class Coat:
 
 
 def tint_fur(fur: Fur, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dark, base and pale shade of ``fur`` for one cat."""
+    """Returns dark, base and pale shade of ``fur``, varied for one cat."""
     return tint(fur.dark, rng), tint(fur.base, rng), tint(fur.pale, rng, 0.03)
 
 
 def paint_solid(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """One colour, paler round the muzzle and darker on the crown."""
+    """Paints one colour, paler round the muzzle and darker on the crown."""
     dark, base, pale = tint_fur(pick((ORANGE, GREY, BLACK, WHITE, CREAM, CHOCOLATE), rng), rng)
     fur = blend(0.45 * inside(face.r - 0.35, 0.7), base, pale)
     return blend(0.5 * inside(face.v + 0.55, 0.5), fur, dark)
 
 
 def paint_tabby(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Stripes that fan out from the nose: an M on the forehead, bars across the cheeks."""
+    """Paints stripes that fan out from the nose: an M on the forehead, bars across the cheeks."""
     dark, base, pale = tint_fur(pick((ORANGE, BROWN, SILVER, GREY, CREAM), rng), rng)
     fur = paint_pale_mask(face, base, pale)
     swirl = rng.uniform(-2, 2) * face.r + rng.uniform(0.2, 0.7) * waves(face.s, face.v, 6, rng)
@@ -75,7 +75,7 @@ def paint_tabby(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_spotted(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Spots in rings about the nose, and an eyeliner bar on each cheek."""
+    """Paints spots in rings about the nose, and an eyeliner bar on each cheek."""
     dark, base, pale = tint_fur(pick((BROWN, SILVER, ORANGE), rng), rng)
     fur = paint_pale_mask(face, base, pale)
     rings = np.cos(rng.uniform(17, 22) * face.r + rng.uniform(0, 6))
@@ -86,7 +86,7 @@ def paint_spotted(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_tuxedo(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """A dark cap over white: the blaze opens from the forehead to muzzle and chest."""
+    """Paints a dark cap over white, with a blaze that widens from the forehead to the chest."""
     dark, base, _ = tint_fur(pick((BLACK, BLACK, GREY, ORANGE, CHOCOLATE), rng), rng)
     white = tint(WHITE.base, rng, 0.03)
     cap = blend(inside(face.v + 0.3, 0.8), base, dark)
@@ -97,7 +97,7 @@ def paint_tuxedo(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_calico(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Orange and black patches over white, roughly mirrored."""
+    """Paints orange and black patches over white, roughly mirrored."""
     white = tint(WHITE.base, rng, 0.03)
     ginger = blend(0.5 + 0.4 * np.cos(14 * face.theta), tint(ORANGE.base, rng), ORANGE.dark)
     dark = tint(pick((BLACK, GREY), rng).base, rng)
@@ -110,7 +110,7 @@ def paint_calico(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_tortoiseshell(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Black and orange brindle; half of them have a face split down the middle."""
+    """Paints black and orange brindle; half of the faces are split down the middle."""
     black, ginger = tint(BLACK.base, rng), tint(ORANGE.base, rng)
     field = waves(face.u, face.v, 6.0, rng)
     if rng.random() < 0.5:
@@ -119,7 +119,7 @@ def paint_tortoiseshell(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_points(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Siamese: a pale cat with dark ears and a dark mask."""
+    """Paints a Siamese: pale, with dark ears and a dark mask."""
     _, base, _ = tint_fur(pick((CREAM, CREAM, WHITE), rng), rng)
     points = tint(pick((CHOCOLATE, BLACK, GREY, BROWN), rng).base, rng)
     reach = rng.uniform(0.22, 0.5)
@@ -129,14 +129,14 @@ def paint_points(face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_shaded(face: Face, rng: np.random.Generator) -> np.ndarray:
-    """Pale at the nose, darker and darker towards the edge of the face."""
+    """Paints fur that is pale at the nose and darkens towards the edge of the face."""
     dark, base, pale = tint_fur(pick((GREY, SILVER, ORANGE, BROWN, CREAM), rng), rng)
     fur = blend(inside(face.r - 0.5, 0.8), base, pale)
     return blend(0.75 * inside(rng.uniform(0.75, 0.95) - face.r, 0.6), fur, dark)
 
 
 def paint_pale_mask(face: Face, base: np.ndarray, pale: np.ndarray) -> np.ndarray:
-    """Base colour with the pale muzzle, chin and eye rings of a tabby."""
+    """Paints the base colour with the pale muzzle, chin and eye rings of a tabby."""
     muzzle = inside(ellipse(face.s, face.v - 0.5, 0.34, 0.26), 0.2)
     rings = inside(ellipse(face.s - 0.36, face.v + 0.03, 0.30, 0.26), 0.12)
     return blend(0.85 * np.maximum(muzzle, 0.7 * rings), base, pale)
@@ -155,7 +155,7 @@ COATS = {
 
 
 def choose_coat(rng: np.random.Generator) -> Coat:
-    """One of ``COATS``, by share."""
+    """Returns a random coat of ``COATS``, by share."""
     coats = list(COATS.values())
     shares = np.array([coat.share for coat in coats])
     return coats[rng.choice(len(coats), p=shares / shares.sum())]

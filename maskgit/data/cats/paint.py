@@ -1,4 +1,4 @@
-"""What every part of a cat is painted with: colours, soft masks over grids, smooth noise."""
+"""Drawing tools: colours, soft masks over grids, smooth noise."""
 
 import math
 from collections.abc import Sequence
@@ -12,43 +12,43 @@ Point = tuple[float, float]
 
 
 def rgb(red: float, green: float, blue: float) -> np.ndarray:
-    """A colour that broadcasts over a picture (3, n, n): float32 (3, 1, 1)."""
+    """Returns a colour, float32 (3, 1, 1), that broadcasts over a picture (3, n, n)."""
     return np.array([red, green, blue], np.float32).reshape(3, 1, 1)
 
 
 def inside(depth: np.ndarray, blur: float = 0.035) -> np.ndarray:
-    """Mask 0..1 of the region where ``depth`` is negative, with an edge ``blur`` wide."""
+    """Returns a mask 0..1 of the region where ``depth`` is negative, with an edge ``blur`` wide."""
     t = np.clip(0.5 - depth * (1 / blur), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
-    """Distance (approximate) to an ellipse about the origin with half axes ``a`` and ``b``."""
+    """Returns the approximate distance to an ellipse about the origin, half axes ``a``, ``b``."""
     return (cv2.magnitude(x * (1 / a), y * (1 / b)) - 1) * min(a, b)
 
 
 def round_max(p: np.ndarray, q: np.ndarray, radius: float) -> np.ndarray:
-    """Intersection of two distances with the corner rounded."""
+    """Returns the distance to the intersection of two shapes, with the corner rounded."""
     return 0.5 * (p + q + np.sqrt((p - q) ** 2 + radius**2))
 
 
 def round_min(p: np.ndarray, q: np.ndarray, radius: float) -> np.ndarray:
-    """Union of two distances with the notch filled."""
+    """Returns the distance to the union of two shapes, with the notch filled."""
     return -round_max(-p, -q, radius)
 
 
 def over(image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
-    """Paint ``colour`` (one colour or a picture) on ``image`` in place where ``mask`` is 1."""
+    """Paints ``colour`` (a colour or a picture) on ``image`` where ``mask`` is 1, in place."""
     image += mask * (colour - image)
 
 
 def blend(mask: np.ndarray, colour: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Picture that is ``colour`` where ``mask`` is 0 and ``other`` where it is 1."""
+    """Returns a picture that is ``colour`` where ``mask`` is 0 and ``other`` where it is 1."""
     return colour + mask * (other - colour)
 
 
 def waves(p: np.ndarray, q: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth random field over coordinates ``p``, ``q``, about -1..1."""
+    """Returns a smooth random field over coordinates ``p``, ``q``, about -1..1."""
     field = np.zeros_like(p)
     start = rng.uniform(0, math.pi)
     for i in range(4):
@@ -60,11 +60,11 @@ def waves(p: np.ndarray, q: np.ndarray, frequency: float, rng: np.random.Generat
 
 
 def tint(colour: np.ndarray, rng: np.random.Generator, amount: float = 0.05) -> np.ndarray:
-    """``colour`` varied a little."""
+    """Returns ``colour``, randomly varied by about ``amount``."""
     shift = rng.uniform(-amount, amount) + rng.uniform(-0.4, 0.4, 3) * amount
     return np.clip(colour + rgb(*shift), 0, 1)
 
 
 def pick(choices: Sequence[Choice], rng: np.random.Generator) -> Choice:
-    """One of ``choices``."""
+    """Returns a random one of ``choices``."""
     return choices[rng.integers(len(choices))]

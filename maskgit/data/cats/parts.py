@@ -1,4 +1,4 @@
-"""Parts of the cat: each paints on the picture in place."""
+"""Parts of the cat, each a function that paints on the picture in place."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from maskgit.data.cats.pose import Face, Light, shade
 
 
 def draw_body(image: np.ndarray, face: Face, fur: np.ndarray, light: Light) -> None:
-    """Neck and shoulders, in the shadow of the head."""
+    """Paints neck and shoulders, in the shadow of the head."""
     shadow = 1 - 0.5 * inside(face.head - 0.1, 0.5)
     lit = fur * shade(face, light, 1.35, 1.0, 1.1) * shadow
     over(image, inside(face.body), lit)
@@ -18,7 +18,7 @@ def draw_body(image: np.ndarray, face: Face, fur: np.ndarray, light: Light) -> N
 def draw_ears(
     image: np.ndarray, face: Face, fur: np.ndarray, light: Light, rng: np.random.Generator
 ) -> None:
-    """Ears with a pink inside and a tuft of pale hair at the inner edge."""
+    """Paints ears with a pink inside and a tuft of pale hair at the inner edge."""
     lit = fur * (light.ambient + 0.75 * light.key)
     over(image, inside(face.ears), lit)
     hollow = inside(face.ears + rng.uniform(0.08, 0.11), 0.06)
@@ -30,7 +30,7 @@ def draw_ears(
 
 
 def draw_head(image: np.ndarray, face: Face, fur: np.ndarray, light: Light) -> None:
-    """The head, round under the light, with hollows at the eyes and beside the nose."""
+    """Paints the head, shaded as a round shape, with hollows at the eyes and beside the nose."""
     lit = fur * shade(face, light, 0.1, 0.98, 0.86)
     sockets = 0.22 * inside(ellipse(face.s - 0.34, face.v + 0.02, 0.24, 0.2), 0.3)
     bridge = 0.10 * inside(np.abs(face.s - 0.15) - 0.02, 0.16) * inside(face.v - 0.3, 0.3)
@@ -40,7 +40,7 @@ def draw_head(image: np.ndarray, face: Face, fur: np.ndarray, light: Light) -> N
 
 
 def draw_muzzle(image: np.ndarray, face: Face, rng: np.random.Generator) -> None:
-    """Two whisker pads and a chin, lit from above, with a few dark whisker roots."""
+    """Paints two whisker pads and a chin, lit from above, with a few dark whisker roots."""
     pads = ellipse(face.s - 0.13, face.v - 0.46, 0.19, 0.14)
     bump = inside(pads, 0.16)
     lift = 0.10 * bump * np.clip(1.2 - 2 * (face.v - 0.36) / 0.2, -1, 1)
@@ -55,7 +55,7 @@ def draw_muzzle(image: np.ndarray, face: Face, rng: np.random.Generator) -> None
 def draw_eyes(
     image: np.ndarray, face: Face, coat: Coat, light: Light, rng: np.random.Generator
 ) -> None:
-    """Almond eyes with a dark liner, and what shows between the lids."""
+    """Paints almond eyes with a dark liner, and the iris and pupil between the lids."""
     centre_s, centre_v = rng.uniform(0.32, 0.39), rng.uniform(-0.06, 0.02)
     width, height = rng.uniform(0.185, 0.235), rng.uniform(0.14, 0.20)
     tilt = rng.uniform(0.0, 0.35)
@@ -84,8 +84,8 @@ def draw_gaze(
     light: Light,
     rng: np.random.Generator,
 ) -> None:
-    """Iris, pupil between slit and round, and catch-light, where ``ball`` is 1."""
-    # Both eyes look the same way and mirror the same lamp: here u is used, not s.
+    """Paints iris, pupil (from slit to round) and catch-light where ``ball`` is 1."""
+    # Both eyes look the same way and reflect the same lamp, so u is used here, not s.
     u = face.u - np.sign(face.u) * centre[0] - rng.normal(0, 0.018)
     v = face.v - centre[1] - rng.normal(0, 0.012)
     left = tint(pick(coat.eyes, rng), rng, 0.06)
@@ -103,7 +103,7 @@ def draw_gaze(
 
 
 def choose_openness(rng: np.random.Generator) -> tuple[float, float]:
-    """How far the left and right eye are open, 0..1: mostly wide, at times drowsy or a wink."""
+    """Returns how far left and right eye are open, 0..1: mostly wide, at times drowsy or a wink."""
     mood = rng.random()
     if mood < 0.80:
         opening = rng.uniform(0.9, 1.0)
@@ -119,7 +119,7 @@ def choose_openness(rng: np.random.Generator) -> tuple[float, float]:
 def draw_nose_and_mouth(
     image: np.ndarray, face: Face, coat: Coat, rng: np.random.Generator
 ) -> None:
-    """A rounded triangle of a nose over a mouth like a w, at times with the tongue out."""
+    """Paints a rounded triangular nose over a w-shaped mouth, at times with the tongue out."""
     s, v = face.s, face.v
     top, width = rng.uniform(0.27, 0.31), rng.uniform(0.10, 0.13)
     skin = tint(pick(coat.noses, rng), rng)
@@ -143,7 +143,7 @@ def draw_nose_and_mouth(
 
 
 def draw_whiskers(image: np.ndarray, face: Face, rng: np.random.Generator) -> None:
-    """Three long hairs on each side, thinner and fainter towards the end."""
+    """Paints three whiskers on each side, thinner and fainter towards the end."""
     start = 0.2
     length, droop = rng.uniform(0.55, 0.8), rng.uniform(-0.2, 0.25)
     out = face.s - start

@@ -1,4 +1,4 @@
-"""How a head is held and lit: its grids, its outlines, its shading."""
+"""Pose and light of a head: coordinate grids, outlines, shading."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Light:
-    """Where the key light comes from, its colour and the colour of the shadows."""
+    """Direction and colour of the key light, and the colour of the shadows."""
 
     direction: tuple[float, float, float]
     key: np.ndarray
@@ -36,7 +36,7 @@ class Light:
 
 
 def pose_face(rng: np.random.Generator, n: int) -> Face:
-    """Choose a pose and a head shape, and lay out the grids for an ``n`` x ``n`` picture."""
+    """Samples a pose and a head shape, and makes the grids of an ``n`` x ``n`` picture."""
     axis = (np.arange(n, dtype=np.float32) + 0.5) * (2 / n) - 1
     x, y = np.meshgrid(axis, axis)
     roll = rng.triangular(-0.28, 0, 0.28)
@@ -58,7 +58,7 @@ def pose_face(rng: np.random.Generator, n: int) -> Face:
 
 
 def draw_strands(theta: np.ndarray, r: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fine fur: noise that is long along the radius and short across it."""
+    """Draws fine fur: noise that is long along the radius and short across it."""
     noise = rng.standard_normal((10, 44)).astype(np.float32)
     columns, rows = theta * (43 / math.pi), r * 6
     return 0.6 * cv2.remap(noise, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -67,7 +67,7 @@ def draw_strands(theta: np.ndarray, r: np.ndarray, rng: np.random.Generator) -> 
 def head_distance(
     s: np.ndarray, v: np.ndarray, theta: np.ndarray, fur: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Distance to the outline of the head: a skull, cheeks and a chin."""
+    """Returns the distance to the outline of the head: a skull, cheeks and a chin."""
     skull = ellipse(s, v + 0.02, rng.uniform(0.64, 0.72), rng.uniform(0.54, 0.60))
     cheeks = ellipse(s, v - 0.24, rng.uniform(0.68, 0.82), rng.uniform(0.36, 0.42))
     chin = ellipse(s, v - 0.48, 0.34, rng.uniform(0.24, 0.29))
@@ -78,7 +78,7 @@ def head_distance(
 
 
 def ear_distance(s: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Distance to the ears: two curved edges that meet in a rounded tip."""
+    """Returns the distance to the ears: two curved edges that meet in a rounded tip."""
     tip_s, tip_v = rng.uniform(0.48, 0.78), rng.uniform(-1.04, -0.76)
     roundness = rng.uniform(0.03, 0.16)
     bulge = rng.uniform(0.05, 0.22)
@@ -91,7 +91,7 @@ def ear_distance(s: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.n
 def edge_distance(
     s: np.ndarray, v: np.ndarray, start: Point, end: Point, bulge: float
 ) -> np.ndarray:
-    """Distance to the right-hand side of a line that bows outwards between its two ends."""
+    """Returns the distance to the right-hand side of a line that bows outwards between two ends."""
     along_s, along_v = end[0] - start[0], end[1] - start[1]
     length = math.hypot(along_s, along_v)
     along_s, along_v = along_s / length, along_v / length
@@ -101,7 +101,7 @@ def edge_distance(
 
 
 def choose_light(rng: np.random.Generator) -> Light:
-    """Light from above, somewhat to one side, warm with cool shadows or the other way round."""
+    """Samples a light from above, to one side, warm with cool shadows or the reverse."""
     side, height = rng.uniform(-0.75, 0.75), rng.uniform(-0.75, -0.25)
     warmth = rng.uniform(-1, 1) * rgb(0.07, 0.0, -0.08)
     strength = rng.uniform(0.45, 0.75)
@@ -112,7 +112,7 @@ def choose_light(rng: np.random.Generator) -> Light:
 
 
 def shade(face: Face, light: Light, centre_v: float, a: float, b: float) -> np.ndarray:
-    """Light on an ellipsoid about (0, centre_v) with half axes ``a``, ``b``, as RGB factors."""
+    """Returns the light on an ellipsoid about (0, centre_v), half axes a, b, as RGB factors."""
     nx, ny = face.u / a, (face.v - centre_v) / b
     squared = np.minimum(nx * nx + ny * ny, 4.0)
     nz = np.sqrt(np.maximum(1 - squared, 0.03))

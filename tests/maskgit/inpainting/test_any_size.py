@@ -23,7 +23,7 @@ def inpainter():
     transformer = MaskedTransformer(
         codebook_size=32, latent_dim=4, grid=16, dim=16, heads=2, layers=1
     )
-    transformer.know_codebook(tokenizer.codebook.embedding)
+    transformer.set_codebook(tokenizer.codebook.embedding)
     return Inpainter(tokenizer, transformer)
 
 

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from maskgit.inpainting.decoders import Confidence, EntropyBound, Moment, Remask, halton_rank, power
+from maskgit.inpainting.decoders import (
+    Confidence,
+    EntropyBound,
+    Moment,
+    Remask,
+    halton_rank,
+    moment_power,
+)
 from maskgit.inpainting.decoding import (
     TokenDecoder,
     decode,
@@ -200,15 +207,15 @@ def test_at_temperature_zero_the_most_likely_tokens_are_drawn():
     assert torch.equal(found, likeliest.view_as(found))
 
 
-def kept_tokens(decoder, heat, images=4000):
-    """Of 64 places alike, which tokens a step at this heat keeps where it keeps one: shares (3,).
+def kept_tokens(decoder, choice_temperature, images=4000):
+    """Of 64 places alike, the shares (3,) of the tokens that a step keeps where it keeps one.
 
-    Two steps of which the first keeps one; heat is what the choice temperature comes to there.
+    The first of two steps keeps one, at this choice temperature.
     """
     places = 64
     logits = torch.log(torch.tensor([0.6, 0.3, 0.1]))
     found = decode(
-        decoder(choice_temperature=2 * heat),
+        decoder(choice_temperature=2 * choice_temperature),
         lambda tokens, hidden: logits.expand(int(hidden.sum()), 3),
         torch.zeros(images, places, dtype=torch.int64),
         torch.ones(images, places, dtype=torch.bool),
@@ -222,12 +229,12 @@ def kept_tokens(decoder, heat, images=4000):
     return torch.bincount(first, minlength=3).double() / images
 
 
-@pytest.mark.parametrize("heat", [0.5, 2.0])
+@pytest.mark.parametrize("choice_temperature", [0.5, 2.0])
 @pytest.mark.parametrize("decoder", [Confidence, Moment])
-def test_what_is_kept_of_many_is_as_if_drawn_cooler(decoder, heat):
+def test_what_is_kept_of_many_is_as_if_drawn_cooler(decoder, choice_temperature):
     """Hayakawa et al., arXiv 2510.04525: MaskGIT's implicit temperature, which `Moment` states."""
-    sharper = torch.tensor([0.6, 0.3, 0.1], dtype=torch.double) ** power(heat)
-    shares = kept_tokens(decoder, heat)
+    sharper = torch.tensor([0.6, 0.3, 0.1], dtype=torch.double) ** moment_power(choice_temperature)
+    shares = kept_tokens(decoder, choice_temperature)
     torch.testing.assert_close(shares, sharper / sharper.sum(), atol=0.03, rtol=0)
 
 

@@ -94,7 +94,7 @@ def test_each_number_of_iterations_is_a_run_of_its_own(inpainter):
     images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
     hole = np.zeros((2, 64, 64), dtype=bool)
     hole[:, 10:40, 10:40] = True
-    several = inpainter.each(images, hole, SCHEDULES["square"], [1, 3], 0, range(2))
+    several = inpainter.sweep_iterations(images, hole, SCHEDULES["square"], [1, 3], 0, range(2))
     for count, result in several:
         if not inpainter.decoder.open_ended:
             assert len(result.trajectory.tokens) == count
@@ -107,7 +107,9 @@ def test_each_fill_is_another_drawing(inpainter):
     hole = np.zeros((2, 64, 64), dtype=bool)
     hole[:, 10:40, 10:40] = True
     task = images, hole, SCHEDULES["square"], [2], 0, range(2)
-    first, again, other = (dict(inpainter.each(*task, number))[2].images for number in (0, 0, 1))
+    first, again, other = (
+        dict(inpainter.sweep_iterations(*task, number))[2].images for number in (0, 0, 1)
+    )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert np.array_equal(first, fill(inpainter, images, hole, SCHEDULES["square"], 2))
 
@@ -151,7 +153,7 @@ def test_of_several_drawings_the_one_that_fits_its_surroundings_is_kept(models):
     several = [single(*task, generators) for _ in range(4)]  # one after the other
     four = make_inpainter(Sampler(seamless=False, best_of=4), *models)
     best = four(*task, image_generators(0, range(3)))
-    drawn = [single.draw(each.trajectory.tokens[-1], images, hole) for each in several]
+    drawn = [single.decode_pixels(each.trajectory.tokens[-1], images, hole) for each in several]
     errors = np.stack([ring_errors(one, images, hole) for one in drawn])
     assert (errors[:, :2].std(axis=0) > 0).all() and (errors[:, 2] == 0).all()
     for i, number in enumerate(errors.argmin(axis=0)):

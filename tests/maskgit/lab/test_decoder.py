@@ -59,7 +59,9 @@ def test_every_place_takes_the_most_probable_token(models, task):
     tokens, hidden = inpainter.encode(*task)
     masked = tokens.masked_fill(hidden, models[1].mask_token)
     with torch.inference_mode():
-        logits = inpainter.predict(masked, torch.ones_like(hidden), inpainter.look(*task))
+        logits = inpainter.predict(
+            masked, torch.ones_like(hidden), inpainter.embed_known_pixels(*task)
+        )
     expected = logits.argmax(dim=1).view_as(tokens)
     assert torch.equal(result.trajectory.tokens[0], expected)
 
@@ -68,11 +70,13 @@ def test_the_next_step_reads_what_the_last_one_drew(models, task):
     inpainter, result = run(models, task, 1)
     tokens, hidden = result.trajectory.tokens, result.trajectory.hidden
     tokenizer, transformer = models
-    drawn = to_float(inpainter.draw(tokens[0], *task), inpainter.device)
+    drawn = to_float(inpainter.decode_pixels(tokens[0], *task), inpainter.device)
     again = tokenizer.encode(drawn).flatten(1)
     masked = again.masked_fill(hidden[0], transformer.mask_token)
     with torch.inference_mode():
-        logits = inpainter.predict(masked, torch.ones_like(hidden[0]), inpainter.look(*task))
+        logits = inpainter.predict(
+            masked, torch.ones_like(hidden[0]), inpainter.embed_known_pixels(*task)
+        )
     expected = logits.argmax(dim=1).view_as(again)
     assert torch.equal(tokens[1], expected)
 
@@ -82,7 +86,7 @@ def test_a_sweet_spot_is_a_step_of_the_whole_run(models, task):
     _, late = run(models, task, 5, total=12)
     assert torch.equal(early.trajectory.tokens, late.trajectory.tokens[:3])
     inpainter = LabInpainter(*models)
-    spots = dict(inpainter.each(*task, COSINE, [2, 5], 0, range(2)))
+    spots = dict(inpainter.sweep_iterations(*task, COSINE, [2, 5], 0, range(2)))
     assert np.array_equal(spots[2].images, early.images)
     assert np.array_equal(spots[5].images, late.images)
     with pytest.raises(ValueError, match="not a step"):

@@ -68,8 +68,8 @@ def test_other_columns_hold_no_score():
 
 def test_only_the_official_weights_give_the_names_that_papers_use():
     assert FRECHET.column(OFFICIAL).name == "fid" and KERNEL.column(OFFICIAL).name == "kid"
-    assert FRECHET.on("inception").name == "fd_inception"
-    lite = KERNEL.on("efficientnet_lite0")
+    assert FRECHET.network_column("inception").name == "fd_inception"
+    lite = KERNEL.network_column("efficientnet_lite0")
     assert lite.name == "kd_efficientnet_lite0" and lite.label.endswith("(EfficientNet-Lite0)")
 
 

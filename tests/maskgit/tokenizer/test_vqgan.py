@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
-from maskgit.tokenizer.kinds import decode_each, draw_each, encode_each
+from maskgit.tokenizer.kinds import decode_each, decode_into_hole, encode_each
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 
 CASES = [(4, "kmeans"), (8, "kmeans"), (16, "kmeans"), (4, "fsq")]
@@ -57,21 +57,23 @@ def test_a_decoder_draws_into_a_hole_from_tokens_and_known_pixels_alone(tokenize
     hole = np.zeros((2, side, side), dtype=bool)
     hole[:, side // 7 : side // 2, side // 3 : side * 3 // 4] = True
     tokens = encode_each(tokenizer, images)
-    drawn = draw_each(tokenizer, tokens, images, hole)
+    drawn = decode_into_hole(tokenizer, tokens, images, hole)
 
     noise = rng.integers(256, size=images.shape, dtype=np.uint8)
     under_the_hole = np.where(hole[..., None], noise, images)
-    assert np.array_equal(draw_each(tokenizer, tokens, under_the_hole, hole), drawn)
+    assert np.array_equal(decode_into_hole(tokenizer, tokens, under_the_hole, hole), drawn)
     beside_it = np.where(hole[..., None], images, noise)
-    assert not np.array_equal(draw_each(tokenizer, tokens, beside_it, hole)[hole], drawn[hole])
+    assert not np.array_equal(
+        decode_into_hole(tokenizer, tokens, beside_it, hole)[hole], drawn[hole]
+    )
     assert not np.array_equal(decode_each(tokenizer, tokens)[hole], drawn[hole])
 
     touched, covered = hidden_tokens(torch.from_numpy(hole), tokenizer.cell, tokenizer.margin)
     others = (tokens + 1) % 64  # codes that cannot be known, and need not be drawn, do not matter
     rim = torch.where(touched & ~covered, others, tokens)
-    assert np.array_equal(draw_each(tokenizer, rim, images, hole), drawn)
+    assert np.array_equal(decode_into_hole(tokenizer, rim, images, hole), drawn)
     inside = torch.where(covered, others, tokens)
-    assert not np.array_equal(draw_each(tokenizer, inside, images, hole), drawn)
+    assert not np.array_equal(decode_into_hole(tokenizer, inside, images, hole), drawn)
 
 
 def test_mistakes_are_made_in_the_hole_alone(tokenizer, side):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.training.trainer import Chance, ShuffledBatches
+from maskgit.training.trainer import RandomGenerators, ShuffledBatches
 
 
 @given(count=st.integers(1, 20), batch=st.integers(1, 30), seed=st.integers(0, 2**32))
@@ -19,12 +19,12 @@ def test_each_index_comes_once_before_any_comes_again(count, batch, seed):
 @given(before=st.integers(0, 9), after=st.integers(1, 9), seed=st.integers(0, 2**32))
 def test_chance_and_batches_go_on_where_they_stopped(before, after, seed):
     def start():
-        chance = Chance(seed, torch.device("cpu"))
-        return chance, ShuffledBatches(7, 3, chance.numpy)
+        generators = RandomGenerators(seed, torch.device("cpu"))
+        return generators, ShuffledBatches(7, 3, generators.numpy)
 
-    def draw(chance, batches):
-        own, everyones = torch.rand(2, generator=chance.torch), torch.rand(2)
-        return [*next(batches), *chance.numpy.random(2), *own.tolist(), *everyones.tolist()]
+    def draw(generators, batches):
+        own, everyones = torch.rand(2, generator=generators.torch), torch.rand(2)
+        return [*next(batches), *generators.numpy.random(2), *own.tolist(), *everyones.tolist()]
 
     parts = start()
     for _ in range(before):

@@ -16,7 +16,7 @@ from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import SETTLED, TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
-from maskgit.training.trainer import read
+from maskgit.training.trainer import metric_values
 from maskgit.transformer import model as transformer_model
 from maskgit.transformer.masking import Holes, fixed_batches, hide
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
@@ -58,7 +58,7 @@ def finish(trainer):
     """Does all steps that are left; (step, metrics) of each."""
     records = []
     while trainer.done < trainer.steps:
-        metrics = read(trainer.step())
+        metrics = metric_values(trainer.step())
         records.append((trainer.done, metrics))
     return records
 
@@ -113,7 +113,7 @@ def test_settled_codes_stay_while_the_decoder_learns(cats, quantizer):
 @pytest.fixture
 def bf16(monkeypatch):
     """Half precision whatever the processor: slow on most, but it must work everywhere."""
-    monkeypatch.setattr(optim, "bf16_pays", lambda device: True)
+    monkeypatch.setattr(optim, "bf16_is_faster", lambda device: True)
 
 
 def test_both_models_learn_and_fill_in_half_precision(bf16, cats, stripes):
@@ -175,7 +175,7 @@ def transformer_trainer(stripes, cell=4):
     model = MaskedTransformer(
         codebook_size=8, latent_dim=4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1
     )
-    model.know_codebook(F.normalize(torch.randn(8, 4), dim=1))
+    model.set_codebook(F.normalize(torch.randn(8, 4), dim=1))
     (images, tokens), holes, cosine = stripes, one_cell_holes(), SCHEDULES["cosine"]
     sees_pixels = model.sees_pixels
     validation = fixed_batches(images, tokens[0], holes, sees_pixels, cosine, seed=0)
@@ -227,7 +227,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
     trainer = transformer_trainer(stripes)
     torch.nn.init.constant_(trainer.model.head.bias, torch.nan)
     with pytest.raises(FloatingPointError, match="train_loss is nan"):
-        read(trainer.step())
+        metric_values(trainer.step())
 
 
 def through_a_file(state, path):
@@ -291,7 +291,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(transformer_model, "waiting_is_free", lambda device: False)
+    monkeypatch.setattr(transformer_model, "is_synchronous", lambda device: False)
 
 
 def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):
@@ -304,7 +304,7 @@ def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):
             metrics = trainer.step()
         assert waits.found == []
         with Waits() as waits:
-            read(metrics)
+            metric_values(metrics)
         assert len(waits.found) == sum(isinstance(m, torch.Tensor) for m in metrics.values()) > 0
 
 

@@ -72,7 +72,7 @@ def test_an_example_hides_what_inference_would(batch, sees_pixels, seed):
     images, tokens, holes, from_hole, partly, _ = batch
     example = hide(*batch, sees_pixels, torch.Generator().manual_seed(seed))
     assert torch.equal(example.tokens, tokens)
-    assert not (example.hidden & ~example.unseen).any()
+    assert not (example.hidden & ~example.masked).any()
     to_decide = holes.covered if sees_pixels else holes.touched
     for i in range(4):
         known = example.known[i, 3] > 0
@@ -82,11 +82,11 @@ def test_an_example_hides_what_inference_would(batch, sees_pixels, seed):
         blank = ~cells_to_pixels(example.hidden[i : i + 1], 16)[0]
         if not from_hole[i]:  # exactly the hidden cells are blank
             assert torch.equal(known, blank)
-            assert torch.equal(example.unseen[i], example.hidden[i])
+            assert torch.equal(example.masked[i], example.hidden[i])
             continue
         assert torch.equal(known, ~holes.pixels[i])
-        decided = to_decide[i] & ~example.unseen[i]
-        assert torch.equal(example.unseen[i] | decided, holes.touched[i])
+        decided = to_decide[i] & ~example.masked[i]
+        assert torch.equal(example.masked[i] | decided, holes.touched[i])
         assert torch.equal(example.hidden[i] | decided, to_decide[i])
         if not partly[i]:
             assert not decided.any()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskgit.data.known_pixels import holed
+from maskgit.data.known_pixels import mask_pixels
 from maskgit.transformer.masking import Example, cells_to_pixels
 from maskgit.transformer.model import MaskedTransformer, SelfAttention, masked_token_loss, norm
 
@@ -27,7 +27,7 @@ def model(request):
 def example_of(tokens, hidden):
     """A picture of noise, known outside the hidden cells."""
     hole = cells_to_pixels(hidden, 16)
-    known = holed(torch.rand(len(tokens), 3, 16, 16) * 2 - 1, hole)
+    known = mask_pixels(torch.rand(len(tokens), 3, 16, 16) * 2 - 1, hole)
     return Example(tokens, hidden, hidden, known, torch.ones(len(tokens), dtype=torch.bool))
 
 
@@ -89,7 +89,7 @@ def test_the_loss_is_the_cross_entropy_of_the_hidden_tokens_alone(model):
     hidden = torch.zeros(2, 16, dtype=torch.bool)
     hidden[0, 3] = hidden[1, 5] = True
     example = example_of(tokens, hidden)
-    logits = model(tokens.masked_fill(hidden, 20), model.look(example.known))
+    logits = model(tokens.masked_fill(hidden, 20), model.embed_known_pixels(example.known))
     one, two = logits[0, 3].log_softmax(0)[tokens[0, 3]], logits[1, 5].log_softmax(0)[tokens[1, 5]]
     assert masked_token_loss(model, example).item() == pytest.approx(-(one + two).item() / 2)
 
@@ -106,18 +106,20 @@ def test_a_place_sees_its_own_cell_and_half_a_cell_around():
     model = randomised(
         MaskedTransformer(codebook_size=20, latent_dim=4, grid=4, dim=16, heads=2, layers=1)
     )
-    known = holed(torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool))
+    known = mask_pixels(torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool))
     changed = known.clone()
     changed[0, 0, 6, 10] = 1.0  # in the cell of place 6, the corner that three others see, too
-    difference = (model.look(known) - model.look(changed))[0].abs().amax(dim=1)
+    difference = (
+        (model.embed_known_pixels(known) - model.embed_known_pixels(changed))[0].abs().amax(dim=1)
+    )
     assert difference.nonzero().flatten().tolist() == [6, 7, 10, 11]
 
 
 def test_a_model_of_tokens_only_sees_nothing():
     assert (
-        MaskedTransformer(codebook_size=20, latent_dim=4, grid=4, cell=0, dim=16, heads=2).look(
-            None
-        )
+        MaskedTransformer(
+            codebook_size=20, latent_dim=4, grid=4, cell=0, dim=16, heads=2
+        ).embed_known_pixels(None)
         is None
     )
 
@@ -130,7 +132,7 @@ def test_codes_that_look_alike_get_alike_logits_from_the_codebook():
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     code = F.normalize(torch.randn(4), dim=0)
-    model.know_codebook(torch.stack([code, code, -code]))
+    model.set_codebook(torch.stack([code, code, -code]))
     logits = model(torch.full((1, 4), 3))
     torch.testing.assert_close(logits[..., 0], logits[..., 1])
     assert not torch.allclose(logits[..., 0], logits[..., 2])

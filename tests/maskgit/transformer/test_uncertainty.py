@@ -39,7 +39,7 @@ def test_who_copies_what_is_decided_pays_for_what_is_not(task):
     alike = np.repeat(tokens[:, :1], 16, axis=1)
 
     class Copies(MaskedTransformer):
-        def forward(self, tokens, seen=None, where=None):
+        def forward(self, tokens, pixel_embedding=None, where=None):
             counts = torch.nn.functional.one_hot(tokens, CODES + 1)[..., :CODES].sum(dim=1)
             logits = counts[:, None].expand(-1, tokens.shape[1], -1).float()
             return logits if where is None else logits[where]

@@ -23,7 +23,7 @@ def test_every_way_has_its_turn_in_every_round():
 def test_what_is_done_once_a_batch_is_shared_by_the_real_batch():
     x = torch.ones(10, 10)
     ways = [Way(name, lambda: (x @ x, x @ x), 2, lambda: x @ x) for name in "ab"]
-    flops = time_race(Race("", ways, [], repeats=1, spared=0.5), repeats=1).flops
+    flops = time_race(Race("", ways, [], repeats=1, excess=0.5), repeats=1).flops
     assert flops.tolist() == [(2 - 0.5) * 2000 / 2] * 2
 
 

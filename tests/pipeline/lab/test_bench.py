@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from maskgit.device import bf16_pays
+from maskgit.device import bf16_is_faster
 from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.vqgan import VQGAN
@@ -20,7 +20,7 @@ from pipeline.bench.steps import STEPS, train
 from pipeline.cli import app
 from pipeline.lab.way import (
     ExplicitAttention,
-    Levers,
+    TrainingChoices,
     hidden_only_loss,
     lab_frechet_distance,
     lab_loss,
@@ -99,21 +99,21 @@ def test_the_labs_loss_takes_its_softmax_over_positions(drawn):
 
 
 @pytest.mark.parametrize(
-    ("levers", "same"), [({"fused_attention": True}, True), ({"hidden_only": True}, False)]
+    ("choices", "same"), [({"fused_attention": True}, True), ({"hidden_only": True}, False)]
 )
-def test_levers_change_the_loss_only_where_they_should(models, levers, same):
+def test_our_choices_change_the_loss_only_where_they_should(models, choices, same):
     tokenizer, model = models
     images = np.random.default_rng(0).integers(256, size=(4, 64, 64, 3), dtype=np.uint8)
 
-    def first_loss(**levers):
+    def first_loss(**choices):
         torch.manual_seed(0)
         adamw = [torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)]
         training = train_lab_transformer(
-            model, tokenizer, images, images[:, 0, 0], 2, adamw, Levers(**levers)
+            model, tokenizer, images, images[:, 0, 0], 2, adamw, TrainingChoices(**choices)
         )
         return next(training)
 
-    assert (first_loss(**levers) == pytest.approx(first_loss(), rel=1e-4)) == same
+    assert (first_loss(**choices) == pytest.approx(first_loss(), rel=1e-4)) == same
 
 
 def test_stored_tokens_are_what_the_tokenizer_would_encode(models):
@@ -122,10 +122,10 @@ def test_stored_tokens_are_what_the_tokenizer_would_encode(models):
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     stored = tokenizer.encode(pixels).flatten(1).numpy()
     losses = []
-    for levers in (Levers(), Levers(stored_tokens=True)):
+    for choices in (TrainingChoices(), TrainingChoices(stored_tokens=True)):
         torch.manual_seed(0)
         adamw = [torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)]
-        training = train_lab_transformer(model, tokenizer, images, stored, 2, adamw, levers)
+        training = train_lab_transformer(model, tokenizer, images, stored, 2, adamw, choices)
         losses.append(next(training))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -144,7 +144,7 @@ def test_the_labs_training_step_needs_more_operations_than_ours(project):
     assert 0 < flops["ours"] < flops["lab"]
     assert flops["lab + stored tokens"] < flops["lab + our tokenizer"] < flops["lab"]
     assert flops["lab + fused attention"] == flops["lab"]
-    assert ("lab + bf16" in flops) == bf16_pays(torch.device("cpu"))
+    assert ("lab + bf16" in flops) == bf16_is_faster(torch.device("cpu"))
 
 
 def test_the_whole_bench_writes_its_table(project):

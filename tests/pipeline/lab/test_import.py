@@ -413,7 +413,7 @@ def test_our_own_transformer_can_learn_the_labs_tokens(lab):
     vectors = load_tokenizer(lab).codebook.unit_vectors
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(40))
     model = MaskedTransformer(codebook_size=40, latent_dim=8, grid=4, dim=16, heads=2, layers=1)
-    model.know_codebook(vectors.detach())
+    model.set_codebook(vectors.detach())
     assert model(torch.zeros(1, 16, dtype=torch.int64)).shape == (1, 16, 40)
 
 
@@ -678,7 +678,11 @@ def test_known_pixels_and_known_tokens_stay(project, lab):
     assert np.array_equal(result.images[~hole], images[~hole])
     assert torch.equal(result.trajectory.tokens[-1][~hidden], tokens[~hidden])
     assert result.trajectory.tokens[-1].max() < 40  # the mask token is never predicted
-    spots = dict(LabInpainter(*models).each(images, hole, SCHEDULES["cosine"], [0, 2], 0, range(4)))
+    spots = dict(
+        LabInpainter(*models).sweep_iterations(
+            images, hole, SCHEDULES["cosine"], [0, 2], 0, range(4)
+        )
+    )
     assert spots[2].images.shape == images.shape
 
 

@@ -1,5 +1,5 @@
 # `make repro` runs the pipeline, `make test` tests it, `make demo` shows a page that fills holes.
-# Each sets up .venv itself.
+# Each sets up .venv itself. `make test SEED=7` runs the tests in another order.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,7 +20,7 @@ test: $(BIN)/.installed
 	ruff check .
 	ruff format --check .
 	lint-imports
-	pytest
+	pytest $(if $(SEED),--randomly-seed=$(SEED))
 
 # Without git (a ZIP of the project), DVC has to be told.
 .dvc/config.local: $(BIN)/.installed

@@ -1,5 +1,6 @@
-# `make repro` runs the pipeline, `make test` tests it, `make demo` shows a page that fills holes,
-# `make docs` builds the documentation. Each sets up .venv itself.
+# `make repro` runs the pipeline, `make test` tests it (`make test SEED=7` in another order),
+# `make demo` shows a page that fills holes, `make docs` builds the documentation.
+# Each sets up .venv itself.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +23,7 @@ test: $(BIN)/.installed
 	ruff format --check .
 	lint-imports
 	$(DOCS)
-	pytest
+	pytest $(if $(SEED),--randomly-seed=$(SEED))
 
 docs: $(BIN)/.installed
 	$(DOCS)

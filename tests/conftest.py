@@ -1,4 +1,8 @@
-"""Property tests draw the same examples every time, and time never decides a test."""
+"""Property tests draw the same examples every time, and time never decides a test.
+
+Tests run in a random order, which their seed repeats. No test may depend on the order: before each,
+`random` and NumPy are seeded by pytest-randomly, and torch here.
+"""
 
 import hashlib
 import resource
@@ -23,8 +27,18 @@ settings.register_profile(
 settings.load_profile("project")
 
 
-def pytest_terminal_summary(terminalreporter):
-    """The peak of memory: a test that lets it grow without end shows here first."""
+def pytest_runtest_setup():
+    torch.manual_seed(0)
+
+
+def pytest_runtest_call():  # else fixtures that are shared would have drawn for the first alone
+    torch.manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """The order's seed, and the peak of memory: what grows without end shows here first."""
+    seed = config.getoption("randomly_seed")
+    terminalreporter.write_line(f"order of the tests: --randomly-seed={seed}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes
     ours, largest = (
         resource.getrusage(who).ru_maxrss * unit / 1e9

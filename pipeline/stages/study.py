@@ -24,7 +24,7 @@ from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
 from pipeline.reporting.extractor import load_extractor
-from pipeline.reporting.study import HOLE_KINDS, PLANS, Plan
+from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 

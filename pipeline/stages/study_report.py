@@ -4,7 +4,8 @@ import pandas as pd
 
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import REPORTS, STUDY, fresh_folder, read_table
-from pipeline.reporting.study import PLANS, findings, findings_text, plot_study, settings_table
+from pipeline.reporting.study import findings, findings_text, plot_study, settings_table
+from pipeline.reporting.study_plans import PLANS
 from pipeline.tracking.stage import stage_run
 
 OUTPUT = REPORTS / "study"

@@ -67,29 +67,66 @@ def batches(draw):
     return images, tokens, holes, *choices, mask_ratios(4, SCHEDULES["cosine"], rng)
 
 
-@given(batch=batches(), sees_pixels=st.booleans(), seed=st.integers(0, 2**32))
-def test_an_example_hides_what_inference_would(batch, sees_pixels, seed):
-    images, tokens, holes, from_hole, partly, _ = batch
-    example = hide(*batch, sees_pixels, torch.Generator().manual_seed(seed))
-    assert torch.equal(example.tokens, tokens)
+def to_decide(holes, sees_pixels):
+    """What inference hides at its start."""
+    return holes.covered if sees_pixels else holes.touched
+
+
+EXAMPLES = given(batch=batches(), sees_pixels=st.booleans(), seed=st.integers(0, 2**32))
+
+
+def example_of(batch, sees_pixels, seed):
+    return hide(*batch, sees_pixels, torch.Generator().manual_seed(seed))
+
+
+@EXAMPLES
+def test_an_example_keeps_the_tokens_to_learn(batch, sees_pixels, seed):
+    assert torch.equal(example_of(batch, sees_pixels, seed).tokens, batch[1])
+
+
+@EXAMPLES
+def test_what_is_hidden_is_masked(batch, sees_pixels, seed):
+    example = example_of(batch, sees_pixels, seed)
     assert not (example.hidden & ~example.masked).any()
-    to_decide = holes.covered if sees_pixels else holes.touched
-    for i in range(4):
-        known = example.known[i, 3] > 0
-        truth = pixels_to_float(images)[i, :, known]
-        assert torch.equal(example.known[i, :3, known], truth)
-        assert not example.known[i, :, ~known].any()
-        blank = ~cells_to_pixels(example.hidden[i : i + 1], 16)[0]
-        if not from_hole[i]:  # exactly the hidden cells are blank
-            assert torch.equal(known, blank)
-            assert torch.equal(example.masked[i], example.hidden[i])
-            continue
-        assert torch.equal(known, ~holes.pixels[i])
-        decided = to_decide[i] & ~example.masked[i]
-        assert torch.equal(example.masked[i] | decided, holes.touched[i])
-        assert torch.equal(example.hidden[i] | decided, to_decide[i])
-        if not partly[i]:
-            assert not decided.any()
+
+
+@EXAMPLES
+def test_known_pixels_are_those_of_the_image_and_all_else_is_blank(batch, sees_pixels, seed):
+    example = example_of(batch, sees_pixels, seed)
+    known = example.known[:, 3:] > 0
+    expected = torch.where(known, pixels_to_float(batch[0]), torch.zeros(()))
+    assert torch.equal(example.known[:, :3], expected)
+
+
+@EXAMPLES
+def test_without_a_hole_exactly_the_hidden_cells_are_blank(batch, sees_pixels, seed):
+    example, random = example_of(batch, sees_pixels, seed), ~batch[3]
+    blank = cells_to_pixels(example.hidden, 16)
+    assert torch.equal(example.known[random, 3] > 0, ~blank[random])
+    assert torch.equal(example.masked[random], example.hidden[random])
+
+
+@EXAMPLES
+def test_a_hole_blanks_exactly_its_pixels(batch, sees_pixels, seed):
+    _, _, holes, from_hole, *_ = batch
+    example = example_of(batch, sees_pixels, seed)
+    assert torch.equal(example.known[from_hole, 3] > 0, ~holes.pixels[from_hole])
+
+
+@EXAMPLES
+def test_a_hole_hides_what_inference_would_but_for_what_is_decided(batch, sees_pixels, seed):
+    _, _, holes, from_hole, *_ = batch
+    example, start = example_of(batch, sees_pixels, seed), to_decide(holes, sees_pixels)
+    decided = start & ~example.masked
+    assert torch.equal((example.masked | decided)[from_hole], holes.touched[from_hole])
+    assert torch.equal((example.hidden | decided)[from_hole], start[from_hole])
+
+
+@EXAMPLES
+def test_tokens_of_a_hole_are_decided_in_partly_filled_examples_alone(batch, sees_pixels, seed):
+    _, _, holes, from_hole, partly, _ = batch
+    example, start = example_of(batch, sees_pixels, seed), to_decide(holes, sees_pixels)
+    assert not (start & ~example.masked)[from_hole & ~partly].any()
 
 
 def test_some_examples_are_partly_decided_already():

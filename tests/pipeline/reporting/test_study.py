@@ -8,14 +8,15 @@ from maskgit.schedules import NAMES
 from maskgit.scoring.tuning import best_setting
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.study import (
-    PLANS,
     REFERENCE,
     findings,
     findings_text,
     plot_study,
     settings_table,
 )
+from pipeline.reporting.study_plans import PLANS, STEPS
 from tests.clone import ROOT
+from tests.pictures import drawn
 
 N = 60
 
@@ -68,9 +69,34 @@ def test_the_words_name_the_best_and_the_cheapest(images):
     assert "| halton | 1 | 1 | 0 |" in counts
 
 
-def test_the_picture_is_drawn(images, tmp_path):
-    plot_study(settings_table(images), tmp_path / "study.png")
-    assert (tmp_path / "study.png").stat().st_size > 1000
+@pytest.fixture(scope="module")
+def panels(images):
+    """The axes of the picture, a row for each cut through the settings, a column for each hole."""
+    with drawn(plot_study, settings_table(images)) as figure:
+        yield np.reshape(figure.axes, (2, -1))
+
+
+def lines(panel):
+    return {line.get_label(): line.get_xydata().tolist() for line in panel.lines}
+
+
+def test_above_a_panel_has_the_schedules_of_the_reference_and_below_its_decoders(panels):
+    above, below = panels[:, 0]
+    assert set(lines(above)) == {"cosine", "linear"}
+    assert set(lines(below)) == {"confidence", "halton", "entropy_bound"}
+
+
+def test_a_line_goes_through_the_mean_scores_of_its_settings_in_the_order_of_their_steps(
+    images, panels
+):
+    for kind, panel in zip(["thin", "half"], panels[1], strict=True):
+        own = images[(images["hole_kind"] == kind) & (images["decoder"] == "confidence")]
+        means = own[own["schedule"] == "cosine"].groupby("iterations")["kd_x"].mean()
+        assert lines(panel)["confidence"] == [[2, means[2]], [8, means[8]]]
+
+
+def test_the_steps_of_the_plans_are_marked(panels):
+    assert [tick.get_text() for tick in panels[1, 0].get_xticklabels()] == list(map(str, STEPS))
 
 
 def test_plans_name_schedules_that_exist_and_no_setting_twice():

@@ -1,6 +1,7 @@
 """The study's stages, on models with random weights: small, but the whole way."""
 
 import shutil
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,10 @@ import pytest
 
 from maskgit.data.holes import draw_holes
 from pipeline.plumbing.files import PREPARED, STUDY
-from pipeline.reporting.study import REFERENCE, Plan
+from pipeline.reporting.study import REFERENCE
+from pipeline.reporting.study_plans import Plan
 from pipeline.stages import study, study_report
+from tests.pictures import colours, cycle
 from tests.store import project_with_store
 
 SMALL = {
@@ -18,38 +21,77 @@ SMALL = {
 }
 
 
-@pytest.fixture
-def project(small_models, tmp_path, monkeypatch):
-    folder = tmp_path / "project"
+KINDS = ("thin", "half")
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def project(small_models, tmp_path_factory):
+    """A folder in which the study of two decoders has run, and its report."""
+    folder = tmp_path_factory.mktemp("study") / "project"
     shutil.copytree(small_models, folder)
     (folder / PREPARED).mkdir(parents=True)
+    shape = IMAGES, 64, 64, 3
     for number, split in enumerate(["val", "test"]):
-        images = np.random.default_rng(number).integers(256, size=(5, 64, 64, 3), dtype=np.uint8)
+        images = np.random.default_rng(number).integers(256, size=shape, dtype=np.uint8)
         np.save(folder / PREPARED / f"{split}.npy", images)
-        holes = draw_holes(5, ["box"], (0.1, 0.2), 64, seed=number)
+        holes = draw_holes(IMAGES, ["box"], (0.1, 0.2), 64, seed=number)
         np.save(folder / PREPARED / f"{split}_holes.npy", holes)
-    monkeypatch.setattr(study, "HOLE_KINDS", ("thin", "half"))
-    monkeypatch.setattr(study, "PLANS", SMALL)
-    monkeypatch.setattr(study_report, "PLANS", SMALL)
-    with project_with_store(folder):
-        yield folder
+    with pytest.MonkeyPatch.context() as patch, project_with_store(folder):
+        patch.setattr(study, "HOLE_KINDS", KINDS)
+        patch.setattr(study, "PLANS", SMALL)
+        patch.setattr(study_report, "PLANS", SMALL)
+        for decoder in SMALL:
+            study.main(decoder)
+        study_report.main()
+    return folder
 
 
-def test_the_study_tunes_fills_and_judges(project, capsys):
-    for decoder in SMALL:
-        study.main(decoder)
-    tuning = pd.read_csv(project / STUDY / "confidence/tuning.csv")
-    assert len(tuning) == 2 * 2 and tuning["chosen"].sum() == 1
-    images = pd.read_csv(project / STUDY / "confidence/images.csv")
-    settings = images[["hole_kind", "schedule", "iterations"]].drop_duplicates()
-    assert len(settings) == 2 * 3 and len(images) == 2 * 3 * 5  # in one step schedules are the same
-    bounded = pd.read_csv(project / STUDY / "entropy_bound/images.csv")
+def images_of(project, decoder):
+    return pd.read_csv(project / STUDY / decoder / "images.csv")
+
+
+def report_of(project, name):
+    return (project / "reports/study" / name).read_text()
+
+
+@pytest.mark.parametrize("decoder", SMALL)
+def test_one_of_all_pairs_of_temperatures_is_chosen(project, decoder):
+    tuning, plan = pd.read_csv(project / STUDY / decoder / "tuning.csv"), SMALL[decoder]
+    pairs = list(product(plan.temperatures, plan.choice_temperatures))
+    tried = tuning[["temperature", "choice_temperature"]].itertuples(index=False, name=None)
+    assert list(tried) == pairs
+    assert tuning["chosen"].sum() == 1
+
+
+@pytest.mark.parametrize("decoder", SMALL)
+def test_every_image_is_scored_in_every_setting_and_kind_of_hole(project, decoder):
+    images, settings = images_of(project, decoder), SMALL[decoder].settings()
+    cases = images[["hole_kind", "schedule", "iterations", "image"]]
+    expected = [
+        (kind, *setting, image) for kind in KINDS for setting in settings for image in range(IMAGES)
+    ]
+    assert list(cases.itertuples(index=False, name=None)) == expected
+
+
+def test_a_looser_bound_takes_fewer_steps(project):
+    bounded = images_of(project, "entropy_bound")
     assert bounded.groupby("iterations")["steps"].mean().is_monotonic_decreasing
-    study_report.main()
+
+
+def test_every_other_setting_is_held_against_the_reference(project):
     found = pd.read_csv(project / "reports/study/findings.csv")
-    assert len(found) == 2 * (3 + 2 - 1)
-    assert (
-        tuple(images[["decoder", "schedule", "iterations"]].drop_duplicates().iloc[1]) == REFERENCE
-    )
-    assert "| entropy_bound |" in capsys.readouterr().out
-    assert (project / "reports/study/study.png").stat().st_size > 1000
+    settings = [(decoder, *pair) for decoder, plan in SMALL.items() for pair in plan.settings()]
+    expected = {(kind, *each) for kind in KINDS for each in settings if each != REFERENCE}
+    assert len(found) == len(expected)
+    keys = found[["hole_kind", "decoder", "schedule", "iterations"]]
+    assert set(keys.itertuples(index=False, name=None)) == expected
+
+
+def test_the_findings_name_every_decoder(project):
+    lines = report_of(project, "findings.md").splitlines()
+    assert all(any(line.startswith(f"| {decoder} |") for line in lines) for decoder in SMALL)
+
+
+def test_the_picture_has_a_line_for_every_schedule(project):
+    assert colours(project / "reports/study/study.png") >= cycle(len(SMALL["confidence"].gammas))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pipeline
 from maskgit import load
 from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
@@ -21,7 +20,7 @@ def shipped_weights() -> Path:
 
     In a clone the folder lies beside the package `pipeline`; a wheel carries it inside.
     """
-    package = Path(pipeline.__file__).parent
+    package = Path(__file__).parents[1]
     places = (WEIGHTS, package / WEIGHTS, package.parent / WEIGHTS)
     return next((place for place in places if place.exists()), MODEL_FOLDER)
 

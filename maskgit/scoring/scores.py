@@ -137,7 +137,7 @@ SCORES: list[Score] = [
     ),
     Score(
         name="diversity_hole",
-        label="perceptual distance of two fills in the hole (EfficientNet-Lite0)",
+        label="distance of two fills (EfficientNet-Lite0)",
         better=Better.NEITHER,
         scope=Scope.HOLE,
         compute=_diversity,

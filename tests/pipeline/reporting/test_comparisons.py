@@ -1,13 +1,17 @@
 """From scores of single images to verdicts, and to the answer."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from maskgit.scoring import scores
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Better
+from maskgit.scoring.scores import DECIDES
+from pipeline.reporting import comparisons
 from pipeline.reporting.comparisons import answer, compare, comparison_text, verdict
 from pipeline.reporting.tables import image_table
 
@@ -132,3 +136,14 @@ def test_the_answer_may_be_the_best_itself(images):
 def test_the_answer_says_where_a_classic_fill_is_better():
     chosen = pd.concat([method("cosine", 2, 40, 1), method("telea", None, 20, 2)])
     assert "It is worse than the best other fill, telea" in answer(chosen, compare(chosen))
+
+
+def test_where_a_higher_score_decides_the_answer_is_the_mirrored_one(images, monkeypatch):
+    text = answer(images, compare(images))
+    rising = replace(DECIDES, better=Better.HIGHER)
+    monkeypatch.setattr(scores, "SCORES", [rising if s is DECIDES else s for s in scores.SCORES])
+    monkeypatch.setattr(comparisons, "DECIDES", rising)
+    negative = re.sub(r"(kd_x |\()(?=\d)", r"\1-", text)
+    expected = negative.replace("lowest", "highest").replace("above", "below")
+    mirrored = images.assign(kd_x=-images["kd_x"])
+    assert answer(mirrored, compare(mirrored)) == expected

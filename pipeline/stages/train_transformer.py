@@ -115,16 +115,14 @@ def import_model(params: Params, inputs: Inputs) -> None:
     if ranks.rank():
         return
     train, seed = params.train, params.seed
-    with stage_run("train_transformer", params, TRANSFORMER) as run:
-        with fresh_folder(TRANSFORMER) as folder:
-            config, model = IMPORTERS["train"].load()(
-                train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
-            )
-            examples = inputs.examples(False, make_gamma(train.gamma), seed)
-            metrics = evaluate_transformer(model, examples)
-            loss, uncertainty = metrics["val_loss"], inputs.measure(model, seed)
-            save(folder, config, model, [{"step": 0} | metrics], loss, uncertainty)
-        run.log_metrics({"best_val_loss": loss})
+    with stage_run("train_transformer", params, TRANSFORMER), fresh_folder(TRANSFORMER) as folder:
+        config, model = IMPORTERS["train"].load()(
+            train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
+        )
+        examples = inputs.examples(False, make_gamma(train.gamma), seed)
+        metrics = evaluate_transformer(model, examples)
+        uncertainty = inputs.measure(model, seed)
+        save(folder, config, model, [{"step": 0} | metrics], metrics["val_loss"], uncertainty)
 
 
 def main() -> None:
@@ -155,7 +153,6 @@ def main() -> None:
             uncertainty = inputs.measure(best.model, seed)
             model = build(GuidedTransformer, config).copy_weights(best.model, trainer.guide)
             save(folder, config, model, history, best.loss, uncertainty)
-        run.log_metrics({"best_val_loss": best.loss})
 
 
 if __name__ == "__main__":

@@ -39,8 +39,11 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
             run.log_artifact(PREPARED / "preview.png")
         case "train_vqgan" | "train_transformer":
             folder = TOKENIZER if stage == "train_vqgan" else TRANSFORMER
-            for row in read_table(folder / "history.csv").to_dict("records"):
+            history = read_table(folder / "history.csv")
+            for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))
+            if "val_loss" in history:
+                run.log_metrics({"best_val_loss": history["val_loss"].min()})
             run.log_dataset(params.data.source, "training")
             run.log_artifact(folder)
         case "reference":

@@ -302,6 +302,7 @@ def test_the_report_run_is_the_whole_experiment(clone):
     client, (*_, report) = clone.reports()
     run = report.info.run_id
     assert report.data.tags["n"] == "32" and not {"n", "iterations"} & report.data.metrics.keys()
+    assert report.info.run_name == "tiny" and "interval/psnr_hole_low" in report.data.metrics
     files = {file.path for file in client.list_artifacts(run)}
     tables = {entry["path"] for entry in json.loads(report.data.tags["mlflow.loggedArtifacts"])}
     names = ("scores", "buckets", "kinds", "differences")
@@ -348,6 +349,38 @@ def test_reconcile_finds_the_run_behind_every_stage(clone):
     model.write_bytes(trained)
 
 
+def test_a_forced_repeat_adds_no_run_and_no_version(clone):
+    before = [run.info.run_id for run in clone.reports()[1]]
+    output = clone.run("dvc", "repro", "--force", "--single-item", "report")
+    assert "version 1 stands for the same report" in output
+    assert [run.info.run_id for run in clone.reports()[1]] == before
+
+
+def test_reconcile_makes_from_files_what_mlflow_lacks(clone):
+    client, (*_, report) = clone.reports()
+    (experiment,) = [e for e in client.search_experiments() if e.name == "maskgit stages"]
+    query = "tags.stage = 'train_transformer' and status = 'FINISHED'"
+    (before,) = client.search_runs([experiment.experiment_id], query)
+    for run in (before, report):
+        client.delete_run(run.info.run_id)
+    assert reconcile(clone)[0] == 0
+    (made,) = client.search_runs([experiment.experiment_id], query)
+    again = clone.reports()[1][0]
+    for old, new in ((before, made), (report, again)):
+        assert new.info.run_name == old.info.run_name
+        assert new.data.params == old.data.params
+        assert new.data.metrics == pytest.approx(old.data.metrics, nan_ok=True)
+        files = [
+            {f.path for f in client.list_artifacts(run.info.run_id) if f.path != "images"}
+            for run in (old, new)
+        ]
+        assert files[1] == files[0] - {"headline_images.json"}
+    for run in (made, again):
+        client.delete_run(run.info.run_id)
+    for run in (before, report):  # other tests look at them
+        client.restore_run(run.info.run_id)
+
+
 def test_a_second_run_looks_for_changed_files_and_does_nothing_else(clone):
     assert clone.stages_run(clone.run("dvc", "repro")) == {"sources"}
 
@@ -380,6 +413,7 @@ def test_another_schedule_in_a_temporary_copy_adds_two_stages_to_the_same_store(
     client, (newest, *others) = clone.reports()
     assert len(others) == before
     assert newest.data.params["gamma"] == "entropic"
+    assert newest.info.run_name == "gamma=entropic"
     note = newest.data.tags["mlflow.note.content"]
     assert "- train_vqgan: [" in note  # made by the first run, found by its content
     names = {file.path for file in client.list_artifacts(newest.info.run_id)}

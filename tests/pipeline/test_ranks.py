@@ -34,7 +34,7 @@ def hashes(clone, *folders):
 
 def runs(clone, stage):
     client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("maskgit").experiment_id
+    experiment = client.get_experiment_by_name("maskgit stages").experiment_id
     return client.search_runs([experiment], f"tags.stage = '{stage}'")
 
 
@@ -43,7 +43,7 @@ def test_what_is_filled_is_the_same_for_any_number_of_processes(clone):
     before = len(runs(clone, "inpaint"))
     repro(clone, TWO, "encode", "inpaint@cosine", "score@cosine")
     assert hashes(clone, *made) == made
-    assert len(runs(clone, "inpaint")) == before + 1
+    assert len(runs(clone, "inpaint")) == before  # the same entry of dvc.lock is the same run
     repro(clone, THREE, "inpaint@cosine")
     assert hashes(clone, *made) == made
 
@@ -75,7 +75,7 @@ def test_a_training_of_two_processes_killed_in_one_goes_on_to_the_same_bytes(clo
     assert "resuming at step" in said
     assert hashes(clone, TRAINED) == made
     finished = [run for run in runs(clone, "train_transformer") if run.info.status == "FINISHED"]
-    assert len(finished) == 3  # that of the clone, that of two processes, and the one killed
+    assert len(finished) == 2  # that of the clone and that of two processes, killed or not
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused_in_one_line(clone):

@@ -21,7 +21,7 @@ from pipeline.tracking.store import EXPERIMENT
 from tests.clone import ROOT
 from tests.store import project_with_store
 
-SCORES = {"kid": 35.123, "psnr_hole": 15.0421}
+SCORES = {"fid": 35.123, "kid": 0.123, "psnr_hole": 15.0421}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,11 @@ def store(tmp_path_factory):
             client.log_param(run, "train.steps", steps)
             client.log_param(run, "train.gamma", "cosine" if gamma == "cosine" else "exp")
             for key, value in SCORES.items():
-                for end, shift in (("", 0), ("_low", -2), ("_high", 2)):
-                    client.log_metric(run, key + end, value + i + shift)
-                client.log_metric(run, f"over_iterations/{key}", value, step=2)
-            client.log_metric(run, "kid_tokenizer", 5.0)
+                folder = "" if gamma == "cosine" else "interval/"  # an older version had none
+                client.log_metric(run, key, value + i)
+                client.log_metric(run, f"{folder}{key}_low", value + i - 2)
+                client.log_metric(run, f"{folder}{key}_high", value + i + 2)
+            client.log_metric(run, "bound/fid_tokenizer", 5.0)
             client.set_terminated(run, status)
         yield folder
 
@@ -65,8 +66,9 @@ def cells(lines):
 
 
 def test_a_row_for_each_report_the_newest_first(store):
-    assert cells(compare()) == [
-        ["name", "gamma", "train.gamma", "n", "kid", "psnr_hole"],
+    header, *rows = cells(compare())
+    assert header == ["name", "gamma", "train.gamma", "n", "fid", "kid", "psnr_hole"]
+    assert [row[:5] + row[6:] for row in rows] == [
         ["report@linear", "linear", "exp", "128", "39.1 [37.1, 41.1]", "19.0 [17.0, 21.0]"],
         ["report@square", "square", "exp", "128", "36.1 [34.1, 38.1]", "16.0 [14.0, 18.0]"],
         ["report@cosine", "cosine", "cosine", "128", "35.1 [33.1, 37.1]", "15.0 [13.0, 17.0]"],
@@ -75,7 +77,7 @@ def test_a_row_for_each_report_the_newest_first(store):
 
 def test_only_the_last_and_only_what_differs_among_them(store):
     header, *rows = cells(compare("--last", "2"))
-    assert header == ["name", "gamma", "n", "kid", "psnr_hole"]
+    assert header == ["name", "gamma", "n", "fid", "kid", "psnr_hole"]
     assert [row[0] for row in rows] == ["report@linear", "report@square"]
 
 
@@ -109,8 +111,8 @@ def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
     packed = base64.b64decode(kept.removeprefix("deflate;"))
     view = json.loads(zlib.decompress(packed))
     assert view["searchFilter"] == "tags.stage = 'report'"
-    columns = {"params.`gamma`", "tags.`answer`", "metrics.`kid`", "metrics.`psnr_hole`"}
-    assert columns <= set(view["selectedColumns"])
+    first = ["metrics.`kid`", "metrics.`psnr_hole`", "params.`gamma`", "params.`train.gamma`"]
+    assert view["selectedColumns"][:4] == first
 
 
 def wait_for_server(address, process):

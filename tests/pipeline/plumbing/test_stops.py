@@ -15,7 +15,7 @@ from pipeline.plumbing import snapshots
 from pipeline.plumbing.errors import SIGNALS, Stopped, UserError, plain_errors
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
-from pipeline.tracking.store import EXPERIMENT
+from pipeline.tracking.store import STAGES
 
 
 class Counting(Trainer):
@@ -71,7 +71,7 @@ def test_a_stopped_training_and_its_rest_are_one_run_in_mlflow(run, tmp_path, mo
 
     def runs():
         client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-        (experiment,) = [e for e in client.search_experiments() if e.name == EXPERIMENT]
+        (experiment,) = [e for e in client.search_experiments() if e.name == STAGES]
         return client, client.search_runs([experiment.experiment_id])
 
     with pytest.raises(Stopped):

@@ -9,10 +9,16 @@ from maskgit.model_folder import CONFIG, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import MODEL_FOLDER, WEIGHTS, check_sum
 
+SHIPPED = Path(__file__).resolve().parents[2] / WEIGHTS  # of the project that is installed
+
 
 def model_at_hand() -> Path:
-    """The model that the pipeline trained, or before it did the one that comes with it."""
-    return WEIGHTS if WEIGHTS.exists() and not MODEL_FOLDER.exists() else MODEL_FOLDER
+    """The model that the project in this folder trained, or before it did the one it came with.
+
+    In any other folder the model that came with the installed project.
+    """
+    at_hand = (folder for folder in (MODEL_FOLDER, WEIGHTS, SHIPPED) if folder.exists())
+    return next(at_hand, MODEL_FOLDER)
 
 
 def load_fill(folder: Path) -> Fill:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from maskgit import extensions  # noqa: F401
 
 if TYPE_CHECKING:
+    from maskgit.data.image_files import Picture
     from maskgit.filling import Fill
 
-__all__ = ["load"]
+__all__ = ["load", "open_picture"]
 
 
 def load(folder: "str | Path") -> "Fill":
@@ -19,3 +20,14 @@ def load(folder: "str | Path") -> "Fill":
     from maskgit.filling import load as load_model
 
     return load_model(folder)
+
+
+def open_picture(path: "str | Path") -> "Picture":
+    """A picture or mask from its file, as `maskgit inpaint` reads it: upright, in full depth.
+
+    `fill(picture, mask)` then gives such a picture, and its `save` writes a PNG file. Raises
+    ValueError with one line on what the file is not.
+    """
+    from maskgit.data.image_files import open_picture as open_file
+
+    return open_file(path)

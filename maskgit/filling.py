@@ -1,12 +1,14 @@
 """Pictures with holes, of any size, filled by a trained model: three lines of Python.
 
-from maskgit import load
+from maskgit import load, open_picture
 
 fill = load("folder")
-filled = fill(image, mask)
+filled = fill(open_picture("photo.jpg"), open_picture("mask.png"))
+filled.save("filled.png")
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +17,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, restore
-from maskgit.data.holes import hole_of
-from maskgit.data.image_files import Picture, picture_of
+from maskgit.data.image_files import Picture, UnusableImage, picture_of, to_pil
+from maskgit.data.masks import check_hole, check_shape, marked
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
@@ -27,7 +29,7 @@ from maskgit.tokenizer.kinds import tokenizer_kinds
 from maskgit.transformer.kinds import transformer_kinds
 from maskgit.validation import fault_of
 
-Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
+Pixels = TypeVar("Pixels", Picture, np.ndarray, Image.Image)
 Progress = Callable[[float], object]
 
 
@@ -41,7 +43,7 @@ class Fill:
     def __call__(
         self,
         image: Pixels,
-        mask: np.ndarray | Image.Image,
+        mask: Picture | np.ndarray | Image.Image,
         seed: int | None = None,
         gamma: str | None = None,
         iterations: int | None = None,
@@ -50,17 +52,17 @@ class Fill:
         """The picture with its hole filled; every other pixel as it was.
 
         Args:
-            image: a PIL image; or uint8 or uint16 (H, W) or (H, W, C), C as in PNG: grey, grey and
-                alpha, RGB, or RGB and alpha.
-            mask: of the same size, white = hole: a PIL image, bool (H, W) with True = hole, or
-                uint8 (H, W) with 128 or more = hole.
+            image: what `maskgit.open_picture` gives; a PIL image; or uint8 or uint16 (H, W) or
+                (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
+            mask: of the same size, white = hole: bool (H, W) with True = hole, or any of the kinds
+                of `image`, read by the rule of `maskgit.data.masks`.
             seed: another one, another fill; from 0.
             gamma, iterations: the mask schedule and its number of steps.
             progress: called with the share that is done, up to 1.
 
         Whatever is left out is as the model was tuned. Returns what `image` is, of its size, dtype
-        and channels; of a PIL image one in RGB, or in grey or with alpha if it is so. Raises
-        ValueError with one line on what does not fit.
+        and channels; of a PIL image one in RGB, or in grey or with alpha if it is so, upright and
+        with its colour profile. Raises ValueError with one line on what does not fit.
         """
         (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, progress)
         return filled
@@ -68,7 +70,7 @@ class Fill:
     def variants(
         self,
         image: Pixels,
-        mask: np.ndarray | Image.Image,
+        mask: Picture | np.ndarray | Image.Image,
         count: int,
         seed: int | None = None,
         gamma: str | None = None,
@@ -77,14 +79,16 @@ class Fill:
     ) -> list[Pixels]:
         """Several fills of one hole, each drawn anew; the first is what a call gives."""
         decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations)
-        picture = picture_of(image)
-        hole = hole_in(mask, picture.rgb.shape[:2])
+        picture = picture_in(image, "image")
+        hole = hole_in(mask, picture.shape)
         filled = []
         for number in range(count):
             share = None if progress is None else _part(progress, number, count)
             result = self.pixels(picture, hole, decoding, number, share)
-            if isinstance(image, Image.Image):
-                filled.append(Image.fromarray(result[..., 0] if result.shape[2] == 1 else result))
+            if isinstance(image, Picture):
+                filled.append(replace(picture, own=result))
+            elif isinstance(image, Image.Image):
+                filled.append(to_pil(result, picture.profile))
             else:
                 filled.append(result.reshape(image.shape))
         return filled
@@ -100,10 +104,10 @@ class Fill:
     ) -> np.ndarray:
         """As `picture.own`, with the hole, bool (H, W), filled; fill: another number, another fill.
 
-        watch: see `fill_photo`. Raises ValueError where nothing is known of the picture.
+        watch: see `fill_photo`. Raises ValueError where nothing is known of the picture, or
+        nothing is to be filled.
         """
-        if hole.all():
-            raise ValueError("the mask is all hole; white is filled, black kept")
+        check_hole(hole)
         filled = fill_photo(
             self.inpainter,
             picture.rgb,
@@ -126,18 +130,30 @@ class Fill:
             raise ValueError(fault_of(error)) from None
 
 
-def hole_in(mask: np.ndarray | Image.Image, shape: tuple[int, int]) -> np.ndarray:
+def picture_in(value: object, argument: str) -> Picture:
+    """An argument as a picture. Raises ValueError that names it where it is none."""
+    if isinstance(value, Picture):
+        return value
+    if isinstance(value, Image.Image | np.ndarray):
+        try:
+            return picture_of(value)
+        except UnusableImage as error:
+            raise ValueError(f"{argument}: {error}") from None
+    files = "; maskgit.open_picture reads a file" if isinstance(value, str | Path) else ""
+    raise ValueError(
+        f"{argument}: should be a picture of maskgit.open_picture, a PIL image or an array, "
+        f"not {type(value).__name__}{files}"
+    )
+
+
+def hole_in(mask: object, shape: tuple[int, int]) -> np.ndarray:
     """The hole that a mask shows, bool (H, W). Raises ValueError if it is not of that shape."""
-    if isinstance(mask, Image.Image):
-        pixels = picture_of(mask).rgb
-    elif mask.dtype == bool and mask.ndim == 2:
-        pixels = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
+    if isinstance(mask, np.ndarray) and mask.dtype == bool and mask.ndim == 2:
+        hole = mask
     else:
-        pixels = picture_of(mask).rgb
-    if pixels.shape[:2] != shape:
-        (height, width), (rows, columns) = pixels.shape[:2], shape
-        raise ValueError(f"the mask is {width} x {height}, the picture {columns} x {rows}")
-    return hole_of(pixels)
+        hole = marked(picture_in(mask, "mask")).hole
+    check_shape(hole.shape, shape)
+    return hole
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:

@@ -62,6 +62,9 @@ def inpaint(
     invert_mask: Annotated[
         bool, typer.Option("--invert-mask", help="Black is the hole, not white.")
     ] = False,
+    mask_suffix: Annotated[
+        str, typer.Option(help="Masks of NAME.png are called NAME + this + digits: _mask.")
+    ] = "",
     model: Model = None,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Keep results that exist.")
@@ -69,8 +72,9 @@ def inpaint(
 ) -> None:
     """Fill the holes of pictures of any size with a trained model.
 
-    A mask is white (128 of 255 or more, or transparent) where the hole is. It is as large as its
-    picture. One mask for a whole folder is stretched to each picture.
+    A mask is white (any channel 128 of 255 or more) where the hole is. It is as large as its
+    picture. One mask for a whole folder is stretched to each picture. In a mask with transparent
+    parts, paint on a clear layer is the hole, and so is what was erased from a photo.
 
     Known pixels come back bit for bit, with their depth (8 or 16 bits), alpha and colour profile.
     Pictures are turned upright, and CMYK becomes RGB. Failures are listed with the reason, and the
@@ -82,15 +86,19 @@ def inpaint(
     """
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
-        from pipeline.commands.photos import fill_all, plan
+        from pipeline.commands.photos import fill_all, passed_over, plan
         from pipeline.models.fill import load_fill, model_at_hand
 
         folder = model or model_at_hand()
         fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
-        planned = plan(source, mask, out, variants)
+        planned = plan(source, mask, out, variants, mask_suffix)
+        for line in passed_over([source, mask]):
+            print(printable(line), file=sys.stderr)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
-        failed = fill_all(jobs, fill, decoding, invert_mask, grow)
+        filled, failed = fill_all(jobs, fill, decoding, invert_mask, grow)
+        for line in filled:
+            print(printable(line))
         done = f"{len(jobs) - len(failed)} of {len(jobs)} filled by {printable(str(folder))}"
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:
@@ -166,8 +174,10 @@ def mask(
     Example: maskgit mask photos --out masks
     """
     with plain_errors():
-        from pipeline.commands.photos import draw_masks, save_png
+        from pipeline.commands.photos import draw_masks, passed_over, save_png
 
+        for line in passed_over([source]):
+            print(printable(line), file=sys.stderr)
         count = 0
         for target, drawn in draw_masks(source, out, kind, area, seed):
             save_png(drawn, target)
@@ -204,21 +214,21 @@ def score(
     """Print the distances between two folders of pictures, with 95 % intervals.
 
     Pictures with the same names count as pairs. Pairs also get PSNR, SSIM and L1. The Fréchet
-    distance is that of "python -m pytorch_fid A B". It is called fid with the official weights
-    only. It depends on the number of pictures: compare equal numbers only.
+    distance is that of "python -m pytorch_fid A B" for upright 8-bit RGB files; a warning names
+    files that pytorch-fid reads differently. It is called fid with the official weights only. It
+    depends on the number of pictures: compare equal numbers only.
 
     Example: maskgit score outputs/inpaint/cosine/8/test_results true_images
     """
     with plain_errors():
-        from pipeline.commands.folders import LOSSY, compare_folders, folder_pictures
+        from pipeline.commands.folders import compare_folders, warnings_of
         from pipeline.reporting.extractor import load_extractor
         from pipeline.reporting.text import record_text
 
-        paths = folder_pictures(a) + folder_pictures(b)
+        said = warnings_of(a, b)
         chosen = load_extractor(extractor, weights, "--weights")
-        lossy = sum(path.suffix.lower() in LOSSY for path in paths)
-        if lossy:
-            print(f"warning: {lossy} pictures are JPEG or WebP, whose artefacts move the distance")
+        for line in said:
+            print(f"warning: {printable(line)}")
         print(record_text(compare_folders(a, b, chosen)))
 
 

@@ -1,4 +1,4 @@
-"""Holes: read from masks, or drawn: boxes and strokes, and the kinds that others publish with.
+"""Holes as they are drawn: boxes and strokes, and the kinds that others publish with.
 
 Those of LaMa (Suvorov et al. 2022, arXiv 2109.07161; configs/data_gen/random_*_256.yaml) are drawn
 at 256 x 256, as there, and scaled; those of RePaint (Lugmayr et al. 2022, arXiv 2201.09865,
@@ -13,20 +13,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-
-HOLE_FROM = 128  # grey level of a mask from which a pixel is hole
-
-
-def hole_of(mask: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """The hole that a mask file shows, white = hole: uint8 RGB (H, W, 3) -> bool (H, W).
-
-    shape: (height, width) to stretch it to, by nearest neighbours.
-    """
-    grey = Image.fromarray(mask).convert("L")
-    if shape is not None:
-        grey = grey.resize(shape[::-1], Image.Resampling.NEAREST)
-    return np.asarray(grey) >= HOLE_FROM
 
 
 def grown(hole: np.ndarray, by: int) -> np.ndarray:

@@ -1,26 +1,45 @@
-"""From the bytes of an image file to arrays: RGB, a square of it, the file's own values."""
+"""What a picture means, for every way in: from an image file, or an array, to upright pixels.
+
+Command line, Python call, served model, page, `maskgit score` and `data.source` all read here.
+"""
 
 import io
+import re
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from maskgit.data.deep_colour import (
+    UnreadableDepth,
+    bits_of_avif,
+    bits_of_jpeg_2000,
+    decode_deep_png,
+    decode_deep_tiff,
+    encode_deep_png,
+    opencv_values,
+)
+
 # Pillow's other readers are not needed, and some of them start programs (EPS).
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
 MAX_PIXELS = 100_000_000
+TOO_LARGE = "too large for the memory of this machine"
 MAX_SCANS = 100  # of a progressive JPEG: each one costs a pass over all pixels; most files have 10
-_START_OF_SCAN = b"\xff\xda"
 _SIXTEEN_BITS = 257  # 65535 = 255 * 257
+_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}  # TEM, RST0 to RST7, SOI
 
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
-_OPENCV_ORDER = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # it says BGRA for RGBA
 _TURNS = {  # EXIF orientation -> upright
     2: np.fliplr,
     3: lambda a: np.rot90(a, 2),
@@ -30,6 +49,7 @@ _TURNS = {  # EXIF orientation -> upright
     7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
     8: np.rot90,
 }
+_LAID_OUT_ANEW = ("CMYK", "LAB", "YCbCr")  # modes that PNG does not know and RGB is made of
 
 # What Pillow lets through from damaged headers, chunks, tags and pixel data.
 _DAMAGE = (
@@ -41,7 +61,6 @@ _DAMAGE = (
     KeyError,
     EOFError,
     OverflowError,
-    MemoryError,
     RuntimeError,
     struct.error,
     zlib.error,
@@ -53,58 +72,93 @@ class UnusableImage(ValueError):
     """The bytes give no picture; the message says why in one short line."""
 
 
-class Picture(NamedTuple):
-    """A picture as models see it, and as its file has it."""
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as its file means it, upright, in the file's depth and channels.
 
-    rgb: np.ndarray  # uint8 (H, W, 3), what is transparent laid over white
-    own: np.ndarray  # uint8 or uint16 (H, W, C): grey, grey and alpha, RGB, or RGB and alpha
-    profile: bytes | None = None  # the ICC colour profile that `own` is meant in
+    Attributes:
+        own: uint8 or uint16 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
+        profile: the ICC colour profile that `own` is meant in.
+        notes: what of the file is not in here, a short line each.
+    """
+
+    own: np.ndarray
+    profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.own.shape[:2]
+
+    @cached_property
+    def rgb(self) -> np.ndarray:
+        """What models see: uint8 (H, W, 3), what is transparent laid over white."""
+        if self.own.dtype == np.uint8 and self.own.shape[2] == 3:
+            return self.own
+        image = Image.fromarray(_squeezed(eight_bits(self.own)))
+        if self.own.shape[2] in (2, 4):
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        return np.array(image.convert("RGB"))
+
+    def save(self, path: str | PathLike) -> None:
+        """Writes a PNG file of the same depth, channels and colour profile."""
+        Path(path).write_bytes(encode_png(self.own, self.profile))
+
+
+def open_picture(path: str | PathLike) -> Picture:
+    """The picture in a file; see `decode_picture`."""
+    return decode_picture(Path(path).read_bytes())
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decode a JPEG, PNG, WebP, BMP, GIF or TIFF file to RGB.
-
-    The EXIF orientation is applied, 16-bit values are scaled to 8 bits, what is transparent is laid
-    over white, and of an animation the first frame is taken.
-
-    Args:
-        data: the file's bytes, of any origin.
-
-    Returns:
-        uint8 array (H, W, 3).
-
-    Raises:
-        UnusableImage: empty, not an image, truncated, damaged, or over 100 megapixels.
-    """
-    with _opened(data) as image:
-        return np.array(_to_rgb(_upright(image)))
+    """`decode_picture` for models: uint8 (H, W, 3), what is transparent laid over white."""
+    return decode_picture(data).rgb
 
 
 def decode_picture(data: bytes) -> Picture:
-    """As `decode_image`, with the file's own values too: its depth, its greys, its alpha.
+    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or JPEG 2000 file of any origin.
 
-    Palettes become RGB or RGBA, and so do the colour spaces that PNG does not know (CMYK).
-    Raises UnusableImage alike.
+    The EXIF orientation is applied. Depth (8 or 16 bits), grey, alpha and colour profile are kept;
+    palettes become RGB or RGBA, floats from 0 to 1 become 16 bits, CMYK becomes RGB without its
+    profile, premultiplied alpha becomes straight. Of several pages or frames the first is taken.
+
+    Raises UnusableImage: empty, not an image, truncated, damaged, over 100 megapixels, or of
+    pixels that no library reads.
     """
+    if not data:
+        raise UnusableImage("empty file")
+    deep = _deep_tiff(data)
+    if deep is not None:
+        return deep
     with _opened(data) as image:
-        rgb = np.array(_to_rgb(_upright(image)))
-        if _has_deep_colour(image, data):
-            own = _deep_colour(data, image.getexif().get(_ORIENTATION, 1))
-        else:
-            own = _own_values(_upright(image))
-        if own.shape[:2] != rgb.shape[:2]:
-            raise UnusableImage("damaged image")
-        return Picture(rgb, own, _profile(image))
+        notes = _notes(image, data)
+        values = _deep_values(image, data)
+        own = _upright_values(image) if values is None else _turned(values, _orientation(image))
+        return Picture(own, _profile(image), notes)
 
 
 def picture_of(image: Image.Image | np.ndarray) -> Picture:
-    """A picture in memory as `decode_picture` gives a file, but not turned.
+    """A picture in memory as `decode_picture` gives a file: upright, in its depth and channels.
 
-    image: of PIL, or uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`. Raises
-    UnusableImage for other kinds.
+    image: of PIL, whose frame is the current one; or uint8 or uint16 (H, W) or (H, W, C), C as in
+    `Picture.own`. Raises UnusableImage for other kinds.
     """
     if isinstance(image, Image.Image):
-        return Picture(np.array(_to_rgb(image)), _own_values(image), _profile(image))
+        if any("16" in str(tile.args) for tile in getattr(image, "tile", ())) and (
+            not image.mode.startswith("I;16")
+        ):
+            warnings.warn(
+                "Pillow keeps 8 of the 16 bits of this file; maskgit.open_picture keeps all",
+                stacklevel=2,
+            )
+        try:
+            return Picture(_upright_values(image), _profile(image))
+        except _DAMAGE as error:
+            if isinstance(error, UnusableImage):
+                raise
+            raise UnusableImage("a PIL image that cannot be loaded") from None
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or 0 in image.shape:
         raise UnusableImage(
             "an array should be uint8 or uint16 and (H, W) or (H, W, C), "
@@ -113,16 +167,56 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     own = np.atleast_3d(image)
     if own.shape[2] > 4:
         raise UnusableImage(f"an array has 1 to 4 channels, not {own.shape[2]}")
-    eight_bits = own if own.dtype == np.uint8 else np.rint(own / _SIXTEEN_BITS).astype(np.uint8)
-    pillow = Image.fromarray(eight_bits[..., 0] if own.shape[2] == 1 else eight_bits)
-    return Picture(np.array(_to_rgb(pillow)), own)
+    return Picture(own)
+
+
+def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
+    """A PIL image of uint8 (H, W, C) or uint16 (H, W, 1), which saves its profile by itself."""
+    image = Image.fromarray(_squeezed(pixels))
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
+    """A PNG file of uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`."""
+    pixels = np.atleast_3d(pixels)
+    if pixels.dtype == np.uint16:
+        return encode_deep_png(pixels, profile)
+    file = io.BytesIO()
+    to_pil(pixels).save(file, "PNG", icc_profile=profile)
+    return file.getvalue()
+
+
+def eight_bits(own: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 of any shape, scaled to uint8 and rounded."""
+    if own.dtype == np.uint8:
+        return own
+    return ((own.astype(np.uint32) + _SIXTEEN_BITS // 2) // _SIXTEEN_BITS).astype(np.uint8)
+
+
+def _squeezed(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def _deep_tiff(data: bytes) -> Picture | None:
+    try:
+        deep = decode_deep_tiff(data, MAX_PIXELS)
+    except UnreadableDepth as error:
+        raise UnusableImage(str(error)) from None
+    except MemoryError:
+        raise UnusableImage(TOO_LARGE) from None
+    except Exception:  # a parser of any bytes may raise anything; Pillow says what the matter is
+        return None
+    if deep is None:
+        return None
+    notes = (_FIRST["TIFF"],) if deep.several else ()
+    return Picture(_turned(deep.values, deep.orientation), deep.profile, notes)
 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """The image with its pixels loaded; whatever fails, here or in the context, has a reason."""
-    if not data:
-        raise UnusableImage("empty file")
     # Pillow warns of what ends in a reason here, or does no harm (a broken EXIF tag).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -130,14 +224,18 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnusableImage(f"larger than {MAX_PIXELS // 10**6} megapixels")
-                if image.format == "JPEG" and data.count(_START_OF_SCAN) > MAX_SCANS:
+                if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
                     raise UnusableImage(f"a JPEG of over {MAX_SCANS} scans")
                 image.load()
                 yield image
         except UnusableImage:
             raise
+        except UnreadableDepth as error:
+            raise UnusableImage(str(error)) from None
         except Image.DecompressionBombError:
             raise UnusableImage(f"larger than {MAX_PIXELS // 10**6} megapixels") from None
+        except MemoryError:
+            raise UnusableImage(TOO_LARGE) from None
         except UnidentifiedImageError:
             raise UnusableImage("not an image") from None
         except _DAMAGE as error:
@@ -145,29 +243,35 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             raise UnusableImage("truncated file" if truncated else "damaged image") from None
 
 
-def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
-    """A PNG file of uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`."""
-    pixels = np.atleast_3d(pixels)
-    if pixels.dtype == np.uint16:  # Pillow has no 16-bit colours
-        deep = cv2.imencode(".png", pixels[..., _OPENCV_ORDER[pixels.shape[2]]])[1].tobytes()
-        return deep if profile is None else _with_profile(deep, profile)
-    file = io.BytesIO()
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.save(file, "PNG", icc_profile=profile)
-    return file.getvalue()
+def count_scans(data: bytes) -> int:
+    """The scans of a JPEG up to the end of its image; phones append films and other pictures."""
+    count, place = 0, 0
+    while match := _JPEG_MARKER.search(data, place):
+        marker, place = data[match.end() - 1], match.end()
+        if marker == _END_OF_IMAGE:
+            break
+        if marker not in _WITHOUT_LENGTH:
+            count += marker == _START_OF_SCAN
+            place += max(2, int.from_bytes(data[place : place + 2]))
+    return count
 
 
-def _with_profile(png: bytes, profile: bytes) -> bytes:
-    """The file with an iCCP chunk (PNG specification, 11.3.2.3) behind its header."""
-    content = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
-    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
-    header = 8 + 25  # signature and IHDR
-    return png[:header] + chunk + png[header:]
+_FIRST = {"TIFF": "the first of several pages"}
+
+
+def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    notes = []
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photo and its maps
+        notes.append(_FIRST.get(image.format, "the first frame of an animation"))
+    bits = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg_2000}.get(image.format)
+    if bits is not None and 8 < (depth := bits(data)) < 16:
+        notes.append(f"8 of {depth} bits of its colours")
+    return tuple(notes)
 
 
 def _profile(image: Image.Image) -> bytes | None:
     """Of colours that are kept; one of CMYK says nothing of the RGB that is made of it."""
-    return image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
+    return image.info.get("icc_profile") if image.mode not in _LAID_OUT_ANEW else None
 
 
 def to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:
@@ -199,56 +303,55 @@ def to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:
     raise ValueError(f"fit must be 'crop' or 'pad', not {fit!r}")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _DAMAGE:  # unreadable EXIF says nothing about the pixels
-        return image
+def _orientation(image: Image.Image) -> int:
+    with suppress(*_DAMAGE):
+        return image.getexif().get(_ORIENTATION, 1)
+    return 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.float32) / _SIXTEEN_BITS
-        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise UnusableImage("pixels of neither 8 nor 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+def _upright_values(image: Image.Image) -> np.ndarray:
+    with suppress(*_DAMAGE):  # unreadable EXIF says nothing about the pixels
+        image = ImageOps.exif_transpose(image)
+    return _own_values(image)
+
+
+def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
+    return np.ascontiguousarray(_TURNS.get(orientation, lambda a: a)(values))
 
 
 def _own_values(image: Image.Image) -> np.ndarray:
+    """uint8 or uint16 (H, W, C) of what Pillow keeps in full."""
     if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)[..., None]
+        grey = np.asarray(image).astype(np.uint16)
+        clear = image.info.get("transparency")  # the grey that is transparent
+        if not isinstance(clear, int):
+            return grey[..., None]
+        return np.stack([grey, np.where(grey == clear, 0, 65535).astype(np.uint16)], axis=2)
+    if image.mode in ("I", "F"):
+        raise UnusableImage("pixels of neither 8 nor 16 bits")
+    if image.mode == "LAB":
+        raise UnusableImage("Lab colours; save it as RGB")
     if image.mode not in ("L", "LA", "RGB", "RGBA") or "transparency" in image.info:
-        alike = "L" if image.mode == "1" else "RGB"
-        image = image.convert("RGBA" if image.has_transparency_data else alike)
+        grey = image.mode in ("1", "L", "La", "LA")
+        if image.has_transparency_data:
+            image = image.convert("LA" if grey else "RGBA")
+        else:
+            image = image.convert("L" if grey else "RGB")
     return np.array(image).reshape(image.height, image.width, -1)
 
 
-# Pillow gives the upper eight bits of colours that have sixteen; OpenCV gives all of them.
-
-
-def _has_deep_colour(image: Image.Image, data: bytes) -> bool:
-    if image.mode.startswith("I;16"):
-        return False
+def _deep_values(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """uint16 (H, W, C), as stored, of colours of which Pillow gives the upper eight bits."""
+    values = None
+    if image.format == "TIFF" and max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) > 8:
+        raise UnusableImage("damaged image")  # else `_deep_tiff` had read it
     if image.format == "PNG":
-        return data[24] == 16  # bit depth in the header
-    return image.format == "TIFF" and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
-
-
-def _deep_colour(data: bytes, orientation: int) -> np.ndarray:
-    """uint16 (H, W, C), upright."""
-    # it would warn on stderr of what Pillow has read
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.dtype != np.uint16:
-        raise UnusableImage("16-bit colours in an unknown form")
-    values = np.atleast_3d(values)
-    values = values[..., _OPENCV_ORDER[values.shape[2]]]
-    return np.ascontiguousarray(_TURNS.get(orientation, lambda a: a)(values))
+        values = decode_deep_png(data)
+    elif image.format == "JPEG2000" and image.mode != "I;16" and bits_of_jpeg_2000(data) == 16:
+        values = opencv_values(data)
+    if values is not None and values.shape[:2] != image.size[::-1]:
+        raise UnusableImage("damaged image")
+    return values
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""Scores of two folders of pictures, of any origin."""
+"""Scores of two folders of pictures, of any origin, read as everywhere in this project."""
 
+import io
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -8,33 +9,91 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from maskgit.data.image_files import FORMATS, Picture, UnusableImage, decode_picture
 from maskgit.scoring.distances import Distance, frechet, kernel_distance
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.intervals import mean_interval, summarise, with_ends
 from maskgit.scoring.pixel_errors import l1, psnr, ssim
 from maskgit.scoring.scores import FRECHET, KERNEL
-from pipeline.commands.photos import pictures_in
+from pipeline.commands.photos import passed_over, pictures_in, same_name
+from pipeline.inputs.untrusted import read_file
 from pipeline.plumbing.errors import UserError
 
-LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), ".webp", ".avif", ".jp2")
+PYTORCH_FID = ("bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp")  # what it reads
 SMALLEST = 11  # pixels a side: the window of SSIM
+NAMED = 3  # files that a warning names
 PIXEL_ERRORS = {"psnr": psnr, "ssim": ssim, "l1": l1}
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3), read as pytorch-fid does: no EXIF turn, transparency dropped."""
+def load(path: Path) -> Picture:
+    """Raises UserError."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return decode_picture(read_file(path))
+    except UnusableImage as error:
         raise UserError(f"{path} cannot be read as a picture: {error}") from None
+
+
+def as_pytorch_fid(path: Path) -> np.ndarray | None:
+    """uint8 (H, W, 3), as that program reads a file; None where it does not read it.
+
+    It does not turn by EXIF, drops alpha, and clips 16-bit grey to white.
+    """
+    if path.suffix[1:] not in PYTORCH_FID:
+        return None
+    try:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def warnings_of(a: Path, b: Path) -> list[str]:
+    """What somebody who compares the scores of two folders with others' should know of them."""
+    paths_a, paths_b = folder_pictures(a), folder_pictures(b)
+    return [
+        *passed_over([a, b]),
+        *file_warnings(paths_a + paths_b),
+        *pair_warnings(paths_a, paths_b),
+    ]
+
+
+def file_warnings(paths: list[Path]) -> list[str]:
+    """See `warnings_of`."""
+    unlike, partly = [], []
+    for path in paths:
+        picture = load(path)
+        theirs = as_pytorch_fid(path)
+        if theirs is None or not np.array_equal(theirs, picture.rgb):
+            unlike.append(path.name)
+        partly += [f"{path.name} {note}" for note in picture.notes]
+    lines = []
+    lossy = sum(path.suffix.lower() in LOSSY for path in paths)
+    if lossy:
+        lines.append(
+            f"{lossy} pictures are JPEG, WebP, AVIF or JPEG 2000, "
+            "whose artefacts move the distance; save PNG"
+        )
+    if unlike:
+        lines.append(
+            f"pytorch-fid reads {len(unlike)} pictures differently ({named(unlike)}): no EXIF "
+            "turn, alpha dropped, 16 bits clipped, some endings not at all; save upright 8-bit RGB"
+        )
+    if partly:
+        lines.append(f"read in part: {named(partly)}")
+    return lines
+
+
+def named(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def folder_pictures(folder: Path) -> list[Path]:
     """Its pictures, by name. Raises UserError where there are fewer than two."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
-    found = pictures_in(folder)
+    found = sorted(pictures_in(folder), key=lambda path: (same_name(path), path))
     if len(found) < 2:
         raise UserError(f"{folder}: one picture is no set; a distance needs two or more")
     return found
@@ -43,7 +102,7 @@ def folder_pictures(folder: Path) -> list[Path]:
 def same_shape_runs(paths: list[Path]) -> Iterator[np.ndarray]:
     """The pictures in order, as uint8 (n, H, W, 3) for each run of up to 64 of one size."""
     for start in range(0, len(paths), 64):
-        pictures = map(read_picture, paths[start : start + 64])
+        pictures = (load(path).rgb for path in paths[start : start + 64])
         for _, run in groupby(pictures, key=np.shape):
             yield np.stack(list(run))
 
@@ -63,7 +122,7 @@ def compare_folders(a: Path, b: Path, extractor: Extractor) -> dict[str, float]:
     Raises UserError.
     """
     paths_a, paths_b = folder_pictures(a), folder_pictures(b)
-    paired = [path.stem for path in paths_a] == [path.stem for path in paths_b]
+    paired = are_pairs(paths_a, paths_b)
     features_a, features_b = (folder_features(paths, extractor) for paths in (paths_a, paths_b))
     distances = {
         FRECHET.column(extractor).name: frechet(features_a, features_b),
@@ -87,13 +146,48 @@ def summarise_unpaired(distances: dict[str, Distance]) -> dict[str, float]:
 
 
 def pair_errors(paths_a: list[Path], paths_b: list[Path]) -> dict[str, np.ndarray]:
-    """`psnr`, `ssim` and `l1` of whole pictures, (N,) each; none where sizes do not allow it."""
-    rows = []
+    """`psnr`, `ssim` and `l1` of whole pictures, (N,) each; NaN for `unlike_pairs`.
+
+    Without these scores where no pair has them.
+    """
+    rows: list[dict[str, np.ndarray]] = []
     for pair in tqdm(list(zip(paths_a, paths_b, strict=True)), "errors", unit="pair"):
-        first, second = map(read_picture, pair)
-        if first.shape != second.shape or min(first.shape[:2]) < SMALLEST:
-            return {}
+        first, second = (load(path).rgb for path in pair)
+        if fault_of_pair(first, second):
+            rows.append({})
+            continue
         everywhere = np.ones((1, *first.shape[:2]), dtype=bool)
         pixels = first[None], second[None], everywhere
-        rows.append([error(*pixels) for error in PIXEL_ERRORS.values()])
-    return dict(zip(PIXEL_ERRORS, map(np.concatenate, zip(*rows, strict=True)), strict=True))
+        rows.append({name: error(*pixels) for name, error in PIXEL_ERRORS.items()})
+    names = next((list(row) for row in rows if row), [])
+    missing = np.full(1, np.nan)
+    return {name: np.concatenate([row.get(name, missing) for row in rows]) for name in names}
+
+
+def fault_of_pair(first: np.ndarray, second: np.ndarray) -> str:
+    """Why two pictures, uint8 (H, W, 3), cannot be compared pixel by pixel, or ''."""
+    if first.shape != second.shape:
+        sizes = (f"{picture.shape[1]} x {picture.shape[0]}" for picture in (first, second))
+        return "{} and {}".format(*sizes)
+    smallest = min(first.shape[:2])
+    return f"under {SMALLEST} pixels a side" if smallest < SMALLEST else ""
+
+
+def pair_warnings(paths_a: list[Path], paths_b: list[Path]) -> list[str]:
+    """A line on the pairs that have no PSNR, SSIM and L1."""
+    if not are_pairs(paths_a, paths_b):
+        return []
+    faults = []
+    for a, b in zip(paths_a, paths_b, strict=True):
+        if fault := fault_of_pair(load(a).rgb, load(b).rgb):
+            faults.append(f"{a.name} ({fault})")
+    if not faults:
+        return []
+    return [
+        f"{len(faults)} of {len(paths_a)} pairs have no PSNR, SSIM and L1: {named(faults)}; "
+        "make the two of a pair of one size"
+    ]
+
+
+def are_pairs(paths_a: list[Path], paths_b: list[Path]) -> bool:
+    return list(map(same_name, paths_a)) == list(map(same_name, paths_b))

@@ -1,27 +1,25 @@
 """People's own pictures: which file goes with which mask, and reading and writing them."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from maskgit.data.holes import HOLES, draw_holes, grown, hole_of
-from maskgit.data.image_files import (
-    Picture,
-    UnusableImage,
-    decode_image,
-    decode_picture,
-    encode_png,
-)
+from maskgit.data.holes import HOLES, draw_holes, grown
+from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
+from maskgit.data.masks import check_hole, check_shape, marked, percent
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
-from pipeline.inputs.untrusted import EXTENSIONS, file_fault, is_hidden, read_file
-from pipeline.plumbing.errors import UserError
+from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
+from pipeline.plumbing.errors import UserError, out_of_memory
 from pipeline.plumbing.files import write_whole
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
@@ -55,24 +53,54 @@ def pictures_in(source: Path) -> list[Path]:
     named = [p for p in source.iterdir() if p.suffix.lower() in EXTENSIONS]
     found = sorted(p for p in named if not is_hidden(p.name) and not p.is_dir())
     if not found:
-        raise UserError(f"{source}: no picture in it ({' '.join(EXTENSIONS)})")
+        also = "".join(f"; {line}" for line in passed_over([source]))
+        raise UserError(f"{source}: no picture in it ({' '.join(EXTENSIONS)}){also}")
     return found
+
+
+def passed_over(sources: Iterable[Path]) -> list[str]:
+    """A line for each folder with files that are not read as pictures: how many of which ending."""
+    lines = []
+    for folder in dict.fromkeys(source for source in sources if source.is_dir()):
+        endings = Counter(
+            path.suffix.lower() or "without an ending"
+            for path in folder.iterdir()
+            if not is_hidden(path.name)
+            and not path.is_dir()
+            and path.suffix.lower() not in EXTENSIONS
+        )
+        if endings:
+            counts = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
+            mend = "; save HEIC as JPEG or PNG" if endings.keys() & set(HEIC) else ""
+            lines.append(f"{folder}: passed over, since not read as pictures: {counts}{mend}")
+    return lines
+
+
+def same_name(path: Path) -> str:
+    """Its stem, the same for both ways to compose letters with accents (Unicode NFC and NFD)."""
+    return normalize("NFC", path.stem)
 
 
 def by_stem(pictures: list[Path], source: Path) -> dict[str, Path]:
     """Raises UserError where two have the same."""
-    stem, count = Counter(picture.stem for picture in pictures).most_common(1)[0]
+    stem, count = Counter(map(same_name, pictures)).most_common(1)[0]
     if count > 1:
         raise UserError(f"{source}: {count} pictures are called {stem!r}; results would collide")
-    return {picture.stem: picture for picture in pictures}
+    return {same_name(picture): picture for picture in pictures}
 
 
-def plan(source: Path, mask: Path, out: Path, variants: int = 1) -> list[Job]:
+def plan(
+    source: Path, mask: Path, out: Path, variants: int = 1, mask_suffix: str = ""
+) -> list[Job]:
     """A job for each picture: masks by stem from a folder, or one mask for all of them.
 
     For a single picture `out` may name a file; results are PNG, and several variants have numbers
-    in their names. Raises UserError.
+    in their names. mask_suffix: masks are called as their picture, with the suffix and any digits
+    behind it, and may lie beside the pictures; of several masks for a picture each makes a job,
+    and its result is called as the mask. Raises UserError.
     """
+    if mask_suffix:
+        return plan_with_suffix(source, mask, out, variants, mask_suffix)
     pictures = by_stem(pictures_in(source), source)
     if not mask.exists():
         raise UserError(f"{mask} does not exist; 'maskgit mask' draws masks")
@@ -92,6 +120,31 @@ def plan(source: Path, mask: Path, out: Path, variants: int = 1) -> list[Job]:
     return jobs
 
 
+def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix: str) -> list[Job]:
+    """See `plan`."""
+    if not mask.is_dir():
+        raise UserError(f"{mask} is not a folder; --mask-suffix finds masks in a folder by name")
+    is_mask = re.compile(rf"(.+){re.escape(normalize('NFC', suffix))}\d*")
+    pictures = [path for path in pictures_in(source) if not is_mask.fullmatch(same_name(path))]
+    if not pictures:
+        raise UserError(f"{source}: all pictures in it end in {suffix!r}, as masks do")
+    masks: dict[str, list[Path]] = {}
+    for name, path in by_stem(pictures_in(mask), mask).items():
+        if match := is_mask.fullmatch(name):
+            masks.setdefault(match[1], []).append(path)
+    jobs = []
+    for stem, picture in by_stem(pictures, source).items():
+        if stem not in masks:
+            raise UserError(f"{mask}: no mask for {picture.name}, as {stem}{suffix}.png would be")
+        for own in masks[stem]:
+            name = picture.stem if len(masks[stem]) == 1 else own.stem
+            results = numbered(out / f"{name}.png", variants)
+            jobs.append(Job(picture, own, results, source, mask))
+    results = [result for job in jobs for result in job.results]
+    keep_originals(results, [*pictures, *(path for paths in masks.values() for path in paths)])
+    return jobs
+
+
 def numbered(result: Path, variants: int) -> tuple[Path, ...]:
     """result.png; of several result-1.png, result-2.png, ..."""
     if variants == 1:
@@ -107,25 +160,29 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
             raise UserError(f"{result} would be overwritten; name another --out")
 
 
-def load_job(job: Job, invert: bool = False, grow: int = 0) -> tuple[Picture, np.ndarray]:
-    """The picture and its hole, bool (H, W). Raises UnusableImage."""
+class Task(NamedTuple):
+    """A picture, its hole, bool (H, W), and what a result line says of them."""
+
+    picture: Picture
+    hole: np.ndarray
+    said: str
+
+
+def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
+    """What a job fills. Raises UnusableImage."""
     picture = decode_picture(read_picture(job.picture, job.pictures))
+    name = f"the mask {job.mask.name}"
     try:
-        mask = decode_image(read_picture(job.mask, job.masks))
+        mask = decode_picture(read_picture(job.mask, job.masks))
     except UnusableImage as error:
-        raise UnusableImage(f"the mask {job.mask.name}: {error}") from None
-    shape = picture.rgb.shape[:2]
-    if mask.shape[:2] != shape and not job.shared_mask:
-        raise UnusableImage(
-            f"the mask {job.mask.name} is {mask.shape[1]} x {mask.shape[0]}, "
-            f"the picture {shape[1]} x {shape[0]}"
-        )
-    hole = hole_of(mask, shape) ^ invert
-    hole = grown(hole, grow)
-    if hole.all():
-        kept, drawn = ("white", "black") if invert else ("black", "white")
-        raise UnusableImage(f"the mask {job.mask.name} is all hole; {drawn} is filled, {kept} kept")
-    return picture, hole
+        raise UnusableImage(f"{name}: {error}") from None
+    if not job.shared_mask:
+        check_shape(mask.shape, picture.shape, name)
+    hole, how = marked(mask, picture.shape)
+    hole = grown(hole ^ invert, grow)
+    check_hole(hole, name, invert)
+    where = "" if how == "white" else f", where the mask is {'not ' * invert}{how}"
+    return Task(picture, hole, "; ".join([percent(hole) + where, *picture.notes]))
 
 
 def read_picture(path: Path, source: Path) -> bytes:
@@ -137,27 +194,39 @@ def read_picture(path: Path, source: Path) -> bytes:
     return read_file(path)
 
 
+class Outcome(NamedTuple):
+    """A line for each picture."""
+
+    filled: list[str]
+    failed: list[str]
+
+
 def fill_all(
     jobs: list[Job], fill: Fill, decoding: Decoding, invert: bool = False, grow: int = 0
-) -> list[str]:
-    """Fills and saves, with a progress bar; returns a line for each picture that failed.
+) -> Outcome:
+    """Fills and saves, with a progress bar; says how much of each picture, or why it was not.
 
     invert: black is the hole, not white. grow: pixels by which each hole is widened.
     """
-    failed = []
+    outcome = Outcome([], [])
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
-                picture, hole = load_job(job, invert, grow)
+                task = load_job(job, invert, grow)
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
-                    pixels = fill.pixels(picture, hole, decoding, k, step)
-                    save_png(pixels, result, picture.profile)
+                    pixels = fill.pixels(task.picture, task.hole, decoding, k, step)
+                    save_png(pixels, result, task.picture.profile)
+                    outcome.filled.append(f"{result}: {task.said}")
             except (UnusableImage, OSError) as error:
-                failed.append(f"{job.picture}: {error}")
+                outcome.failed.append(f"{job.picture}: {error}")
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                outcome.failed.append(f"{job.picture}: {TOO_LARGE}; fill a smaller copy")
             show(bar, number, 1, 1)
-    return failed
+    return outcome
 
 
 def show(bar: tqdm, first: float, length: float, share: float) -> None:
@@ -188,7 +257,7 @@ def draw_masks(
     holes = draw_holes(len(pictures), [kind], area, MASK_SIZE, seed)
     for picture, target, hole in zip(pictures.values(), targets, holes, strict=True):
         try:
-            height, width = decode_image(read_picture(picture, source)).shape[:2]
+            height, width = decode_picture(read_picture(picture, source)).shape
         except UnusableImage as error:
             raise UserError(f"{picture}: {error}") from None
         mask = Image.fromarray(hole.astype(np.uint8) * 255)

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from maskgit.data.holes import hole_of
-from maskgit.data.image_files import UnusableImage, decode_image
+from maskgit.data.image_files import UnusableImage, decode_picture
+from maskgit.data.masks import marked
 from pipeline.inputs.images import File, SourceImage, read_image
 from pipeline.inputs.parquet import expand_parquet, is_parquet, list_parquet
-from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
+from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder, not_a_picture
 from pipeline.inputs.zips import is_zip, opened_zip
 from pipeline.plumbing.errors import UserError
 
@@ -181,7 +181,7 @@ def _pictures(entries: list[Entry]) -> list[Entry]:
             continue
         fault = entry.fault
         if not _has_image_name(entry):
-            fault = fault or "not an image file"
+            fault = fault or not_a_picture(entry.file)
         elif is_lab and not entry.part:
             fault = fault or f"outside {', '.join(LAB_SPLITS)}"
         pictures.append(replace(entry, fault=fault, part=entry.part if is_lab else ""))
@@ -193,10 +193,10 @@ def _pictures(entries: list[Entry]) -> list[Entry]:
 
 def _read_hole(entry: Entry, size: int) -> np.ndarray:
     try:
-        mask = decode_image(_read_bytes(entry))
+        mask = decode_picture(_read_bytes(entry))
     except UnusableImage as unusable:
         raise UserError(f"mask {entry.file!r}: {unusable}; replace this file") from None
-    return ~hole_of(mask, (size, size))  # in the lab's files white is known
+    return ~marked(mask, (size, size)).hole  # in the lab's files white is known
 
 
 def _read_bytes(entry: Entry) -> bytes:

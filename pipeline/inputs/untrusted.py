@@ -9,7 +9,11 @@ from pathlib import Path
 
 from maskgit.data.image_files import UnusableImage
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+)
+HEIC = (".heic", ".heif", ".hif")
 SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini")
 MAX_FILE_MB = 100
 
@@ -27,6 +31,12 @@ class Entry:
 def is_hidden(name: str) -> bool:
     """What systems leave in folders, and what their users do not see."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in SYSTEM_NAMES
+
+
+def not_a_picture(name: str) -> str:
+    """Why a file of this name is not read, for a table."""
+    heic = name.lower().endswith(HEIC)
+    return "HEIC is not read; save it as JPEG or PNG" if heic else "not an image file"
 
 
 def list_folder(root: Path) -> list[Entry]:

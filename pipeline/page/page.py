@@ -73,7 +73,8 @@ class Page:
         """A new photo, without hole or mask."""
         height, width = photo.shape
         editor = {"background": preview(photo.picture.rgb), "layers": [], "composite": None}
-        return photo, editor, None, f"{photo.name}: {width} x {height} pixels"
+        about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
+        return photo, editor, None, "; ".join(about)
 
     def run(self, photo, editor, mask, grow, invert, gammas, iterations, variants, seed, progress):
         """The fills, the number of the chosen one, and all of them as a gallery shows them."""
@@ -85,7 +86,7 @@ class Page:
         hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
         task = photo, hole, gammas, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
-        shown = [(r.shown(), f"{r.title} ({r.seconds:.1f} s)") for r in results]
+        shown = [(r.shown(), r.caption) for r in results]
         return results, 0, gr.Gallery(shown, selected_index=0)
 
     def choose(self, results: list[Result], number: int):

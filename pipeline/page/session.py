@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image
 
 from maskgit.data.cats.cat import draw_cat
-from maskgit.data.holes import grown, hole_of
+from maskgit.data.holes import grown
 from maskgit.data.image_files import (
     Picture,
     UnusableImage,
-    decode_image,
     decode_picture,
     encode_png,
     picture_of,
 )
+from maskgit.data.masks import check_hole, check_shape, marked, percent
 from maskgit.filling import Fill
 from maskgit.inpainting.any_size import Patch
 from maskgit.inpainting.replay import picture_after, steps_taken
@@ -37,7 +37,7 @@ class Photo:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.picture.rgb.shape[:2]
+        return self.picture.shape
 
 
 @dataclass
@@ -55,6 +55,10 @@ class Result:
     @property
     def title(self) -> str:
         return f"{self.gamma}, fill {self.variant}"
+
+    @property
+    def caption(self) -> str:
+        return f"{self.title} ({percent(self.hole)}, {self.seconds:.1f} s)"
 
     @property
     def steps(self) -> int:
@@ -112,16 +116,20 @@ def hole_to_fill(
 ) -> np.ndarray:
     """The mask's hole (white) and what was brushed, bool (H, W). invert: the mask's black instead.
 
-    Raises UnusableImage where there is nothing to fill, or nothing known.
+    Raises UnusableImage where the mask is of another size, where there is nothing to fill, or
+    nothing known.
     """
     hole = brushed(layers, photo.shape)
     if mask is not None:
         try:
-            white = hole_of(decode_image(read_file(mask)), photo.shape)
+            white = marked(decode_picture(read_file(mask))).hole
         except UnusableImage as error:
             raise UnusableImage(f"the mask: {error}") from None
+        check_shape(white.shape, photo.shape)
         hole |= white ^ invert
     hole = grown(hole, grow)
+    if mask is not None:
+        check_hole(hole, "the mask", invert)
     if not hole.any():
         raise UnusableImage("there is no hole yet: brush over what should go, or add a mask")
     if hole.all():

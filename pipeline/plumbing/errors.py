@@ -33,6 +33,12 @@ def disk_is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in full
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Of Python, NumPy and Pillow, of OpenCV, and of PyTorch on a processor or a GPU."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "Insufficient memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
 def printable(text: str) -> str:
     """Returns the text in one line, with control characters, such as in file names, escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

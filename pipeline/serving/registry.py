@@ -44,6 +44,7 @@ REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "scipy",
+    "tifffile",
     "torch",
 )
 

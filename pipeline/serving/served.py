@@ -5,55 +5,55 @@ nothing is ever pickled. The heavy imports wait until the model is loaded: loggi
 """
 
 import base64
-import io
+import re
 
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
-from PIL import Image
 
 from maskgit import load
-from maskgit.data.holes import hole_of
-from maskgit.data.image_files import UnusableImage, decode_image
+from maskgit.data.image_files import Picture, UnusableImage, decode_picture, encode_png
+from maskgit.data.masks import check_shape, marked
 from maskgit.schedules import NAMES
 
 MAX_ITERATIONS = 1024  # more change nothing: there are fewer tokens
 
 
-def picture(text: str, column: str) -> np.ndarray:
-    """uint8 (H, W, 3) from the base64 of an image file. Raises UnusableImage."""
+def picture(text: str, column: str) -> Picture:
+    """A picture from the base64 of its file, in lines or as a data URI too. Raises UnusableImage.
+
+    A data URI is as browsers give it: data:image/png;base64,... (RFC 2397).
+    """
+    plain = re.sub(r"^data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode(plain, validate=True)
     except ValueError:
         raise UnusableImage(f"{column}: not base64") from None
     try:
-        return decode_image(data)
+        return decode_picture(data)
     except UnusableImage as error:
         raise UnusableImage(f"{column}: {error}") from None
 
 
-def task(image: str, mask: str) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, uint8 (H, W, 3), and its hole, bool (H, W). Raises UnusableImage."""
-    pixels = picture(image, "image")
-    white = picture(mask, "mask")
-    if white.shape != pixels.shape:
-        raise UnusableImage(
-            f"the mask is {white.shape[1]} x {white.shape[0]}, "
-            f"the picture {pixels.shape[1]} x {pixels.shape[0]}"
-        )
-    return pixels, hole_of(white)
+def task(image: str, mask: str) -> tuple[Picture, np.ndarray]:
+    """The picture and its hole, bool (H, W). Raises UnusableImage."""
+    known = picture(image, "image")
+    hole = marked(picture(mask, "mask")).hole
+    check_shape(hole.shape, known.shape)
+    return known, hole
 
 
-def base64_png(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+def base64_png(filled: Picture) -> str:
+    return base64.b64encode(encode_png(filled.own, filled.profile)).decode()
 
 
 class Served(PythonModel):
-    """Columns in: `image` and `mask` (white = hole), of one size. Column out: `image`."""
+    """Columns in: `image` and `mask` (white = hole), of one size. Column out: `image`.
+
+    The answer has the picture's depth, channels and colour profile, as PNG.
+    """
 
     def load_context(self, context) -> None:
         self.fill = load(context.artifacts["model"])
@@ -72,7 +72,7 @@ class Served(PythonModel):
             ]
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        return pd.DataFrame({"image": [base64_png(pixels) for pixels in filled]})
+        return pd.DataFrame({"image": [base64_png(each) for each in filled]})
 
 
 set_model(Served())

@@ -61,10 +61,11 @@ def test_16_bit_grey_is_scaled_not_clipped(kind):
     assert image[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_pixels_of_unknown_range_are_refused(mode):
-    with pytest.raises(UnusableImage, match="neither 8 nor 16 bits"):
-        decode_image(encode(Image.new(mode, (4, 4)), "TIFF"))
+def test_pixels_of_unknown_range_are_refused():
+    with pytest.raises(UnusableImage, match="32-bit pixels; save it with 8 or 16"):
+        decode_image(encode(Image.new("I", (4, 4)), "TIFF"))
+    with pytest.raises(UnusableImage, match="float pixels outside of 0 to 1"):
+        decode_image(encode(Image.new("F", (4, 4), 7.5), "TIFF"))
 
 
 def test_transparency_is_laid_over_white():

@@ -15,7 +15,7 @@ from pipeline.commands.folders import (
     compare_folders,
     folder_features,
     folder_pictures,
-    read_picture,
+    load,
 )
 
 
@@ -96,7 +96,7 @@ def test_pictures_of_several_sizes_and_modes_keep_their_order(tmp_path, lite):
     a = fill(tmp_path / "a", pictures)
     Image.open(a / "001.png").convert("P").save(a / "001.png")
     found = folder_features(folder_pictures(a), lite)
-    expected = np.concatenate([lite(read_picture(path)[None]) for path in sorted(a.iterdir())])
+    expected = np.concatenate([lite(load(path).rgb[None]) for path in sorted(a.iterdir())])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 

@@ -284,7 +284,7 @@ BAD = {
     "many scans": Bad(lambda: picture(scans(500)), not_filled("a JPEG of over 100 scans")),
     "32-bit grey": Bad(
         lambda: picture(encode(Image.new("I", (80, 60)), "TIFF")),
-        not_filled("pixels of neither 8 nor 16 bits"),
+        not_filled("TIFF with 32-bit pixels; save it with 8 or 16"),
     ),
     "pipe as picture": Bad(lambda: fill(pipe("pipe.png")), "pipe.png is not a regular file"),
     "device as picture": Bad(lambda: fill("/dev/zero"), "/dev/zero is not a regular file"),
@@ -335,6 +335,10 @@ BAD = {
     "mask all white": Bad(
         lambda: mask(encode(Image.new("1", (80, 60), 1))),
         not_filled(f"{MASK} is all hole; white is filled, black kept"),
+    ),
+    "mask all black": Bad(
+        lambda: mask(encode(Image.new("1", (80, 60)))),
+        not_filled(f"{MASK} marks nothing; white is filled, black kept"),
     ),
     "pipe as mask": Bad(lambda: fill(mask=pipe("pipe.png")), "pipe.png is not a regular file"),
     "no such mask": Bad(

@@ -1,0 +1,181 @@
+"""Pictures of 16 bits a channel and of floats, of which Pillow gives eight bits or nothing.
+
+OpenCV reads PNG, JPEG 2000 and plain TIFF in full depth. tifffile reads the TIFF files that OpenCV
+scrambles or refuses: planar ones, grey with alpha, CMYK and floats.
+"""
+
+import io
+import logging
+import struct
+import zlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MINISWHITE, _MINISBLACK, _RGB, _CMYK = 0, 1, 2, 5  # values of PhotometricInterpretation
+_COLOURS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}
+_PREMULTIPLIED, _STRAIGHT = 1, 2  # values of ExtraSamples
+_UNPACKED, _DEFLATE = 1, (8, 32946)  # values of Compression
+_PLANAR, _UNSIGNED, _FLOAT = 2, 1, 3  # values of PlanarConfiguration and SampleFormat
+_ORIENTATION, _PROFILE = 274, 34675
+_MOST_SAMPLES = 8
+
+_OPENCV_ORDER = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # it says BGRA for RGBA
+
+
+class UnreadableDepth(ValueError):
+    """No library here reads these pixels; the message says what to save instead."""
+
+
+class DeepTiff(NamedTuple):
+    """What a TIFF file holds, before it is turned upright."""
+
+    values: np.ndarray  # uint8 or uint16 (H, W, C), C as in PNG, alpha straight
+    profile: bytes | None
+    orientation: int  # as in EXIF
+    several: bool  # whether more pages follow
+
+
+def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
+    """The first page of a TIFF file that Pillow cannot read as it is meant.
+
+    Returns None for other files and for TIFF files that Pillow reads: integers of 8 bits or fewer.
+    Raises UnreadableDepth for what no library reads, and anything at all for damaged files.
+    """
+    if data[:4] not in _TIFF_MAGIC:
+        return None
+    import tifffile  # takes a fifth of a second, and few pictures need it
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints end in a reason here
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        shallow = page.bitspersample <= 8 and page.sampleformat != _FLOAT
+        if shallow and page.samplesperpixel != 2:
+            return None
+        if page.imagewidth * page.imagelength > most_pixels:
+            raise UnreadableDepth(f"larger than {most_pixels // 10**6} megapixels")
+        values = _as_png(_samples(page, data), page)
+        profile = page.tags.valueof(_PROFILE)
+        if not isinstance(profile, bytes) or page.photometric == _CMYK:
+            profile = None
+        orientation = page.tags.valueof(_ORIENTATION, 1)
+        several = _has_second_page(file)
+    return DeepTiff(values, profile, orientation, several)
+
+
+def _has_second_page(file) -> bool:
+    try:
+        return file.pages[1] is not None
+    except IndexError:
+        return False
+
+
+def _samples(page, data: bytes) -> np.ndarray:
+    """Its samples as they are stored, uint8, uint16 or float (H, W, S)."""
+    bits, floats = page.bitspersample, page.sampleformat == _FLOAT
+    if page.photometric not in _COLOURS or page.imagedepth != 1:
+        raise UnreadableDepth("TIFF of neither grey, RGB nor CMYK; save it as RGB")
+    if not floats and (bits not in (8, 16) or page.sampleformat != _UNSIGNED):
+        raise UnreadableDepth(f"TIFF with {bits}-bit pixels; save it with 8 or 16")
+    if page.samplesperpixel > _MOST_SAMPLES:
+        raise UnreadableDepth("TIFF of too many channels; save it as RGB")
+    shape = page.imagelength, page.imagewidth, page.samplesperpixel
+    if page.compression == _UNPACKED or page.compression in _DEFLATE:
+        if page.compression in _DEFLATE:
+            _check_packed(page, data)
+        samples = page.asarray(maxworkers=1)
+        if page.planarconfig == _PLANAR and shape[2] > 1:
+            samples = np.moveaxis(samples, 0, -1)
+        return samples.reshape(shape)
+    chunky = page.planarconfig != _PLANAR or shape[2] == 1
+    if bits == 16 and not floats and chunky and page.photometric != _CMYK and shape[2] in (1, 3, 4):
+        return opencv_values(data).reshape(shape)
+    raise UnreadableDepth("TIFF packed in an unknown way; save it uncompressed")
+
+
+def _check_packed(page, data: bytes) -> None:
+    """Raises ValueError where a part would unpack to more than its share of the picture."""
+    most = int(np.prod(page.chunks)) * page.bitspersample // 8
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        unpacked = zlib.decompressobj().decompress(data[start : start + length], most + 1)
+        if len(unpacked) > most:
+            raise ValueError("a part is too large")
+
+
+def _as_png(samples: np.ndarray, page) -> np.ndarray:
+    """As PNG has them: white is large, alpha is straight, floats have 16 bits, CMYK is RGB."""
+    if samples.dtype.kind == "f":
+        if not (np.isfinite(samples).all() and samples.min() >= 0 and samples.max() <= 1):
+            raise UnreadableDepth("float pixels outside of 0 to 1; save it with 8 or 16 bits")
+        samples = np.rint(samples.astype(np.float64) * 65535)
+    kind = np.uint8 if page.bitspersample == 8 else np.uint16
+    samples = samples.astype(kind)
+    white, count = np.iinfo(kind).max, _COLOURS[page.photometric]
+    colours, extra = samples[..., :count], samples[..., count : count + 1]
+    meaning = page.extrasamples[0] if page.extrasamples else _STRAIGHT
+    if page.photometric == _MINISWHITE:
+        colours = white - colours
+    elif page.photometric == _CMYK:  # as Pillow does it: no profile
+        light = white - colours.astype(np.uint32)
+        colours = ((light[..., :3] * light[..., 3:] + white // 2) // white).astype(kind)
+    if extra.shape[2] == 0 or meaning not in (_PREMULTIPLIED, _STRAIGHT):
+        return np.ascontiguousarray(colours)
+    if meaning == _PREMULTIPLIED:
+        share = np.maximum(extra.astype(np.uint32), 1)
+        straight = (np.minimum(colours, extra) * np.uint32(white) + share // 2) // share
+        colours = straight.astype(kind)
+    return np.concatenate([colours, extra], axis=2)
+
+
+def opencv_values(data: bytes) -> np.ndarray:
+    """uint16 (H, W, C) of a PNG, JPEG 2000 or TIFF file as it is stored, not turned."""
+    # it would warn on stderr of what Pillow has read
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16:
+        raise UnreadableDepth("16-bit colours in an unknown form; save it with 8 bits")
+    values = np.atleast_3d(values)
+    return values[..., _OPENCV_ORDER[values.shape[2]]]
+
+
+def decode_deep_png(data: bytes) -> np.ndarray | None:
+    """uint16 (H, W, C) of a PNG with 16-bit colours or 16-bit grey and alpha; None of others."""
+    depth, colour_type = data[24], data[25]  # of the header
+    if depth != 16 or colour_type == 0:
+        return None
+    values = opencv_values(data)
+    return values[..., [0, 3]] if colour_type == 4 else values
+
+
+def bits_of_jpeg_2000(data: bytes) -> int:
+    """A channel's depth, from the SIZ marker of the codestream; 8 where there is none."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    return (data[start + 42] & 0x7F) + 1 if 0 <= start < len(data) - 42 else 8
+
+
+def bits_of_avif(data: bytes) -> int:
+    """A channel's depth, from the first `pixi` box; 8 where there is none."""
+    start = data.find(b"pixi")
+    return data[start + 9] if 0 <= start < len(data) - 9 else 8
+
+
+def encode_deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
+    """A PNG file of uint16 (H, W, C), C as in PNG, which no library here writes for all C."""
+    height, width, channels = pixels.shape
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
+    step = 2 * channels
+    filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)  # filter 1: minus the left pixel
+    filtered[:, 1 : 1 + step] = rows[:, :step]
+    filtered[:, 1 + step :] = rows[:, step:] - rows[:, :-step]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header)]
+    if profile is not None:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
+    chunks += [(b"IDAT", zlib.compress(filtered, 2)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )

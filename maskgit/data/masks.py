@@ -1,0 +1,101 @@
+"""The hole that a mask shows: one rule for every way in.
+
+1. Where the mask is transparent in places, its alpha alone decides. What is visible is either paint
+   on a clear layer, and then the hole, or what is to be kept, and then the hole is the transparent
+   part. It is paint if it is a few bright colours on at most half of the layer: white, red or blue
+   strokes. A photo with a part erased has many colours or covers most of the layer; black is kept
+   in every mask.
+2. Values of 0 and 1 only (label maps, boolean arrays saved as numbers): 1 is the hole.
+3. Else white is the hole: a pixel with any channel of 128 of 255 or more. So red, green and blue
+   brushes on black are masks, too.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from maskgit.data.image_files import Picture, UnusableImage, eight_bits
+
+HOLE_FROM = 128  # of 255, in any channel
+PAINT_COLOURS = 4  # so many, of 5 bits a channel, make up nearly all of what is painted
+NEARLY_ALL = 0.9
+PAINT_SHARE = 0.5  # of the layer, at most
+FLAT_ALPHA = 16  # alpha that differs by less, of 255, is uniform
+
+
+class Marked(NamedTuple):
+    """A hole, and how the mask shows it."""
+
+    hole: np.ndarray  # bool (H, W)
+    how: str  # 'white', 'painted' or 'transparent'
+
+
+def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
+    """The hole of a mask, by the rule above.
+
+    shape: (height, width) to stretch the hole to, by nearest neighbours.
+    """
+    hole, how = _marked(eight_bits_of_mask(mask.own))
+    if shape is not None and hole.shape != shape:
+        stretched = Image.fromarray(hole).resize(shape[::-1], Image.Resampling.NEAREST)
+        hole = np.asarray(stretched)
+    return Marked(hole, how)
+
+
+def eight_bits_of_mask(own: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, C); colours of 0 and 1 only, at any depth, become 0 and 255."""
+    count = own.shape[2] - (own.shape[2] in (2, 4))
+    if own[..., :count].max() > 1:
+        return eight_bits(own)
+    return np.concatenate(
+        [own[..., :count].astype(np.uint8) * 255, eight_bits(own[..., count:])], 2
+    )
+
+
+def _marked(mask: np.ndarray) -> Marked:
+    channels = mask.shape[2]
+    if channels in (2, 4):
+        colours, alpha = mask[..., :-1], mask[..., -1]
+        low, high = int(alpha.min()), int(alpha.max())
+        if high - low >= FLAT_ALPHA:
+            visible = alpha > (low + high) / 2
+            if is_paint(colours[visible], visible.mean()):
+                return Marked(visible, "painted")
+            return Marked(~visible, "transparent")
+    else:
+        colours = mask
+    return Marked(colours.max(axis=2) >= HOLE_FROM, "white")
+
+
+def is_paint(colours: np.ndarray, share: float) -> bool:
+    """Whether what is visible of a layer, uint8 (N, C), was painted on it; share: of the layer."""
+    bright = colours.max(axis=1) >= HOLE_FROM
+    if share > PAINT_SHARE or 2 * bright.sum() < len(colours):
+        return False
+    coarse = (colours >> 3).astype(np.uint32) @ (32 ** np.arange(colours.shape[1], dtype=np.uint32))
+    _, counts = np.unique(coarse, return_counts=True)
+    return np.sort(counts)[-PAINT_COLOURS:].sum() >= NEARLY_ALL * len(colours)
+
+
+def percent(hole: np.ndarray) -> str:
+    """How much of its picture a hole is, in words; small ones keep a digit."""
+    share = 100 * hole.mean()
+    digits = 1 if share >= 0.1 else 2 if share >= 0.01 else 4
+    return f"{share:.{digits}f} % of the picture"
+
+
+def check_hole(hole: np.ndarray, name: str = "the mask", invert: bool = False) -> None:
+    """Raises UnusableImage where nothing is to be filled, or nothing of the picture is known."""
+    kept, filled = ("white", "black") if invert else ("black", "white")
+    if hole.all():
+        raise UnusableImage(f"{name} is all hole; {filled} is filled, {kept} kept")
+    if not hole.any():
+        raise UnusableImage(f"{name} marks nothing; {filled} is filled, {kept} kept")
+
+
+def check_shape(mask: tuple[int, int], picture: tuple[int, int], name: str = "the mask") -> None:
+    """Raises UnusableImage where a mask, (height, width), is not of its picture's size."""
+    if mask != picture:
+        (height, width), (rows, columns) = mask, picture
+        raise UnusableImage(f"{name} is {width} x {height}, the picture {columns} x {rows}")

@@ -16,9 +16,7 @@ from typer.testing import CliRunner
 from maskgit.data.holes import grown
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app
-from pipeline.models.fill import SHIPPED
 from pipeline.plumbing.files import MODEL_FOLDER
-from tests.clone import ROOT
 from tests.small_models import write_params
 
 
@@ -153,16 +151,6 @@ def test_before_anything_is_trained_the_weights_that_come_with_the_project_fill(
     assert result.exit_code == 0 and "1 of 1 filled by weights" in result.output
 
 
-def test_in_any_other_folder_the_weights_of_the_installed_project_fill(project, monkeypatch):
-    assert SHIPPED == ROOT / "weights" and (SHIPPED / "config.json").is_file()
-    picture(project / "a.png")
-    hole(project / "hole.png")
-    (project / MODEL_FOLDER).rename(project / "installed")
-    monkeypatch.setattr("pipeline.models.fill.SHIPPED", project / "installed")
-    result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "filled.png")
-    assert result.exit_code == 0 and f"1 of 1 filled by {project}/installed" in result.output
-
-
 def test_an_export_in_half_precision_fills_too(project):
     picture(project / "a.png")
     hole(project / "hole.png")
@@ -229,8 +217,7 @@ def test_the_colour_profile_travels_along(project, dtype):
         filled.load()
 
 
-def test_no_model_is_exported_over_something_else(project, monkeypatch):
-    monkeypatch.setattr("pipeline.models.fill.SHIPPED", project / "none")
+def test_no_model_is_exported_over_something_else(project):
     (project / "taken").mkdir()
     (project / "taken/mine.txt").write_text("mine")
     assert "taken exists and is not an empty folder" in str(run("export", "taken").exception)

@@ -46,10 +46,10 @@ def store(tmp_path_factory):
             client.log_param(run, "train.steps", steps)
             client.log_param(run, "train.gamma", "cosine" if gamma == "cosine" else "exp")
             for key, value in SCORES.items():
-                folder = "" if gamma == "cosine" else "interval/"  # an older version had none
+                prefix = "" if gamma == "cosine" else "interval/"  # an older version had none
                 client.log_metric(run, key, value + i)
-                client.log_metric(run, f"{folder}{key}_low", value + i - 2)
-                client.log_metric(run, f"{folder}{key}_high", value + i + 2)
+                client.log_metric(run, f"{prefix}{key}_low", value + i - 2)
+                client.log_metric(run, f"{prefix}{key}_high", value + i + 2)
             client.log_metric(run, "bound/fid_tokenizer", 5.0)
             client.set_terminated(run, status)
         yield folder

@@ -56,6 +56,8 @@ def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
             return None
         if page.imagewidth * page.imagelength > most_pixels:
             raise UnreadableDepth(f"larger than {most_pixels // 10**6} megapixels")
+        if not page.imagewidth * page.imagelength * page.samplesperpixel:
+            raise UnreadableDepth("an image without pixels")
         values = _as_png(_samples(page, data), page)
         profile = page.tags.valueof(_PROFILE)
         if not isinstance(profile, bytes) or page.photometric == _CMYK:
@@ -79,8 +81,8 @@ def _samples(page, data: bytes) -> np.ndarray:
         raise UnreadableDepth("TIFF of neither grey, RGB nor CMYK; save it as RGB")
     if not floats and (bits not in (8, 16) or page.sampleformat != _UNSIGNED):
         raise UnreadableDepth(f"TIFF with {bits}-bit pixels; save it with 8 or 16")
-    if page.samplesperpixel > _MOST_SAMPLES:
-        raise UnreadableDepth("TIFF of too many channels; save it as RGB")
+    if not _COLOURS[page.photometric] <= page.samplesperpixel <= _MOST_SAMPLES:
+        raise UnreadableDepth("TIFF of a wrong number of channels; save it as RGB")
     shape = page.imagelength, page.imagewidth, page.samplesperpixel
     if page.compression == _UNPACKED or page.compression in _DEFLATE:
         if page.compression in _DEFLATE:

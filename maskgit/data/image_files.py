@@ -136,6 +136,8 @@ def decode_picture(data: bytes) -> Picture:
         notes = _notes(image, data)
         values = _deep_values(image, data)
         own = _upright_values(image) if values is None else _turned(values, _orientation(image))
+        if own.size == 0:
+            raise UnusableImage("an image without pixels")
         return Picture(own, _profile(image), notes)
 
 

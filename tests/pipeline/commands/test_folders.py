@@ -16,6 +16,7 @@ from pipeline.commands.folders import (
     folder_features,
     folder_pictures,
     load,
+    warnings_of,
 )
 
 
@@ -130,3 +131,36 @@ def test_faults_are_named_in_one_line(tmp_path):
         assert result.exit_code == 1
         assert result.output.count("error: ") == 1
         assert fault in result.output.rpartition("error: ")[2].splitlines()[0]
+
+
+def test_four_16_bit_greys_are_not_all_white(tmp_path):
+    (tmp_path / "a").mkdir()
+    for i in range(4):
+        grey = np.full((40, 48), 2000 + 15000 * i, dtype=np.uint16)
+        Image.fromarray(grey).save(tmp_path / f"a/{i}.png")
+    assert [load(path).rgb.max() for path in folder_pictures(tmp_path / "a")] == [8, 66, 125, 183]
+
+
+def test_what_pytorch_fid_reads_differently_is_warned_of(tmp_path):
+    a, b = (fill(tmp_path / name, waves(3, 0)) for name in "ab")
+    assert warnings_of(a, b) == []
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(a / "001.png").save(a / "001.png", exif=exif)
+    (line,) = [line for line in warnings_of(a, b) if "pytorch-fid" in line]
+    assert "reads 1 pictures differently (001.png)" in line
+
+
+def test_one_pair_of_another_size_is_named_and_the_others_keep_their_errors(tmp_path, lite):
+    a, b = (fill(tmp_path / name, waves(4, 0)) for name in "ab")
+    Image.open(b / "002.png").resize((30, 30)).save(b / "002.png")
+    (line,) = warnings_of(a, b)
+    assert "1 of 4 pairs have no PSNR, SSIM and L1: 002.png (48 x 40 and 30 x 30)" in line
+    assert compare_folders(a, b, lite)["l1"] == 0
+
+
+def test_names_in_both_forms_of_unicode_are_pairs(tmp_path, lite):
+    a = fill(tmp_path / "a", waves(3, 0), ["\u00e4bc", "bbb", "zzz"])
+    b = fill(tmp_path / "b", waves(3, 0), ["a\u0308bc", "bbb", "zzz"])
+    record = compare_folders(a, b, lite)
+    assert record["paired"] and record["l1"] == 0

@@ -20,6 +20,7 @@ from safetensors.torch import save
 
 from maskgit.data.image_files import UnusableImage, decode_image, decode_picture, encode_png
 from maskgit.tokenizer.vqgan import VQGAN
+from pipeline.bench.fuzz import fuzz, sound_files
 from pipeline.commands.photos import Job, load_job
 from pipeline.inputs.dataset import read_source
 from pipeline.models.checkpoints import load_model
@@ -78,7 +79,7 @@ def pictures() -> dict[str, bytes]:
     for channels in (1, 3):
         deep = NOISE[..., :channels].astype(np.uint16) * 200
         files[f"16 bits x {channels}"] = encode_png(deep)
-    return files
+    return files | {f"sound file {i}": data for i, data in enumerate(sound_files())}
 
 
 PICTURES = pictures()
@@ -117,6 +118,10 @@ def test_masks(folder, data):
         one_line(error)
     else:
         assert hole.shape == (12, 10) and hole.dtype == bool and hole.any() and not hole.all()
+
+
+def test_the_printed_command_tries_files_by_number():
+    assert fuzz(50).startswith("50 files: ")
 
 
 # Sources

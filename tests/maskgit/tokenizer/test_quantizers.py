@@ -71,7 +71,7 @@ def test_unit_vectors_have_length_one_and_tell_the_codes_apart(quantizer):
 
 def test_a_gradient_reaches_the_latents(quantizer):
     latents = draw_latents(0).requires_grad_()
-    weights = torch.randn(latents.shape)
+    weights = draw_latents(1)
     (quantizer(latents).codes * weights).sum().backward()
     assert (latents.grad != 0).any(dim=1).all()
 

@@ -24,6 +24,9 @@ PAUSE = 0.5  # seconds between two looks at the spool
 RETRY = 5  # seconds until a store that did not answer is asked again
 SERVER_PATIENCE = 3  # seconds that a stage waits for a server's next answer, at its end
 FILE_PATIENCE = 60  # as much for a store in a file, which is slow only where the machine is
+IMPORT_PATIENCE = (
+    20  # as much for the import of MLflow: a stop can leave Python's import lock taken
+)
 AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's own limits
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
 
@@ -237,8 +240,12 @@ class Sender(threading.Thread):
         Returns MLflow's id of the run, None where MLflow does not hold it whole.
         """
         self._closing.set()
-        self._asked = max(self._asked, time.monotonic())
-        while self.is_alive() and time.monotonic() - self._asked < self.patience:
+        end = time.monotonic()
+        while self.is_alive():
+            importing = self._asked == float("inf")
+            since, most = (end, IMPORT_PATIENCE) if importing else (self._asked, self.patience)
+            if time.monotonic() - max(since, end) >= most:
+                break
             self.join(0.02)
         return self.mirror.run_id if self.mirror and self.mirror.is_whole else None
 

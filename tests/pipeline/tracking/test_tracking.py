@@ -21,6 +21,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline.plumbing.files import PREPARED, content_hash
+from pipeline.tracking import delivery
 from pipeline.tracking.delivery import Mirror, runs_waiting, send_ended
 from pipeline.tracking.spool import Spool, spool_folder
 from pipeline.tracking.stage import stage_run
@@ -449,6 +450,13 @@ def test_a_server_that_never_answers_does_not_hold_a_stage(project, monkeypatch)
     ops = waiting(training.key)
     assert ops.count("metrics") == 50 and ops[0] == "create" and ops[-1] == "end"
     assert (Spool(training.key).folder / "files").is_dir()
+
+
+def test_an_import_of_mlflow_that_never_ends_does_not_hold_a_stage(project, monkeypatch):
+    """A stop at the wrong moment leaves Python's import lock taken."""
+    monkeypatch.setattr(delivery, "IMPORT_PATIENCE", 0.1)
+    monkeypatch.setattr(delivery.Sender, "run", lambda self: threading.Event().wait())
+    assert run_a_stage().run_id is None
 
 
 def test_a_run_that_mlflow_does_not_hold_whole_has_no_id(project, monkeypatch):

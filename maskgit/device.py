@@ -42,7 +42,7 @@ def bf16_is_faster(device: torch.device) -> bool:
 def cpu_info() -> str:
     """Returns the content of /proc/cpuinfo; '' where there is none, as outside Linux."""
     path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def autocast(device: torch.device) -> torch.autocast:

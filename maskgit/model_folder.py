@@ -91,7 +91,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
             f"{folder} is not a model folder" if folder.exists() else missing_message(folder)
         )
     try:
-        config = Config.model_validate(json.loads((folder / CONFIG).read_text()))
+        config = Config.model_validate(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise BadModel(missing_message(folder / CONFIG)) from None
     except ValidationError as error:

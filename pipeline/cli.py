@@ -1,14 +1,17 @@
 """The command line: maskgit VERB, or python -m pipeline VERB."""
 
 import sys
+from contextlib import redirect_stdout
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from maskgit.inpainting.registry import units
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS
+from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS, json_text
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
 
@@ -23,7 +26,25 @@ RESULTS = "Read results"
 RECORD = "Look at the record in MLflow"
 MEASURE = "Measure"
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
+
+class HomeGroup(TyperGroup):
+    """Commands in whose words `~` is the user's home, also after `=`, where no shell expands it."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(map(home_expanded, args)))
+
+
+def home_expanded(word: str) -> str:
+    """Returns a word with `~` or `~name` expanded, at its start or after its first `=`."""
+    if word.startswith("~"):
+        return expanduser(word)
+    option, equals, value = word.partition("=")
+    return option + equals + expanduser(value)
+
+
+app = typer.Typer(
+    cls=HomeGroup, add_completion=False, no_args_is_help=True, rich_markup_mode="markdown"
+)
 
 
 @app.callback()
@@ -136,7 +157,10 @@ def demo(
     host: Annotated[
         str, typer.Option(help="Address to serve; 0.0.0.0 lets others in.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Without it: 7860, or the next that is free."),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Open a page in the browser: drop a photo, brush a hole, fill it and save it.
@@ -147,12 +171,14 @@ def demo(
     """
     with plain_errors():
         from pipeline.models.fill import load_fill, model_at_hand
+        from pipeline.plumbing.ports import port_to_serve
 
+        chosen = port_to_serve(host, port, default=7860)
         try:
             from pipeline.page.page import serve
         except ModuleNotFoundError as error:
             raise UserError(f"the page needs {error.name}; 'make demo' installs it") from None
-        serve(load_fill(model or model_at_hand()), host, port, browser)
+        serve(load_fill(model or model_at_hand()), host, chosen, browser)
 
 
 @app.command(rich_help_panel=FILL)
@@ -210,6 +236,9 @@ def score(
     weights: Annotated[
         Path | None, typer.Option(help="Official FID weights, if they are not in torch's cache.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; all else goes to stderr.")
+    ] = False,
 ) -> None:
     """Print the distances between two folders of pictures, with 95 % intervals.
 
@@ -225,11 +254,13 @@ def score(
         from pipeline.reporting.extractor import load_extractor
         from pipeline.reporting.text import record_text
 
-        said = warnings_of(a, b)
-        chosen = load_extractor(extractor, weights, "--weights")
-        for line in said:
-            print(f"warning: {printable(line)}")
-        print(record_text(compare_folders(a, b, chosen)))
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):
+            said = warnings_of(a, b)
+            chosen = load_extractor(extractor, weights, "--weights")
+            for line in said:
+                print(f"warning: {printable(line)}")
+            record = compare_folders(a, b, chosen)
+        print(json_text(record).rstrip() if as_json else record_text(record))
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -269,7 +300,12 @@ def compare(
 
 
 @app.command(rich_help_panel=RECORD)
-def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
+def ui(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Without it: 5000, or the next that is free."),
+    ] = None,
+) -> None:
     """Start MLflow's UI for this project and print the links to its reports.
 
     Only this machine can open it. Ctrl-C stops it.
@@ -278,10 +314,12 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """
     with plain_errors():
         from pipeline.commands.ui import links, serve
+        from pipeline.plumbing.ports import port_to_serve
 
-        for name, link in links(port).items():
+        chosen = port_to_serve("127.0.0.1", port, default=5000)
+        for name, link in links(chosen).items():
             print(f"{name}: {link}", flush=True)
-        raise typer.Exit(serve(port))
+        raise typer.Exit(serve(chosen))
 
 
 @app.command(rich_help_panel=RECORD)

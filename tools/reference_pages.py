@@ -250,5 +250,5 @@ if __name__ == "<run_path>":  # as gen-files runs it
     import mkdocs_gen_files
 
     for name, text in pages():
-        with mkdocs_gen_files.open(name, "w") as file:
+        with mkdocs_gen_files.open(name, "w", encoding="utf-8") as file:
             file.write(text)

@@ -4,13 +4,13 @@ To add a score, add an entry to SCORES.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 import numpy as np
 
 from maskgit.scoring.distances import frechet, kernel_distance
-from maskgit.scoring.intervals import without_end
+from maskgit.scoring.intervals import with_ends, without_end
 from maskgit.scoring.pixel_errors import l1, psnr, ssim
 from maskgit.scoring.score import Better, Column, Evaluation, Scope, Score, mean_over_sets
 
@@ -195,3 +195,13 @@ def column_of(score: Score, names: Iterable[str]) -> Column:
         if column.score is score:
             return column
     raise LookupError(f"no column of {score.name.format(extractor='...')}")
+
+
+def clip_bounds(record: Mapping[str, float]) -> dict[str, float]:
+    """Returns a record of scores in which no interval of a distance reaches below 0.
+
+    An estimate of the kernel distance may be negative, since it is unbiased; the distance is not.
+    """
+    distances = [each.name for each in score_columns(record) if each.score.is_distance]
+    ends = [end for name in distances for end in with_ends(name)[1:] if end in record]
+    return {**record, **{end: float(np.maximum(record[end], 0)) for end in ends}}

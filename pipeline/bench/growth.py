@@ -73,7 +73,9 @@ def memory_by_rows(counts: tuple[int, ...]) -> pd.DataFrame:
 def measured(*work: object) -> dict[str, float]:
     """Runs `pipeline.bench.memory` in a process and returns what it prints."""
     command = [sys.executable, "-m", "pipeline.bench.memory", *map(str, work)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    )
 
 
 def time_step(params: Params, grid: int, repeats: int) -> dict[str, float]:

@@ -75,7 +75,7 @@ def prepare(count: str, folder: str) -> float:
 def resident(process: Path) -> dict[str, float]:
     """Returns the resident megabytes of a process of /proc: its own, and pages of files."""
     fields = {"RssAnon:": "own_mb", "RssFile:": "files_mb"}
-    lines = map(str.split, (process / "status").read_text().splitlines())
+    lines = map(str.split, (process / "status").read_text(encoding="utf-8").splitlines())
     return {fields[line[0]]: int(line[1]) / 1e3 for line in lines if line[0] in fields}
 
 
@@ -84,7 +84,9 @@ def started_by(process: Path) -> list[dict[str, float]]:
     found = []
     for children in process.glob("task/*/children"):
         with suppress(OSError):  # for threads and processes that have ended
-            for child in (Path("/proc", pid) for pid in children.read_text().split()):
+            for child in (
+                Path("/proc", pid) for pid in children.read_text(encoding="utf-8").split()
+            ):
                 if (child / "cmdline").read_bytes() != (process / "cmdline").read_bytes():
                     found.append(resident(child))
     return found

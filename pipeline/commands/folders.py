@@ -14,7 +14,7 @@ from maskgit.scoring.distances import Distance, frechet, kernel_distance
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.intervals import mean_interval, summarise, with_ends
 from maskgit.scoring.pixel_errors import l1, psnr, ssim
-from maskgit.scoring.scores import FRECHET, KERNEL
+from maskgit.scoring.scores import FRECHET, KERNEL, clip_bounds
 from pipeline.commands.photos import passed_over, pictures_in, same_name
 from pipeline.inputs.untrusted import read_file
 from pipeline.plumbing.errors import UserError
@@ -133,7 +133,7 @@ def compare_folders(a: Path, b: Path, extractor: Extractor) -> dict[str, float]:
         scores = summarise(columns | pair_errors(paths_a, paths_b))
     else:
         scores = summarise_unpaired(distances)
-    return {"n_a": len(paths_a), "n_b": len(paths_b), "paired": paired} | scores
+    return {"n_a": len(paths_a), "n_b": len(paths_b), "paired": paired} | clip_bounds(scores)
 
 
 def summarise_unpaired(distances: dict[str, Distance]) -> dict[str, float]:

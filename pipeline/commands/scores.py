@@ -41,7 +41,7 @@ def scores_page(table: Path) -> str:
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
     headline, differences = Path("metrics.json"), table.with_name("differences.csv")
     if headline.is_file() and differences.is_file():
-        row = json.loads(headline.read_text())
+        row = json.loads(headline.read_text(encoding="utf-8"))
         compared = pd.read_csv(differences)
         parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
         parts.append("\n" + row["answer"])

@@ -17,7 +17,14 @@ from maskgit.data.image_files import UnusableImage, decode_picture
 from maskgit.data.masks import marked
 from pipeline.inputs.images import File, SourceImage, read_image
 from pipeline.inputs.parquet import expand_parquet, is_parquet, list_parquet
-from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder, not_a_picture
+from pipeline.inputs.untrusted import (
+    EXTENSIONS,
+    LINK_OUT,
+    LINK_TO_FOLDER,
+    Entry,
+    list_folder,
+    not_a_picture,
+)
 from pipeline.inputs.zips import is_zip, opened_zip
 from pipeline.plumbing.errors import UserError
 
@@ -34,7 +41,13 @@ _EXPECTED = (
 
 
 def read_source(
-    source: Path, size: int, fit: str, min_side: int, crops: int = 0, seed: int = 0
+    source: Path,
+    size: int,
+    fit: str,
+    min_side: int,
+    crops: int = 0,
+    seed: int = 0,
+    follow_links: bool = False,
 ) -> Iterator[SourceImage]:
     """Yield every file of the source, one at a time, in natural order of the names.
 
@@ -48,19 +61,20 @@ def read_source(
         fit: 'crop' or 'pad', how a picture that is not square becomes one.
         min_side: pictures with a shorter side are unusable.
         crops: how many windows of each picture to draw (`random_crops`), by `seed` and its bytes.
+        follow_links: see `list_folder`.
 
     Raises:
         UserError: there is no such source, or it is corrupt, or holds no image files.
     """
-    with open_pictures(source) as entries:
+    with open_pictures(source, follow_links) as entries:
         for entry in entries:
             yield read_image(load_file(entry), size, fit, min_side, crops, seed)
 
 
 @contextmanager
-def open_pictures(source: Path) -> Iterator[list[Entry]]:
+def open_pictures(source: Path, follow_links: bool = False) -> Iterator[list[Entry]]:
     """What `read_source` reads, unread, until the context is left; raises UserError alike."""
-    with _open_source(source) as entries:
+    with _open_source(source, follow_links) as entries:
         yield _pictures(entries)
 
 
@@ -84,7 +98,7 @@ def load_file(entry: Entry) -> File:
         return File(entry.file, entry.part, b"", str(unusable))
 
 
-def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
+def read_lab_masks(source: Path, size: int, follow_links: bool = False) -> np.ndarray | None:
     """Read the hole masks of the lab's layout, in natural order of their names.
 
     The lab's files are white where the picture is known; the result is the other way round.
@@ -92,6 +106,7 @@ def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
     Args:
         source: as for `read_source`; for the folder `cat_face` itself the masks lie beside it.
         size: side of the resulting masks.
+        follow_links: see `list_folder`.
 
     Returns:
         bool (N, size, size), True = hole; None where the source is not the lab's or has no masks.
@@ -99,13 +114,13 @@ def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
     Raises:
         UserError: the source cannot be used, or one of its masks cannot be read.
     """
-    with _open_source(source) as entries:
+    with _open_source(source, follow_links) as entries:
         if not _is_lab(entries):
             return None
         masks = [entry for entry in entries if entry.part == LAB_MASKS]
         beside = source.resolve().parent / LAB_MASKS
         if not masks and source.is_dir() and _is_cat_face(source) and beside.is_dir():
-            masks = _in_order(list_folder(beside))
+            masks = _in_order(list_folder(beside, follow_links))
         holes = [_read_hole(entry, size) for entry in masks if _has_image_name(entry)]
     return np.stack(holes) if holes else None
 
@@ -114,12 +129,12 @@ def read_lab_masks(source: Path, size: int) -> np.ndarray | None:
 
 
 @contextmanager
-def _open_source(source: Path) -> Iterator[list[Entry]]:
+def _open_source(source: Path, follow_links: bool) -> Iterator[list[Entry]]:
     """The source's files in natural order, readable until the context is left."""
     if not source.exists():
         raise UserError(f"{source} does not exist: {_EXPECTED}")
     if source.is_dir():
-        yield _checked(expand_parquet(source, list_folder(source)), source)
+        yield _checked(expand_parquet(source, list_folder(source, follow_links)), source)
     elif not source.is_file():  # a pipe would never answer
         raise UserError(f"{source} is not a regular file: {_EXPECTED}")
     elif is_zip(source):
@@ -133,7 +148,10 @@ def _open_source(source: Path) -> Iterator[list[Entry]]:
 
 def _checked(entries: list[Entry], source: Path) -> list[Entry]:
     if not any(map(_has_image_name, entries)):
-        raise UserError(f"{source} holds no image files ({' '.join(EXTENSIONS)}): {_EXPECTED}")
+        links = sum(entry.fault in (LINK_OUT, LINK_TO_FOLDER) for entry in entries)
+        linked = f" but {links} links, which data.follow_links reads" if links else ""
+        named = f"({' '.join(EXTENSIONS)}){linked}"
+        raise UserError(f"{source} holds no image files {named}: {_EXPECTED}")
     above = LAB if _is_cat_face(source) else ""
     return [replace(entry, part=_lab_part(entry.file, above)) for entry in _in_order(entries)]
 

@@ -14,33 +14,35 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.inputs.dataset import LAB, LAB_MASKS
-from pipeline.inputs.untrusted import is_hidden
+from pipeline.inputs.untrusted import leads_out, walk
 from pipeline.plumbing.files import file_hash, project_root, write_whole
 
 SETTLED = 2  # seconds after which another write of the same size would show in a file's time
 DESCRIPTIONS = (".yml", ".yaml")  # of a checkpoint, beside it
 
 
-def files_behind(path: Path) -> list[Path]:
+def files_behind(path: Path, follow_links: bool = True) -> list[Path]:
     """Returns a file and its description beside it, or all that is not hidden in a folder.
 
     Sorted. Of the lab's `cat_face/`, the masks beside it are a part. Pipes and devices are left
-    out, and so is what cannot be followed.
+    out, and so is what cannot be followed. follow_links: see `list_folder`.
     """
     if path.is_dir():
         folders = [path]
         if path.resolve().name == LAB:
             folders.append(path.resolve().parent / LAB_MASKS)
-        found = [file for folder in folders for file in _files_in(folder)]
+        found = [file for folder in folders for file in _files_in(folder, follow_links)]
     else:
         found = [path, *(path.with_suffix(suffix) for suffix in DESCRIPTIONS)]
     return sorted(file for file in found if file.is_file())
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        yield from (Path(parent, name) for name in files if not is_hidden(name))
+def _files_in(folder: Path, follow_links: bool) -> Iterator[Path]:
+    root = folder.resolve()
+    for parent, names in walk(folder, follow_links):
+        for path in (parent / name for name in names):
+            if follow_links or not leads_out(path, root):
+                yield path
 
 
 class Hashes:

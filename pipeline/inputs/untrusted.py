@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ EXTENSIONS = (
 HEIC = (".heic", ".heif", ".hif")
 SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini")
 MAX_FILE_MB = 100
+LINK_OUT = "link that leads out of the source"
+LINK_TO_FOLDER = "link to a folder"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,31 @@ def not_a_picture(name: str) -> str:
     return "HEIC is not read; save it as JPEG or PNG" if heic else "not an image file"
 
 
-def list_folder(root: Path) -> list[Entry]:
-    """All files at any depth but the hidden ones, in no order; links to folders are faults."""
+def walk(
+    root: Path, follow_links: bool, onerror: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yields each folder at any depth, and the names in it of files and links; without hidden ones.
+
+    follow_links: goes into the folders that links lead to, but into none twice by a link.
+    """
+    seen = {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, onerror=onerror, followlinks=follow_links):
+        names = [name for name in files if not is_hidden(name)]
+        inner, folders[:] = sorted(name for name in folders if not is_hidden(name)), []
+        for path in (Path(folder, name) for name in inner):
+            real = os.path.realpath(path)
+            refused = path.is_symlink() and (not follow_links or real in seen)
+            (names if refused else folders).append(path.name)
+            seen.add(real)
+        yield Path(folder), names
+
+
+def list_folder(root: Path, follow_links: bool = False) -> list[Entry]:
+    """All files at any depth but the hidden ones, in no order.
+
+    follow_links: reads what links lead to, wherever it lies; without it, links to folders and links
+    that lead out of `root` are faults.
+    """
     root = root.resolve()
     entries = []
 
@@ -52,21 +77,23 @@ def list_folder(root: Path) -> list[Entry]:
     def unreadable(error: OSError) -> None:
         add(Path(error.filename), f"cannot be read: {error.strerror}")
 
-    for folder, folders, files in os.walk(root, onerror=unreadable):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        for name in files + links:
-            if not is_hidden(name):
-                add(Path(folder, name), file_fault(Path(folder, name), root))
+    for folder, names in walk(root, follow_links, unreadable):
+        for name in names:
+            add(folder / name, file_fault(folder / name, root, follow_links))
     return entries
 
 
-def file_fault(path: Path, root: Path) -> str:
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path in the folder `root`, an absolute path without links, leads out of it."""
+    return not Path(os.path.realpath(path)).is_relative_to(root)
+
+
+def file_fault(path: Path, root: Path, follow_links: bool = False) -> str:
     """Why a file in the folder `root`, an absolute path without links, is not to be read, or ''."""
     if path.is_symlink() and path.is_dir():
-        return "link to a folder"
-    if not Path(os.path.realpath(path)).is_relative_to(root):
-        return "link that leads out of the source"
+        return LINK_TO_FOLDER
+    if not follow_links and leads_out(path, root):
+        return LINK_OUT
     try:
         status = path.stat()
     except OSError as error:

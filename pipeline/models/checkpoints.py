@@ -117,5 +117,5 @@ def record_origin(folder: Path, what: str, path: Path) -> None:
     """Prints an imported file and its sha256, and writes both to imported.json."""
     digest = file_hash(path)
     origin = {"file": str(path), "sha256": digest}
-    (folder / "imported.json").write_text(json.dumps(origin, indent=2) + "\n")
+    (folder / "imported.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     print(f"{what} imported from {path}, sha256 {digest}")

@@ -21,7 +21,9 @@ def start_model(
     """
     folder = project_root() / path
     try:
-        trained = json.loads((folder / "config.json").read_text())["trained_on"]["size"]
+        trained = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_on"][
+            "size"
+        ]
         pair = {
             name: read_checkpoint(folder / f"{name}.safetensors")
             for name in ("tokenizer", "transformer")

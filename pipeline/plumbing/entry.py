@@ -87,7 +87,7 @@ def changed() -> str:
     now = read_yaml(Path("params.yaml"))
     command = ["git", "show", "HEAD:./params.yaml"]
     try:
-        before = subprocess.run(command, capture_output=True, text=True, encoding="utf-8").stdout
+        before = subprocess.run(command, capture_output=True, encoding="utf-8").stdout
     except OSError:
         before = ""
     old, new = flat(parse_yaml(before) if before else now), flat(now)

@@ -49,8 +49,11 @@ def plain_errors() -> Iterator[None]:
     """Runs a command so that a fault or a stop prints one line on stderr.
 
     Faults are a UserError, a file that cannot be read or written, and a full disk. Ctrl-C and
-    SIGTERM raise Stopped, so that every `finally` runs and no partial files are left.
+    SIGTERM raise Stopped, so that every `finally` runs and no partial files are left. Characters
+    that the terminal's encoding lacks, as in file names, are printed escaped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     try:
         with handled_signals(stop_now):
             yield

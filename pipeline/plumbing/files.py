@@ -1,9 +1,11 @@
 """Paths of the project's files, and their atomic writing, checking and hashing."""
 
 import hashlib
+import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +83,15 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
     write_whole(path, table.to_csv(index=False).encode())
 
 
+def json_text(record: Mapping[str, object]) -> str:
+    """Returns a flat record as JSON, which has no NaN: a number that does not exist is null."""
+    values = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
 def partial_of(path: Path) -> Path:
     """Returns the temporary path of a folder or file until it is complete."""
     return path.with_name(path.name + ".partial")
@@ -146,7 +157,7 @@ def write_sums(folder: Path) -> None:
     """Writes SHA256SUMS of a folder's files."""
     files = (file for file in files_in(folder) if file != folder / SUMS)
     sums = "".join(f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files)
-    (folder / SUMS).write_text(sums)
+    (folder / SUMS).write_text(sums, encoding="utf-8")
 
 
 # Reading
@@ -160,7 +171,10 @@ def check_sum(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
     sums = path.with_name(SUMS)
-    if sums.is_file() and f"{file_hash(path)}  {path.name}" not in sums.read_text().splitlines():
+    if (
+        sums.is_file()
+        and f"{file_hash(path)}  {path.name}" not in sums.read_text(encoding="utf-8").splitlines()
+    ):
         raise UserError(f"{path} is damaged: its checksum differs; 'dvc repro' makes it again")
 
 
@@ -203,7 +217,9 @@ def file_hash(path: Path) -> str:
 def files_in(folder: Path) -> list[Path]:
     """Returns all files at any depth, sorted, without those that `.dvcignore` excludes."""
     rules = Path(".dvcignore")
-    hidden = GitIgnoreSpec.from_lines(rules.read_text().splitlines() if rules.is_file() else [])
+    hidden = GitIgnoreSpec.from_lines(
+        rules.read_text(encoding="utf-8").splitlines() if rules.is_file() else []
+    )
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(p for p in found if not hidden.match_file(p.relative_to(folder).as_posix()))
 

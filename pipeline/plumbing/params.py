@@ -4,11 +4,12 @@ The value `preset` is replaced by that of the preset in presets.yaml; an empty v
 Every stage calls `load_params()` and gets typed sections; the fields here declare what is allowed.
 """
 
+import os
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from maskgit.data.holes import HOLES
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
@@ -23,13 +24,16 @@ from pipeline.plumbing.yaml_files import read_yaml
 
 FROM_PRESET = "preset"  # the value in params.yaml that stands for the preset's
 
+# `~` is the user's home: shells do not expand it after an option's `=`, nor in params.yaml.
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # `entropic` needs a trained transformer
 
 
 class Data(Section):
     """Section `data`: the images, their size and splits, and their holes."""
 
-    source: Annotated[str, Field(min_length=1)]
+    source: UserPath
+    follow_links: bool = False
     count: Annotated[int, Field(ge=16, le=10**7)]
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
     fit: Literal["crop", "pad"]
@@ -56,7 +60,7 @@ class Data(Section):
 class Vqgan(TokenizerConfig, TokenizerTraining):
     """Section `vqgan`: the tokenizer and its training."""
 
-    checkpoint: Annotated[str, Field(min_length=1)] | None
+    checkpoint: UserPath | None
 
 
 class Encode(Section):
@@ -69,8 +73,8 @@ class Encode(Section):
 class Train(TransformerSize, TransformerTraining):
     """Section `train`: the transformer and its training."""
 
-    start_from: Annotated[str, Field(min_length=1)] | None
-    checkpoint: Annotated[str, Field(min_length=1)] | None
+    start_from: UserPath | None
+    checkpoint: UserPath | None
     gamma: TrainingSchedule
     pixels: bool
 
@@ -100,8 +104,8 @@ class Score(Section):
     """Section `score`: networks and baselines of the scores."""
 
     extractor: Literal["auto", "inception", "efficientnet_lite0"]
-    weights: str | None
-    lpips: str | None
+    weights: UserPath | None
+    lpips: UserPath | None
     baselines: list[Annotated[str, one_of(BASELINES)]]
 
 

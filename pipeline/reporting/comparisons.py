@@ -1,6 +1,6 @@
 """Compares the methods of a report pairwise, and names the best schedule and iterations."""
 
-from itertools import combinations
+from itertools import combinations, repeat
 from math import inf
 
 import numpy as np
@@ -132,7 +132,14 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     if round(steps[use]) != int(iterations):
         times += f" ({steps[use]:.1f} steps)"
     words = [f"Answer: gamma={schedule} with {times}, {score} {value[use]:.4f}."]
-    if use == best:
+    pairs = chosen[chosen["first"].isin(settings) & chosen["second"].isin(settings)]
+    told_apart = favoured(pairs["low"].to_numpy(), pairs["high"].to_numpy(), better).any()
+    if len(pairs) and not told_apart:
+        words.append(
+            f"It takes the fewest steps of {len(settings)} settings, between which no difference "
+            f"is shown{_too_few(pairs, n)}."
+        )
+    elif use == best:
         words.append(
             f"It is the {superlative} of {len(settings)} settings, and no fewer steps keep up."
         )
@@ -155,6 +162,14 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
         told = how[int(favoured(low, high, better))]
         words.append(f"It is {told} the best other fill, {fill} ({value[fill]:.4f}).")
     return " ".join(words)
+
+
+def _too_few(pairs: pd.DataFrame, n: int) -> str:
+    """Returns that n images are too few, and how many would show a difference."""
+    needed = min(map(images_needed, pairs["difference"], pairs["seen"], repeat(n)))
+    if not n < needed < inf:  # the fills are the same
+        return ""
+    return f": {n} images are too few; about {_rounded(needed)} would show one"
 
 
 def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, float, float]:

@@ -8,7 +8,9 @@ from maskgit.scoring.features import Extractor, choose_extractor
 from maskgit.scoring.lpips_network import lpips_network
 from maskgit.scoring.scores import FRECHET
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.files import REFERENCE, check_sum, project_root
+
+EXTRACTOR = REFERENCE / "extractor.txt"  # the kind whose features of the true images lie beside it
 
 
 def load_extractor(
@@ -25,6 +27,22 @@ def load_extractor(
         raise UserError(f"{named}: {error}") from None
     print(f"{FRECHET.column(extractor).name}: {extractor.source}")
     return extractor
+
+
+def load_reference_extractor(weights: str | Path | None) -> Extractor:
+    """Loads the extractor that stage reference used, so that fills are compared on its features.
+
+    `auto` might choose another one by now. Raises UserError.
+    """
+    check_sum(EXTRACTOR)
+    kind = EXTRACTOR.read_text(encoding="utf-8").strip()
+    try:
+        return load_extractor(kind, weights)
+    except UserError as error:
+        raise UserError(
+            f"{EXTRACTOR} names {kind}, which cannot be loaded here ({error}); give its weights, "
+            "or set score.extractor to efficientnet_lite0 and run 'dvc repro'"
+        ) from None
 
 
 def load_lpips(alexnet: str | None) -> nn.Module | None:

@@ -8,15 +8,20 @@ import pandas as pd
 from maskgit.scoring import scores
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Column, Scope
-from maskgit.scoring.scores import score_columns
+from maskgit.scoring.scores import clip_bounds, score_columns
 
 
-def with_interval(value: float, low: float, high: float) -> str:
-    """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value."""
+def with_interval(value: float, low: float, high: float, quoted: bool = False) -> str:
+    """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value.
+
+    quoted: one digit more, and at least two decimals, as papers quote scores.
+    """
     if not isfinite(value):
         return ""
     half = (high - low) / 2
     digits = max(0, 1 - floor(log10(half))) if isfinite(half) and half > 0 else 3
+    if quoted:
+        digits = max(2, digits + 1)
     if not isfinite(half):
         return f"{value:.{digits}f}"
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -38,13 +43,16 @@ def aligned(rows: list[list[str]], words: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def score_cells(row: Mapping[str, float], names: Iterable[str]) -> list[str]:
+def score_cells(row: Mapping[str, float], names: Iterable[str], quoted: bool = False) -> list[str]:
     """Returns each score of a row with its interval, '' where the row has none.
 
-    Values without intervals, as older versions wrote them, are shown without.
+    Values without intervals, as older versions wrote them, are shown without. No interval of a
+    distance reaches below 0. quoted: as in `with_interval`.
     """
-    nothing = float("nan")
-    return [with_interval(*(row.get(key, nothing) for key in with_ends(name))) for name in names]
+    nothing, row = float("nan"), clip_bounds(row)
+    return [
+        with_interval(*(row.get(key, nothing) for key in with_ends(name)), quoted) for name in names
+    ]
 
 
 def scores_text(table: pd.DataFrame) -> str:
@@ -77,7 +85,7 @@ def record_text(record: dict[str, float]) -> str:
     counts = f"{record['n_a']} and {record['n_b']} pictures"
     title = f"{record['n_a']} pairs" if record["paired"] else f"{counts}, no pairs"
     names = [name for name in record if set(with_ends(name)) <= record.keys()]
-    rows = zip(names, score_cells(record, names), strict=True)
+    rows = zip(names, score_cells(record, names, quoted=True), strict=True)
     return f"{title}\n{aligned([list(row) for row in rows])}"
 
 

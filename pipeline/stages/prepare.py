@@ -16,15 +16,18 @@ from maskgit.data.holes import draw_numbered_holes
 from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
 from pipeline.inputs.images import draw_image, make_batch, read_image
+from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
     HOLES_CSV,
     PREPARED,
+    REPORTS,
     StoredArray,
     fresh_folder,
     new_array,
     project_root,
     save_array,
+    write_table,
 )
 from pipeline.plumbing.params import Data, load_params
 from pipeline.plumbing.workers import Workers
@@ -35,6 +38,8 @@ TRAINING_HOLES = 4096  # for any number of images
 BLOCK = 4096  # images or rows that are copied at a time
 TOGETHER = 64  # images that a process makes at a time
 TOGETHER_BYTES = 4_000_000  # at most, of these images
+LEFT_OUT = REPORTS / "left_out.csv"  # the files of a source that the stage refused, and why
+SHOWN = 4  # reasons that a message names
 
 
 class Source(NamedTuple):
@@ -79,7 +84,7 @@ def opened(data: Data, seed: int) -> Iterator[tuple[Callable, Iterator[Sequence]
     if data.source == "synthetic":
         yield partial(draw_image, **how), iter(ranges(data.count, together)), data.count
         return
-    with open_pictures(project_root() / data.source) as entries:
+    with open_pictures(project_root() / data.source, data.follow_links) as entries:
         # The first of a group of copies is kept, which should be the one of the test split.
         entries.sort(key=lambda entry: ("test", "val", "train", "").index(entry.part))
         make = partial(read_image, fit=data.fit, min_side=data.min_side, **how)
@@ -129,7 +134,7 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
     manifest = source.files.assign(duplicate_of="")[["file", "split", "duplicate_of", "reason"]]
     usable = np.flatnonzero(manifest["reason"] == "")
     if len(usable) == 0:
-        raise UserError(f"{data.source}: none of its {len(manifest)} files is a usable image")
+        raise refusal(data, f"none of its {len(manifest)} files is a usable image", manifest)
     prints = Prints(source.digests[usable], source.pixel_digests, source.coarse)
     with tqdm(desc="find near copies", unit="piece", delay=2) as bar:
 
@@ -149,13 +154,41 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
         try:
             splits = assign_splits(source.digests[kept], data.validation, data.test, seed)
         except ValueError as error:
-            raise UserError(f"{data.source}: {error}; add images or change data.test") from None
+            fault = f"{error}; add images or change data.test"
+            raise refusal(data, fault, manifest) from None
         manifest.loc[kept, "split"] = splits
     manifest.loc[~kept, "split"] = ""
     for split in SPLITS:
         if not (manifest["split"] == split).any():
-            raise UserError(f"{data.source}: no usable image is left for the {split} split")
+            raise refusal(data, f"no usable image is left for the {split} split", manifest)
     return manifest
+
+
+def refusal(data: Data, fault: str, manifest: pd.DataFrame) -> UserError:
+    """Returns the error of a source with too few usable images, and says which files are left out.
+
+    Writes them to LEFT_OUT, since the outputs of a stage that failed are not kept.
+    """
+    left_out = manifest.loc[manifest["reason"] != "", ["file", "duplicate_of", "reason"]]
+    if left_out.empty:
+        return UserError(f"{data.source}: {fault}")
+    write_table(project_root() / LEFT_OUT, left_out)
+    counts = left_out["reason"].value_counts()
+    reasons = [f"{count} x {reason}{setting_for(reason)}" for reason, count in counts.items()]
+    others = f" and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
+    why = f"{', '.join(reasons[:SHOWN])}{others}"
+    return UserError(f"{data.source}: {fault}; left out: {why}; see {LEFT_OUT}")
+
+
+def setting_for(reason: str) -> str:
+    """Returns ' (data.min_side)', the setting that admits files left out for a reason, or ''."""
+    settings = {
+        "smaller than": "min_side",
+        LINK_OUT: "follow_links",
+        LINK_TO_FOLDER: "follow_links",
+    }
+    found = [name for start, name in settings.items() if reason.startswith(start)]
+    return f" (data.{found[0]})" if found else ""
 
 
 def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> None:
@@ -170,7 +203,9 @@ def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> No
 def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | None:
     """Returns the lab's masks for the test images with these numbers; None where it has none."""
     path = project_root() / data.source
-    masks = None if data.source == "synthetic" else read_lab_masks(path, data.size)
+    masks = (
+        None if data.source == "synthetic" else read_lab_masks(path, data.size, data.follow_links)
+    )
     if masks is None:
         return None
     given = int((source.files["split"] == "test").sum())  # they come first
@@ -231,6 +266,7 @@ def prepare(
         test = source.pixels[rows["test"][:40]]
         holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
         save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
+    (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
     return manifest, holes
 
 
@@ -247,7 +283,7 @@ def main() -> None:
     kept = ", ".join(f"{images[split]} {split}" for split in SPLITS)
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
-        print(f"  left out: {count} x {reason}")
+        print(f"  left out: {count} x {reason}{setting_for(reason)}")
 
 
 if __name__ == "__main__":

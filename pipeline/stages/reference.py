@@ -27,10 +27,11 @@ from pipeline.plumbing.files import (
     load_array,
     load_task,
     save_array,
+    write_whole,
 )
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import load_extractor, load_lpips
+from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
@@ -80,6 +81,7 @@ def main() -> None:
         if ranks.rank():
             return
         save_array(folder / "features.npy", features)
+        write_whole(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)

@@ -1,6 +1,5 @@
 """Stage report: all tables -> the headline, one table, plots, picture grids, the model folder."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from pipeline.plumbing.files import (
     TRANSFORMER,
     UNCERTAINTY,
     fresh_folder,
+    json_text,
     load_task,
     read_table,
     results_folder,
@@ -128,8 +128,7 @@ def main() -> None:
         for name, content in tables.items():
             write_table(REPORTS / f"{name}.csv", content)
         write_table(REPORTS / "schedules.csv", plotted)
-        record = json.dumps(row | {"answer": found}, indent=2) + "\n"
-        write_whole(Path("metrics.json"), record.encode())
+        write_whole(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
             card = partial(model_card, table=table, answer=found)
             write_model_folder(folder, params, uncertainty, card)

@@ -30,7 +30,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import load_extractor, load_lpips
+from pipeline.reporting.extractor import load_lpips, load_reference_extractor
 from pipeline.reporting.pictures import load_picture
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -48,7 +48,7 @@ def main(schedule: str) -> None:
     split = params.inpaint.split
     truth, holes = load_task(split)
     with stage_run("score", params, table, schedule):
-        extractor = load_extractor(params.score.extractor, params.score.weights)
+        extractor = load_reference_extractor(params.score.weights)
         lpips = load_lpips(params.score.lpips)
         rows, images = [], []
         counts, fills = params.inpaint.plan(schedule)

@@ -46,7 +46,7 @@ def check_history() -> None:
     if Path.cwd().resolve() == root.resolve():
         return
     shallow = ["git", "-C", str(root), "rev-parse", "--is-shallow-repository"]
-    if subprocess.run(shallow, capture_output=True, text=True).stdout.strip() == "true":
+    if subprocess.run(shallow, capture_output=True, encoding="utf-8").stdout.strip() == "true":
         raise UserError(
             "this clone has only a part of its history (--depth), and DVC would lose this "
             "experiment when it is done; run 'git fetch --unshallow' first"
@@ -59,7 +59,9 @@ def main() -> None:
     with hashes() as known, fresh_folder(SOURCES) as folder:
         for key in KEYS:
             path = path_of(key, params)
-            rows = known.listing(files_behind(path), path.parent) if path else []
+            follow_links = key != "data.source" or params.data.follow_links
+            files = files_behind(path, follow_links) if path else []
+            rows = known.listing(files, path.parent) if path else []
             table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
             table.to_csv(folder / f"{key}.csv", index=False)
 

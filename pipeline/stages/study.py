@@ -23,7 +23,7 @@ from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
-from pipeline.reporting.extractor import load_extractor
+from pipeline.reporting.extractor import load_reference_extractor
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
@@ -100,7 +100,7 @@ def main(decoder: str) -> None:
     output = STUDY / decoder
     values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
     with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
-        extractor = load_extractor(params.score.extractor, params.score.weights)
+        extractor = load_reference_extractor(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
         validation = Task(images, holes, params.inpaint.batch_size, extractor)

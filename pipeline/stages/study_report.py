@@ -20,7 +20,7 @@ def main() -> None:
         found.to_csv(folder / "findings.csv", index=False)
         plot_study(settings, folder / "study.png")
         words = findings_text(settings, found)
-        (folder / "findings.md").write_text(words + "\n")
+        (folder / "findings.md").write_text(words + "\n", encoding="utf-8")
         run.log_artifact(folder)
     print(words)
 

@@ -68,7 +68,7 @@ def present(row: dict, without: tuple | list) -> dict[str, float]:
 
 def log_report(run: StageRun, params: Params) -> None:
     """The headline, tables, plots, pictures, and links to the runs behind them."""
-    row = json.loads(Path("metrics.json").read_text())
+    row = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     keys = ("gamma", "iterations", "n", "steps", "answer")
     scores = {name: v for name, v in row.items() if name not in keys and v is not None}
     run.log_metrics({place(name, scores): value for name, value in scores.items()})

@@ -115,7 +115,7 @@ class SilentRun:
 
 def git_commit() -> str:
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
     except OSError:
         return "unknown"
     return answer.stdout.strip() or "unknown"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from maskgit.data.holes import grown
 from maskgit.data.image_files import decode_picture, encode_png
-from pipeline.cli import app
+from pipeline.cli import app, home_expanded
 from pipeline.plumbing.files import MODEL_FOLDER
 from tests.small_models import write_params
 
@@ -350,3 +350,27 @@ def test_idle_threads_sleep_soon_unless_the_user_says_how_they_wait(said, spins,
     command = [sys.executable, "-c", code]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [str(spins), "False"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("~/a.png", "/home/anna/a.png"),
+        ("--out=~/a=b.png", "--out=/home/anna/a=b.png"),
+        ("ours 2=~/filled", "ours 2=/home/anna/filled"),
+        ("~/a=~.png", "/home/anna/a=~.png"),
+        ("a~.png", "a~.png"),
+        ("--gamma=cosine", "--gamma=cosine"),
+    ],
+)
+def test_a_tilde_that_begins_a_path_means_the_home(monkeypatch, word, meant):
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert home_expanded(word) == meant
+
+
+def test_every_path_of_a_command_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    picture(tmp_path / "photos/a.png")
+    result = run("mask", "~/photos", "--out=~/masks")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "masks/a.png").is_file()

@@ -81,7 +81,7 @@ def test_what_is_no_dep_leads_to_nothing_that_changes_a_result():
 
 
 def test_every_path_that_a_parameter_names_is_a_parameter_of_sources():
-    assert set(named_params("sources")) == set(sources.KEYS)
+    assert set(named_params("sources")) == {*sources.KEYS, "data.follow_links"}
 
 
 READERS = [stage for stage in STAGES if stage != "sources"]  # it looks its own up by name

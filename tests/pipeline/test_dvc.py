@@ -16,10 +16,11 @@ from mlflow import MlflowClient
 from maskgit import load
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
-from maskgit.scoring.scores import SCORES, score_columns
+from maskgit.scoring.scores import DECIDES, SCORES, score_columns
 from pipeline.plumbing.files import results_folder
 from pipeline.plumbing.params import ONE_PASS, load_params
 from pipeline.reporting.comparisons import label
+from pipeline.reporting.extractor import EXTRACTOR, load_extractor
 from pipeline.reporting.pictures import HOLE_COLOUR
 from pipeline.reporting.tables import BOUNDS
 from pipeline.stages import report
@@ -137,6 +138,11 @@ def test_the_headline_has_the_distances_of_its_bounds(clone, table):
     distances = [each.name for each in score_columns(table.columns) if each.score.is_distance]
     for name, bound in product(distances, BOUNDS):
         assert clone.metrics()[f"{name}_{bound}"] == pytest.approx(rows.loc[bound, name])
+
+
+def test_the_network_of_the_features_is_on_record_for_the_stages_that_score(clone, table):
+    used = load_extractor((clone.folder / EXTRACTOR).read_text().strip(), None)
+    assert DECIDES.column(used).name in table
 
 
 def fills(clone, schedule, iterations, variant=0):

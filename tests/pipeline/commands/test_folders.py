@@ -1,6 +1,8 @@
 """maskgit score: any two folders, and the FID that pytorch-fid gives for them."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -111,6 +113,31 @@ def test_the_command_prints_the_record_and_warns_of_jpeg(tmp_path):
     for name in ("fd_efficientnet_lite0", "kd_efficientnet_lite0"):
         assert f"\n{name} " in result.output
     assert "\nfid" not in result.output and "\nkid" not in result.output
+
+
+def test_scores_have_the_decimals_that_are_quoted_and_no_distance_a_negative_bound(tmp_path):
+    a, b = fill(tmp_path / "a", waves(3, 0)), fill(tmp_path / "b", waves(4, 1))
+    c = fill(tmp_path / "c", waves(3, 2))
+    for folders, scores in (((a, b), 2), ((a, c), 5)):  # pairs have pixel errors, too
+        output = score(*folders, "--extractor", "efficientnet_lite0").output
+        number = r"(-?\d+\.\d{2,})"
+        found = re.findall(rf"^(\w+) +{number} \[{number}, {number}\]$", output, re.MULTILINE)
+        assert len(found) == scores
+        for name, _, low, high in found:
+            assert float(low) <= float(high)
+            assert "-" not in low + high or not name.startswith(("fd_", "kd_"))
+
+
+def test_json_holds_what_is_printed_and_nothing_else(tmp_path):
+    a, b = fill(tmp_path / "a", waves(3, 0)), fill(tmp_path / "b", waves(4, 1), suffix=".jpg")
+    lite = ("--extractor", "efficientnet_lite0")
+    printed, result = score(a, b, *lite).stdout, score(a, b, *lite, "--json")
+    record = json.loads(result.stdout)
+    assert (record["n_a"], record["n_b"], record["paired"]) == (3, 4, False)
+    for name in ("fd_efficientnet_lite0", "kd_efficientnet_lite0"):
+        assert f"{record[name]:.2f}" in printed
+        assert 0 <= record[f"{name}_low"] <= record[f"{name}_high"]
+    assert "JPEG" in result.stderr and "JPEG" in printed
 
 
 def test_faults_are_named_in_one_line(tmp_path):

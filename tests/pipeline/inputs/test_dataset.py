@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from pipeline.inputs.dataset import read_lab_masks, read_source
+from pipeline.inputs.listing import files_behind
+from pipeline.inputs.untrusted import list_folder
 from pipeline.plumbing.errors import UserError
 
 WIDE = np.linspace(0, 255, 40 * 60 * 3).reshape(40, 60, 3).astype(np.uint8)
@@ -192,6 +194,46 @@ def test_folder_links(tmp_path):
         "folder": "link to a folder",
         "loop": "link to a folder",
     }
+
+
+def linked(tmp_path):
+    """A folder with one picture and links: out of it, within it, to folders, and in circles."""
+    outside = make_folder(tmp_path / "outside", {"a.png": PNG, "inner/b.png": PNG})
+    source = make_folder(tmp_path / "pictures", {"cat.png": PNG})
+    (outside / "back").symlink_to(source)
+    (source / "in.png").symlink_to("cat.png")
+    (source / "out.png").symlink_to(outside / "a.png")
+    (source / "lost.png").symlink_to("nowhere.png")
+    (source / "folder").symlink_to(outside)
+    (source / "again").symlink_to(outside)
+    (source / "loop").symlink_to(source)
+    return source
+
+
+def test_links_are_followed_where_that_is_asked_for_and_into_no_folder_twice(tmp_path):
+    found = read_source(linked(tmp_path), 32, "crop", 16, follow_links=True)
+    assert {image.file: image.reason for image in found} == {
+        **dict.fromkeys(["cat.png", "in.png", "out.png", "again/a.png", "again/inner/b.png"], ""),
+        "lost.png": "cannot be read: No such file or directory",
+        **dict.fromkeys(["again/back", "folder", "loop"], "link to a folder"),
+    }
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_the_record_of_files_behind_a_source_is_what_is_read_of_it(tmp_path, follow_links):
+    source = linked(tmp_path)
+    recorded = {path.relative_to(source).as_posix() for path in files_behind(source, follow_links)}
+    entries = list_folder(source, follow_links)
+    assert recorded == {entry.file for entry in entries if not entry.fault}
+
+
+def test_a_folder_of_nothing_but_links_to_shards_names_the_setting(tmp_path):
+    source = make_folder(tmp_path / "source", {"README.md": b""})
+    (source / "a.parquet").symlink_to(make_parquet(tmp_path / "a.parquet", {"a.png": PNG}))
+    with pytest.raises(UserError, match=r"holds no image files .* 1 links, which data.follow_link"):
+        read(source)
+    found = read_source(source, 32, "crop", 16, follow_links=True)
+    assert [image.file for image in found if not image.reason] == ["a/a.png"]
 
 
 def test_a_linked_source_is_read(tmp_path):

@@ -1,5 +1,6 @@
 """Files are whole or absent, and known to be whole when they are read."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import (
     check_sum,
     fresh_folder,
+    json_text,
     load_array,
     new_array,
     save_array,
@@ -129,3 +131,17 @@ def test_the_same_model_has_the_same_bytes_in_every_process(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "m")], check=True)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+NUMBERS = st.dictionaries(st.text(), st.floats() | st.integers() | st.text() | st.none())
+
+
+@given(NUMBERS)
+def test_a_record_is_json_whatever_its_numbers(record):
+    def no_constant(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    read = json.loads(json_text(record), parse_constant=no_constant)
+    for name, value in record.items():
+        has_value = not isinstance(value, float) or np.isfinite(value)
+        assert read[name] == (value if has_value else None)

@@ -7,6 +7,7 @@ from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
+from pipeline.stages.sources import KEYS
 from tests.clone import ROOT
 
 
@@ -168,3 +169,15 @@ def test_a_section_is_what_network_and_trainer_take(project, section, taken):
     loaded = getattr(load_params(project("preset", "tiny")), section)
     assert isinstance(loaded, taken)
     assert all(getattr(loaded, k) == v for k, v in loaded.part(taken))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_tilde_means_the_home_in_every_path(project, monkeypatch, key):
+    monkeypatch.setenv("HOME", "/home/anna")
+    if key == "train.checkpoint":
+        project("vqgan.checkpoint", "VQGAN.pt")
+    if key == "score.lpips":
+        project("data.size", 64)
+    section, name = key.split(".")
+    params = load_params(project(key, "~/own/file"))
+    assert getattr(getattr(params, section), name) == "/home/anna/own/file"

@@ -147,3 +147,26 @@ def test_where_a_higher_score_decides_the_answer_is_the_mirrored_one(images, mon
     expected = negative.replace("lowest", "highest").replace("above", "below")
     mirrored = images.assign(kd_x=-images["kd_x"])
     assert answer(mirrored, compare(mirrored)) == expected
+
+
+def few(steps):
+    """Eight images and two settings that are alike, at 5 and at `steps` iterations."""
+    alike = [method("cosine", 5, 13, 1, noise=1.0), method("square", steps, 13.2, 2, noise=1.0)]
+    images = pd.concat(alike)
+    return images[images["image"] < 8]
+
+
+@pytest.mark.parametrize("steps", [2, 5, 8])  # the best setting is the last, any, or the first
+def test_where_no_difference_is_shown_the_answer_says_that_the_images_are_too_few(steps):
+    differences = compare(few(steps))
+    assert set(differences["verdict"]) <= {"no difference shown", ""}
+    text = answer(few(steps), differences)
+    assert f"with {min(5, steps)} iterations" in text and "lowest" not in text
+    assert "It takes the fewest steps of 2 settings, between which no difference is shown" in text
+    assert re.search(r"8 images are too few; about [\d,]+ would show one\.", text)
+
+
+def test_equal_fills_are_not_told_apart_by_more_images():
+    same = [method("cosine", 5, 13, 1), method("cosine", 8, 13, 1)]
+    text = answer(pd.concat(same), compare(pd.concat(same)))
+    assert text.endswith("of 2 settings, between which no difference is shown.")

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from maskgit.scoring.intervals import summarise
+from maskgit.scoring.intervals import summarise, with_ends
 from pipeline.reporting.tables import by_area, by_kind, image_table
-from pipeline.reporting.text import scores_text, with_interval
+from pipeline.reporting.text import score_cells, scores_text, with_interval
 
 N = 60
 
@@ -85,6 +87,19 @@ def test_an_interval_says_how_many_digits_count(numbers, expected):
     assert with_interval(*numbers) == expected
 
 
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((194.132, 0.0, 515.27), "194.13 [0.00, 515.27]"),
+        ((0.87031, 0.829, 0.907), "0.8703 [0.8290, 0.9070]"),
+        ((0.0, 0.0, 0.0), "0.0000 [0.0000, 0.0000]"),
+        ((1.5, np.nan, np.nan), "1.5000"),
+    ],
+)
+def test_a_score_to_be_quoted_has_two_decimals_at_least(numbers, expected):
+    assert with_interval(*numbers, quoted=True) == expected
+
+
 def test_the_text_shows_every_score_and_the_comparison(images):
     rows = []
     for (name, iterations), group in images.groupby(
@@ -103,3 +118,12 @@ def test_the_text_shows_every_score_and_the_comparison(images):
         "8",
         "60",
     ]
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_no_interval_of_a_distance_is_shown_below_zero(value, below, above):
+    row = dict(zip(with_ends("kd_x"), (value, value - below, value + above), strict=True))
+    psnr = dict(zip(with_ends("psnr_hole"), (-1, -2, 0), strict=True))
+    distance, error = score_cells(row | psnr, ["kd_x", "psnr_hole"])
+    assert "-" not in distance.partition(" ")[2]
+    assert "[-2.0" in error

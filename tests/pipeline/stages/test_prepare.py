@@ -14,6 +14,7 @@ from PIL import Image
 
 from maskgit.data.cats.cat import draw_cats
 from pipeline.plumbing import workers
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import content_hash
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.workers import Workers
@@ -160,6 +161,56 @@ def test_faulty_sources_get_one_line_and_leave_nothing_half_written(tmp_path):
         assert last.startswith("error: ") and name in last and message in last
         assert "Traceback" not in result.stderr
         assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.fixture
+def made(tmp_path, pixels, monkeypatch):
+    """Prepares a source in a folder of its own, and returns the manifest."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr("pipeline.stages.prepare.TRAINING_HOLES", 8)
+    return lambda source, **changes: prepare(parameters(source, **changes), 0, pixels, ALONE)[0]
+
+
+def test_a_source_with_too_few_images_counts_the_reasons_and_names_the_settings(tmp_path, made):
+    cats = draw_cats(2, seed=0)
+    save(tmp_path / "photos", np.zeros((20, 9, 9, 3), np.uint8))
+    save(tmp_path / "photos", [cats[0], cats[0], cats[0][:, ::-1]], ["a.png", "b.png", "c.png"])
+    save(tmp_path / "outside", cats[1:])
+    (tmp_path / "photos/link.png").symlink_to(tmp_path / "outside/0.png")
+    (tmp_path / "photos/read.me").write_text("")
+    with pytest.raises(UserError) as error:
+        made("photos")
+    for words in (
+        "photos: 1 images are too few",
+        "left out: 20 x smaller than 32 px (data.min_side), ",
+        "1 x link that leads out of the source (data.follow_links)",
+        "and 1 other reasons; see reports/left_out.csv",
+    ):
+        assert words in str(error.value)
+    table = pd.read_csv("reports/left_out.csv").set_index("file")
+    assert len(table) == 24 and table.loc["3.png", "reason"] == "smaller than 32 px"
+    assert table.loc["b.png", "duplicate_of"] == "a.png"
+
+
+def test_the_table_of_a_source_that_failed_goes_when_one_is_prepared(tmp_path, made):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"left out: 1 x empty file; see reports/left_out.csv"):
+        made("bad")
+    assert (tmp_path / "reports/left_out.csv").is_file()
+    made("synthetic", count=24)
+    assert not (tmp_path / "reports/left_out.csv").exists()
+
+
+def test_linked_images_are_prepared_where_that_is_asked_for(tmp_path, made):
+    save(tmp_path / "outside", draw_cats(24, seed=1))
+    (tmp_path / "links").mkdir()
+    for path in (tmp_path / "outside").iterdir():
+        (tmp_path / "links" / path.name).symlink_to(path)
+    with pytest.raises(UserError, match=r"none of its 24 files .* 24 x link .*data.follow_links"):
+        made("links")
+    assert (made("links", follow_links=True)["split"] != "").all()
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from maskgit.data.holes import draw_holes
 from pipeline.plumbing.files import PREPARED, STUDY
+from pipeline.reporting.extractor import EXTRACTOR
 from pipeline.reporting.study import REFERENCE
 from pipeline.reporting.study_plans import Plan
 from pipeline.stages import study, study_report
@@ -38,6 +39,8 @@ def project(small_models, tmp_path_factory):
         holes = draw_holes(IMAGES, ["box"], (0.1, 0.2), 64, seed=number)
         np.save(folder / PREPARED / f"{split}_holes.npy", holes)
     with pytest.MonkeyPatch.context() as patch, project_with_store(folder):
+        EXTRACTOR.parent.mkdir(parents=True)
+        EXTRACTOR.write_text("efficientnet_lite0\n")
         patch.setattr(study, "HOLE_KINDS", KINDS)
         patch.setattr(study, "PLANS", SMALL)
         patch.setattr(study_report, "PLANS", SMALL)

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskgit.data.deep_colour import (
+    CMYK_NOTE,
     UnreadableDepth,
     bits_of_avif,
     bits_of_jpeg_2000,
@@ -79,12 +80,14 @@ class Picture:
     Attributes:
         own: uint8 or uint16 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
         profile: the ICC colour profile that `own` is meant in.
-        notes: what of the file is not in here, a short line each.
+        notes: how `own` differs from what the file stores, a short line each.
+        filled: of a result, how much of the picture was filled, in words.
     """
 
     own: np.ndarray
     profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    filled: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,8 +135,8 @@ def decode_picture(data: bytes) -> Picture:
     deep = _deep_tiff(data)
     if deep is not None:
         return deep
-    with _opened(data) as image:
-        notes = _notes(image, data)
+    with _opened(data) as (image, turned):
+        notes = (turned or _turn_notes(image)) + _notes(image, data)
         values = _deep_values(image, data)
         own = _upright_values(image) if values is None else _turned(values, _orientation(image))
         if own.size == 0:
@@ -156,7 +159,8 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
                 stacklevel=2,
             )
         try:
-            return Picture(_upright_values(image), _profile(image))
+            notes = _turn_notes(image)  # first, as in `_opened`
+            return Picture(_upright_values(image), _profile(image), notes)
         except _DAMAGE as error:
             if isinstance(error, UnusableImage):
                 raise
@@ -172,11 +176,12 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     return Picture(own)
 
 
-def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
-    """A PIL image of uint8 (H, W, C) or uint16 (H, W, 1), which saves its profile by itself."""
-    image = Image.fromarray(_squeezed(pixels))
-    if profile is not None:
-        image.info["icc_profile"] = profile
+def to_pil(picture: Picture) -> Image.Image:
+    """A PIL image of 8 bits, or 16 of grey, which saves its profile; what is said is in `info`."""
+    image = Image.fromarray(_squeezed(picture.own))
+    if picture.profile is not None:
+        image.info["icc_profile"] = picture.profile
+    image.info |= {"filled": picture.filled, "notes": picture.notes}
     return image
 
 
@@ -186,7 +191,7 @@ def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
     if pixels.dtype == np.uint16:
         return encode_deep_png(pixels, profile)
     file = io.BytesIO()
-    to_pil(pixels).save(file, "PNG", icc_profile=profile)
+    Image.fromarray(_squeezed(pixels)).save(file, "PNG", icc_profile=profile)
     return file.getvalue()
 
 
@@ -212,13 +217,18 @@ def _deep_tiff(data: bytes) -> Picture | None:
         return None
     if deep is None:
         return None
-    notes = (_FIRST["TIFF"],) if deep.several else ()
-    return Picture(_turned(deep.values, deep.orientation), deep.profile, notes)
+    notes = [_TURNED] if deep.orientation in _TURNS else []
+    notes += [_FIRST["TIFF"]] if deep.several else []
+    notes += deep.notes
+    return Picture(_turned(deep.values, deep.orientation), deep.profile, tuple(notes))
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The image with its pixels loaded; whatever fails, here or in the context, has a reason."""
+def _opened(data: bytes) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
+    """The image with its pixels loaded, and whether loading has turned it, as notes.
+
+    Whatever fails, here or in the context, has a reason.
+    """
     # Pillow warns of what ends in a reason here, or does no harm (a broken EXIF tag).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -228,8 +238,10 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
                     raise UnusableImage(f"larger than {MAX_PIXELS // 10**6} megapixels")
                 if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
                     raise UnusableImage(f"a JPEG of over {MAX_SCANS} scans")
+                # Pillow turns a TIFF as it loads it, and then forgets how it was
+                turned = _turn_notes(image) if image.format == "TIFF" else ()
                 image.load()
-                yield image
+                yield image, turned
         except UnusableImage:
             raise
         except UnreadableDepth as error:
@@ -258,7 +270,12 @@ def count_scans(data: bytes) -> int:
     return count
 
 
+_TURNED = "turned upright by its EXIF orientation"
 _FIRST = {"TIFF": "the first of several pages"}
+
+
+def _turn_notes(image: Image.Image) -> tuple[str, ...]:
+    return (_TURNED,) if _orientation(image) in _TURNS else ()
 
 
 def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -268,6 +285,8 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     bits = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg_2000}.get(image.format)
     if bits is not None and 8 < (depth := bits(data)) < 16:
         notes.append(f"8 of {depth} bits of its colours")
+    if image.mode == "CMYK":
+        notes.append(CMYK_NOTE)
     return tuple(notes)
 
 

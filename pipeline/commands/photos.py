@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from maskgit.data.holes import HOLES, draw_holes, grown
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_hole, check_shape, marked, percent
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
@@ -161,11 +161,11 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
 
 
 class Task(NamedTuple):
-    """A picture, its hole, bool (H, W), and what a result line says of them."""
+    """A picture, its hole, bool (H, W), and the mask that shows it."""
 
     picture: Picture
     hole: np.ndarray
-    said: str
+    mask: Marked
 
 
 def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
@@ -178,11 +178,10 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
         raise UnusableImage(f"{name}: {error}") from None
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
-    hole, how = marked(mask, picture.shape)
-    hole = grown(hole ^ invert, grow)
+    shown = marked(mask, picture.shape)
+    hole = grown(shown.hole ^ invert, grow)
     check_hole(hole, name, invert)
-    where = "" if how == "white" else f", where the mask is {'not ' * invert}{how}"
-    return Task(picture, hole, "; ".join([percent(hole) + where, *picture.notes]))
+    return Task(picture, hole, shown)
 
 
 def read_picture(path: Path, source: Path) -> bytes:
@@ -217,8 +216,9 @@ def fill_all(
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
                     pixels = fill.pixels(task.picture, task.hole, decoding, k, step)
-                    save_png(pixels, result, task.picture.profile)
-                    outcome.filled.append(f"{result}: {task.said}")
+                    filled = filled_with(task.picture, pixels, task.hole, task.mask, invert)
+                    save_png(filled.own, result, filled.profile)
+                    outcome.filled.append(f"{result}: {'; '.join([filled.filled, *filled.notes])}")
             except (UnusableImage, OSError) as error:
                 outcome.failed.append(f"{job.picture}: {error}")
             except (MemoryError, RuntimeError) as error:

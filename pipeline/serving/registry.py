@@ -80,7 +80,7 @@ def signature(decoding: Decoding) -> ModelSignature:
     """Text in, text out; the report's own choices are the defaults."""
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("image", "mask")]),
-        outputs=Schema([ColSpec(DataType.string, "image")]),
+        outputs=Schema([ColSpec(DataType.string, name) for name in ("image", "filled", "notes")]),
         params=ParamSchema(
             [
                 ParamSpec("gamma", DataType.string, decoding.gamma),

@@ -7,7 +7,6 @@ nothing is ever pickled. The heavy imports wait until the model is loaded: loggi
 import base64
 import re
 
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -15,7 +14,6 @@ from mlflow.pyfunc import PythonModel
 
 from maskgit import load
 from maskgit.data.image_files import Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_shape, marked
 from maskgit.schedules import NAMES
 
 MAX_ITERATIONS = 1024  # more change nothing: there are fewer tokens
@@ -37,22 +35,15 @@ def picture(text: str, column: str) -> Picture:
         raise UnusableImage(f"{column}: {error}") from None
 
 
-def task(image: str, mask: str) -> tuple[Picture, np.ndarray]:
-    """The picture and its hole, bool (H, W). Raises UnusableImage."""
-    known = picture(image, "image")
-    hole = marked(picture(mask, "mask")).hole
-    check_shape(hole.shape, known.shape)
-    return known, hole
-
-
 def base64_png(filled: Picture) -> str:
     return base64.b64encode(encode_png(filled.own, filled.profile)).decode()
 
 
 class Served(PythonModel):
-    """Columns in: `image` and `mask` (white = hole), of one size. Column out: `image`.
+    """Columns in: `image` and `mask` (white = hole), of one size.
 
-    The answer has the picture's depth, channels and colour profile, as PNG.
+    Columns out: `image`, a PNG with the picture's depth, channels and colour profile; `filled`, how
+    much of the picture was filled; `notes`, what was read otherwise than it is stored.
     """
 
     def load_context(self, context) -> None:
@@ -67,12 +58,13 @@ class Served(PythonModel):
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(*task(*row), seed, gamma, iterations)
-                for row in zip(model_input["image"], model_input["mask"], strict=True)
+                self.fill(picture(image, "image"), picture(mask, "mask"), seed, gamma, iterations)
+                for image, mask in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        return pd.DataFrame({"image": [base64_png(each) for each in filled]})
+        rows = [(base64_png(each), each.filled, "; ".join(each.notes)) for each in filled]
+        return pd.DataFrame(rows, columns=["image", "filled", "notes"])
 
 
 set_model(Served())

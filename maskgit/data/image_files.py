@@ -33,6 +33,8 @@ from maskgit.data.deep_colour import (
 # Pillow's other readers are not needed, and some of them start programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
 MAX_PIXELS = 100_000_000
+NO_HEIC = "HEIC is not read; save it as JPEG or PNG"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 TOO_LARGE = "too large for the memory of this machine"
 MAX_SCANS = 100  # of a progressive JPEG: each one costs a pass over all pixels; most files have 10
 _SIXTEEN_BITS = 257  # 65535 = 255 * 257
@@ -251,7 +253,8 @@ def _opened(data: bytes) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
         except MemoryError:
             raise UnusableImage(TOO_LARGE) from None
         except UnidentifiedImageError:
-            raise UnusableImage("not an image") from None
+            heic = data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+            raise UnusableImage(NO_HEIC if heic else "not an image") from None
         except _DAMAGE as error:
             truncated = "truncated" in str(error).lower()
             raise UnusableImage("truncated file" if truncated else "damaged image") from None

@@ -91,6 +91,7 @@ JPEG = encode(COLOURS, "JPEG")
 CMYK_JPEG = encode(COLOURS, "JPEG", "CMYK", icc_profile=PROFILE)
 PALETTE = encode(RGBA[..., 0] // 64 * 64, mode="P")
 AVIF = encode(COLOURS, "AVIF")
+DEEP_JP2 = by_opencv(DEEP[..., :3], ".jp2")  # with losses
 
 # what is in the file, and the values that it means; None where it is refused
 FILES = {
@@ -119,7 +120,10 @@ FILES = {
     "JPEG in CMYK, with a profile": (CMYK_JPEG, as_pillow(CMYK_JPEG, "RGB")),
     "AVIF": (AVIF, as_pillow(AVIF, "RGB")),
     "JPEG 2000, 8 bits": (encode(COLOURS, "JPEG2000", irreversible=False), COLOURS),
-    "JPEG 2000, 16 bits": (by_opencv(DEEP[..., :3], ".jp2"), DEEP[..., :3]),
+    "JPEG 2000, 16 bits": (
+        DEEP_JP2,
+        cv2.imdecode(np.frombuffer(DEEP_JP2, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1],
+    ),
     "animated GIF": (frames("GIF"), as_pillow(frames("GIF"), "RGB")),
     "animated WebP": (frames("WEBP"), as_pillow(frames("WEBP"), "RGB")),
     "animated PNG": (frames("PNG"), COLOURS),

@@ -97,11 +97,11 @@ class Page:
         hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
         task = photo, hole, gammas, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
-        shown = [(r.shown(), r.caption) for r in results]
+        shown = [(r.shown(), r.title) for r in results]
         return results, 0, gr.Gallery(shown, selected_index=0)
 
     def choose(self, results: list[Result], number: int, request: gr.Request):
-        """One of the results: before and after, its steps, its file in place of the one before."""
+        """One of the results: what is said, before and after, its steps, and its file alone."""
         result = results[number]
         before, after = result.shown_after(0, self.fill), result.shown()
         self.forget(request)
@@ -110,7 +110,8 @@ class Page:
         self.downloads[request.session_hash] = folder
         file = result.save(folder)
         save = gr.DownloadButton(f"Save {result.title}", value=str(file), interactive=True)
-        return (before, after), gr.Slider(maximum=result.steps, value=result.steps), after, save
+        steps = gr.Slider(maximum=result.steps, value=result.steps)
+        return result.said, (before, after), steps, after, save
 
     def forget(self, request: gr.Request):
         """Removes the file of a session, which is as large as its photo."""
@@ -122,7 +123,7 @@ class Page:
         """No results."""
         self.forget(request)
         save = gr.DownloadButton("Save", value=None, interactive=False)
-        return [], 0, None, None, gr.Slider(maximum=1, value=0), None, save
+        return [], 0, None, "", None, gr.Slider(maximum=1, value=0), None, save
 
     def watch(self, results: list[Result], number: int, step: float | None):
         """The picture after a step; the one that is shown stays while no number is entered."""
@@ -183,6 +184,7 @@ class FillColumn:
             interactive=False,
             elem_id="gallery",
         )
+        self.said = gr.Markdown(elem_id="said")
         plain = {"show_label": False, "format": "png", "buttons": ["fullscreen"]}
         with gr.Tab("Before and after"):
             self.slider = gr.ImageSlider(**plain, interactive=False)
@@ -223,7 +225,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
 
     photo, results, cat, chosen = gr.State(), gr.State([]), gr.State(0), gr.State(0)
     opened = [photo, left.editor, left.mask, left.about]
-    details = [right.slider, right.step, right.stepped, right.save]
+    details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
     task = [photo, left.editor, left.mask, left.grow, left.invert]
     how = [right.gammas, right.iterations, right.variants, right.seed]

@@ -57,8 +57,10 @@ class Result:
         return f"{self.gamma}, fill {self.variant}"
 
     @property
-    def caption(self) -> str:
-        return f"{self.title} ({percent(self.hole)}, {self.seconds:.1f} s)"
+    def said(self) -> str:
+        """How much was filled, and what was read otherwise than the photo's file stores it."""
+        notes = "; ".join([percent(self.hole), *self.photo.picture.notes])
+        return f"{self.title}: {notes}; {self.seconds:.1f} s"
 
     @property
     def steps(self) -> int:

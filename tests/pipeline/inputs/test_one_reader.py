@@ -258,8 +258,7 @@ def by_page(folder, fill):
     hole = hole_to_fill(photo, [], folder / "mask", 0, False)
     how = [tuned.gamma], 1, tuned.iterations, tuned.seed, lambda share, title: None
     (result,) = fill_photo_as(fill, photo, hole, *how)
-    said = "; ".join([result.caption, *photo.picture.notes])
-    return Result(open_picture(result.save(folder)), said)
+    return Result(open_picture(result.save(folder)), result.said)
 
 
 def by_score(folder, fill):

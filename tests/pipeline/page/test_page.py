@@ -1,6 +1,7 @@
 """The page in a real browser, headless: brush a hole, fill it, step through it, save it."""
 
 import io
+import re
 import shutil
 import socket
 
@@ -108,6 +109,9 @@ def test_brush_fill_step_and_save(page, address, tmp_path):
     page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
     brush(page)
     fill(page)
+    assert re.fullmatch(
+        r"cosine, fill 1: \d+\.\d % of the picture; \d+\.\d s", page.locator("#said").inner_text()
+    )
     name, filled = saved(page, tmp_path)
     true = draw_photo(0, 64).picture.rgb
     changed = (filled != true).any(axis=2)

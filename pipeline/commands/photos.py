@@ -76,6 +76,16 @@ def passed_over(sources: Iterable[Path]) -> list[str]:
     return lines
 
 
+def said_of_folders(source: Path, mask: Path, mask_suffix: str) -> list[str]:
+    """Lines on what of the folders is not meant as it may seem."""
+    lines = passed_over([source, mask])
+    if mask.is_dir() and mask.resolve() == source.resolve() and not mask_suffix:
+        lines.append(
+            f"{mask}: each picture is its own mask; --mask-suffix _mask pairs x.png with x_mask.png"
+        )
+    return lines
+
+
 def same_name(path: Path) -> str:
     """Its stem, the same for both ways to compose letters with accents (Unicode NFC and NFD)."""
     return normalize("NFC", path.stem)

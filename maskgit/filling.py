@@ -86,7 +86,7 @@ class Fill:
         for number in range(count):
             share = None if progress is None else _part(progress, number, count)
             pixels = self.pixels(picture, mark.hole, decoding, number, share)
-            result = filled_with(picture, pixels, mark.hole, mark)
+            result = filled_with(picture, pixels, mark)
             if isinstance(image, Picture):
                 filled.append(result)
             elif isinstance(image, Image.Image):

@@ -28,8 +28,13 @@ class Marked(NamedTuple):
     """A hole, and how the mask shows it."""
 
     hole: np.ndarray  # bool (H, W)
-    how: str = "white"  # or 'painted', 'transparent'
+    how: str = "white"  # or 'painted', 'transparent', 'not painted', 'not transparent'
     notes: tuple[str, ...] = ()  # of the mask's file, as `Picture.notes`
+
+    def inverted(self) -> "Marked":
+        """The rest of the picture as the hole."""
+        how = self.how if self.how == "white" else f"not {self.how}"
+        return Marked(~self.hole, how, self.notes)
 
 
 def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
@@ -86,17 +91,14 @@ def percent(hole: np.ndarray) -> str:
     return f"{share:.{digits}f} % of the picture"
 
 
-def filled_with(
-    picture: Picture, own: np.ndarray, hole: np.ndarray, mask: Marked, invert: bool = False
-) -> Picture:
+def filled_with(picture: Picture, own: np.ndarray, mask: Marked) -> Picture:
     """The result of a fill, which says how much was filled, where the mask had it, and the notes.
 
-    own: as `picture.own`. hole: bool (H, W), as filled. invert: whether the rest was filled of what
-    the mask shows.
+    own: as `picture.own`. mask: the hole as it was filled.
     """
-    where = "" if mask.how == "white" else f", where the mask is {'not ' * invert}{mask.how}"
+    where = "" if mask.how == "white" else f", where the mask is {mask.how}"
     notes = *picture.notes, *(f"the mask: {note}" for note in mask.notes)
-    return Picture(own, picture.profile, notes, percent(hole) + where)
+    return Picture(own, picture.profile, notes, percent(mask.hole) + where)
 
 
 def check_hole(hole: np.ndarray, name: str = "the mask", invert: bool = False) -> None:

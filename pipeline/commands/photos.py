@@ -171,10 +171,9 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
 
 
 class Task(NamedTuple):
-    """A picture, its hole, bool (H, W), and the mask that shows it."""
+    """A picture, and its hole as it is to be filled."""
 
     picture: Picture
-    hole: np.ndarray
     mask: Marked
 
 
@@ -189,9 +188,10 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
     shown = marked(mask, picture.shape)
-    hole = grown(shown.hole ^ invert, grow)
+    shown = shown.inverted() if invert else shown
+    hole = grown(shown.hole, grow)
     check_hole(hole, name, invert)
-    return Task(picture, hole, shown)
+    return Task(picture, shown._replace(hole=hole))
 
 
 def read_picture(path: Path, source: Path) -> bytes:
@@ -225,8 +225,8 @@ def fill_all(
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
-                    pixels = fill.pixels(task.picture, task.hole, decoding, k, step)
-                    filled = filled_with(task.picture, pixels, task.hole, task.mask, invert)
+                    pixels = fill.pixels(task.picture, task.mask.hole, decoding, k, step)
+                    filled = filled_with(task.picture, pixels, task.mask)
                     save_png(filled.own, result, filled.profile)
                     outcome.filled.append(f"{result}: {'; '.join([filled.filled, *filled.notes])}")
             except (UnusableImage, OSError) as error:

@@ -94,11 +94,11 @@ class Page:
         if seed is None:
             raise ValueError("the seed is empty: enter a whole number, 0 or more")
         layers = (editor or {}).get("layers") or []
-        hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
-        task = photo, hole, gammas, int(variants), int(iterations), int(seed)
+        marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
+        task = photo, marks, gammas, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
-        shown = [(r.shown(), r.title) for r in results]
-        return results, 0, gr.Gallery(shown, selected_index=0)
+        pictures = [(r.shown(), r.title) for r in results]
+        return results, 0, gr.Gallery(pictures, selected_index=0)
 
     def choose(self, results: list[Result], number: int, request: gr.Request):
         """One of the results: what is said, before and after, its steps, and its file alone."""

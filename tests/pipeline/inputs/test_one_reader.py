@@ -255,9 +255,9 @@ def by_http(folder, fill):
 
 def by_page(folder, fill):
     photo, tuned = open_photo(folder / "picture"), fill.config.decoding
-    hole = hole_to_fill(photo, [], folder / "mask", 0, False)
+    mask = hole_to_fill(photo, [], folder / "mask", 0, False)
     how = [tuned.gamma], 1, tuned.iterations, tuned.seed, lambda share, title: None
-    (result,) = fill_photo_as(fill, photo, hole, *how)
+    (result,) = fill_photo_as(fill, photo, mask, *how)
     return Result(open_picture(result.save(folder)), result.said)
 
 
@@ -351,7 +351,11 @@ def test_every_way_in_fills_what_the_table_says_of_a_mask(fill, folder, row, way
         return
     result = WAYS[way](folder, fill)
     changed = (result.picture.own != COLOURS).any(axis=2)
-    assert "14.6 % of the picture" in result.said  # with what follows: all of HOLE, and no more
+    where = {"the strokes": ", where the mask is painted"}.get(shows, "")
+    where = {"the erased part": ", where the mask is transparent"}.get(shows, where)
+    said = result.said[result.said.index("14.6 %") :]
+    assert re.match(rf"14\.6 % of the picture{where}(;|\n|$)", said)
+    assert ("the mask: turned upright" in said) == ("EXIF" in row)
     assert changed.any() and not changed[HOLE == 0].any()
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from maskgit.data.holes import HOLES, draw_holes, grown
+from maskgit.data.holes import HOLES, dilate, draw_holes
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
 from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
 from pipeline.plumbing.errors import UserError, out_of_memory
-from pipeline.plumbing.files import write_whole
+from pipeline.plumbing.files import write_atomically
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
 MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
@@ -189,7 +189,7 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
         check_shape(mask.shape, picture.shape, name)
     shown = marked(mask, picture.shape)
     shown = shown.inverted() if invert else shown
-    hole = grown(shown.hole, grow)
+    hole = dilate(shown.hole, grow)
     check_hole(hole, name, invert)
     return Task(picture, shown._replace(hole=hole))
 
@@ -246,7 +246,7 @@ def show(bar: tqdm, first: float, length: float, share: float) -> None:
 
 
 def save_png(pixels: np.ndarray, path: Path, profile: bytes | None = None) -> None:
-    write_whole(path, encode_png(pixels, profile))
+    write_atomically(path, encode_png(pixels, profile))
 
 
 def draw_masks(

@@ -93,7 +93,7 @@ def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -
     around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     inside = parts[around] == number
     extent = max(inside.shape)
-    if CONTEXT * extent <= size:  # dust: no need to measure
+    if CONTEXT * extent <= size:  # so small that the smallest window is enough
         return _clamped(size, parts.shape)
     thickness = extent if inside.all() else 2 * ndimage.distance_transform_edt(inside).max() - 1
     return _clamped(max(size, int(np.ceil(CONTEXT * thickness))), parts.shape)
@@ -109,13 +109,13 @@ def _cover(
 ) -> list[Window]:
     """Returns windows for the pixels that are `left`, from the first row down.
 
-    box: where these pixels lie; least: the smallest side of a window. In
-    place, nothing is `left` afterwards, and what the windows fill is no longer `unknown`.
+    box: where these pixels lie; least: the smallest side of a window. Both masks are changed in
+    place: no pixel is `left` afterwards, and what the windows fill is no longer `unknown`.
     """
     windows = []
     first = [span.start or 0 for span in box]
     for row, column in np.argwhere(left[box]) + first:
-        if not left[row, column]:  # an earlier window has it
+        if not left[row, column]:  # an earlier window fills the pixel
             continue
         side = least
         while True:

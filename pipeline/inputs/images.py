@@ -1,4 +1,4 @@
-"""One image of a source, read or drawn: what other processes do, so it loads little."""
+"""Reads or draws one image of a source. Other processes run this, so it imports little."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from maskgit.data.copies import take_print
 from maskgit.data.crops import random_crops
 from maskgit.data.image_files import UnusableImage, decode_image, to_square
 
-LARGE = 4  # times the size: what windows of drawn cats are cut from
+LARGE = 4  # windows of a drawn cat are cut from a picture of so many times the size
 
 
 class File(NamedTuple):
-    """The bytes of a file of the source, or in `fault` why there are none."""
+    """The bytes of a file of the source; without bytes, `fault` says why."""
 
     name: str
     part: str
@@ -48,7 +48,7 @@ class SourceImage:
 def read_image(
     file: File, size: int, fit: str, min_side: int, crops: int, seed: int
 ) -> SourceImage:
-    """See `pipeline.inputs.dataset.read_source`."""
+    """Reads one file of a source, as `pipeline.inputs.dataset.read_source` describes."""
     digest = sha256(file.data).hexdigest() if not file.fault else ""
     try:
         if file.fault:
@@ -64,9 +64,9 @@ def read_image(
 
 
 def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
-    """One of the built-in data set: a cat face drawn by our own code, from the seed and a number.
+    """Draws an image of the built-in data set: a cat face, determined by the seed and a number.
 
-    Its file is its pixels.
+    Its file's bytes are its pixels.
     """
     pixels = draw_cat(np.random.default_rng([seed, number]), size)
     windows = np.empty((0, size, size, 3), np.uint8)
@@ -97,6 +97,7 @@ class Batch(NamedTuple):
 
 
 def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File | int]) -> Batch:
+    """Makes the images of a block, and the prints by which copies are found."""
     images = list(map(make, block))
     usable = [image for image in images if not image.reason]
     prints = [take_print(image.pixels) for image in usable]

@@ -1,4 +1,4 @@
-"""A stage's entry in dvc.lock: the parameters, dependencies and outputs that make it what it is."""
+"""Identifies a stage by its entry in dvc.lock: its parameters, dependencies and outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPORT = "report"
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
-    """Nested parameters with dotted names."""
+    """Returns nested parameters as one level, with dotted names."""
     result = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -30,7 +30,7 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 def described(stage: str, item: str = "") -> dict:
-    """The stage in dvc.yaml, with values in place of ${...}; empty where it does not stand there.
+    """Returns a stage's entry in dvc.yaml, with values in place of ${...}; {} where it has none.
 
     item: of a matrix.
     """
@@ -64,14 +64,14 @@ def outputs() -> dict[str, tuple[str, str, Path]]:
 
 
 def shown_params(stage: str, params: Params) -> dict[str, object]:
-    """Those that dvc.yaml names for the stage, as the preset fills them."""
+    """Returns the parameters that dvc.yaml names for the stage, as the preset fills them."""
     values, asked = params.model_dump(), described(stage).get("params", [])
     names = [name for name in asked if isinstance(name, str)]
     return flat({name: reduce(getitem, name.split("."), values) for name in names})
 
 
 def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
-    """sha256 of what makes two runs of a stage the same one."""
+    """Returns the sha256, in hex, over all by which two runs of a stage count as the same."""
     known = described(stage, item)
     paths = {*known.get("deps", []), *known.get("outs", []), str(output)}
     hashes = {path: content_hash(Path(path)) for path in paths if Path(path).exists()}
@@ -80,9 +80,9 @@ def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
 
 
 def changed() -> str:
-    """What params.yaml says otherwise than in git's last commit: 'gamma=square, guidance=0'.
+    """Returns how params.yaml differs from git's last commit, as 'gamma=square, guidance=0'.
 
-    The preset's name where nothing differs.
+    Without a difference it is the preset's name.
     """
     now = read_yaml(Path("params.yaml"))
     command = ["git", "show", "HEAD:./params.yaml"]

@@ -13,8 +13,8 @@ from maskgit.data.image_files import FORMATS, Picture, UnusableImage, decode_pic
 from maskgit.scoring.distances import Distance, frechet, kernel_distance
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.intervals import mean_interval, summarise, with_ends
-from maskgit.scoring.pixel_errors import l1, psnr, ssim
-from maskgit.scoring.scores import FRECHET, KERNEL, clip_bounds
+from maskgit.scoring.score import Evaluation
+from maskgit.scoring.scores import FRECHET, KERNEL, L1, PSNR, SSIM, clip_bounds
 from pipeline.commands.photos import passed_over, pictures_in, same_name
 from pipeline.inputs.untrusted import read_file
 from pipeline.plumbing.errors import UserError
@@ -24,7 +24,8 @@ LOSSY = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), ".webp", ".avif", ".jp2")
 PYTORCH_FID = ("bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 SMALLEST = 11  # pixels a side: the window of SSIM
 NAMED = 3  # files that a warning names
-PIXEL_ERRORS = {"psnr": psnr, "ssim": ssim, "l1": l1}
+# Scores of holes, which are scores of whole pictures where all pixels count as a hole.
+PIXEL_ERRORS = {score.name.removesuffix("_hole"): score for score in (PSNR, SSIM, L1)}
 
 
 def load(path: Path) -> Picture:
@@ -132,7 +133,7 @@ def compare_folders(a: Path, b: Path, extractor: Extractor) -> dict[str, float]:
     }
     if paired:
         columns = {name: distance.by_pair() for name, distance in distances.items()}
-        scores = summarise(columns | pair_errors(paths_a, paths_b))
+        scores = summarise(columns | pair_errors(paths_a, paths_b, extractor))
     else:
         scores = summarise_unpaired(distances)
     return {"n_a": len(paths_a), "n_b": len(paths_b), "paired": paired} | clip_bounds(scores)
@@ -147,10 +148,12 @@ def summarise_unpaired(distances: dict[str, Distance]) -> dict[str, float]:
     return scores
 
 
-def pair_errors(paths_a: list[Path], paths_b: list[Path]) -> dict[str, np.ndarray]:
-    """`psnr`, `ssim` and `l1` of whole pictures, (N,) each; NaN for `unlike_pairs`.
+def pair_errors(
+    paths_a: list[Path], paths_b: list[Path], extractor: Extractor
+) -> dict[str, np.ndarray]:
+    """Returns PSNR, SSIM and L1 of whole pictures, (N,) each.
 
-    Without these scores where no pair has them.
+    A pair with a `fault_of_pair` has NaN. Where no pair has these scores they are left out.
     """
     rows: list[dict[str, np.ndarray]] = []
     for pair in tqdm(list(zip(paths_a, paths_b, strict=True)), "errors", unit="pair"):
@@ -158,9 +161,9 @@ def pair_errors(paths_a: list[Path], paths_b: list[Path]) -> dict[str, np.ndarra
         if fault_of_pair(first, second):
             rows.append({})
             continue
-        everywhere = np.ones((1, *first.shape[:2]), dtype=bool)
-        pixels = first[None], second[None], everywhere
-        rows.append({name: error(*pixels) for name, error in PIXEL_ERRORS.items()})
+        everywhere, no_features = np.ones((1, *first.shape[:2]), dtype=bool), np.empty((1, 0))
+        given = Evaluation([first[None]], second[None], everywhere, no_features, extractor)
+        rows.append({name: score.compute(given) for name, score in PIXEL_ERRORS.items()})
     names = next((list(row) for row in rows if row), [])
     missing = np.full(1, np.nan)
     return {name: np.concatenate([row.get(name, missing) for row in rows]) for name in names}
@@ -176,7 +179,7 @@ def fault_of_pair(first: np.ndarray, second: np.ndarray) -> str:
 
 
 def pair_warnings(paths_a: list[Path], paths_b: list[Path]) -> list[str]:
-    """A line on the pairs that have no PSNR, SSIM and L1."""
+    """Returns a line on the pairs that have no PSNR, SSIM and L1, if there are any."""
     if not are_pairs(paths_a, paths_b):
         return []
     faults = []

@@ -4,11 +4,14 @@ The alias is a champion's. There is a champion for each set of test images and e
 model of one's own photos is never compared with one of the built-in cats.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -26,6 +29,9 @@ from maskgit.inpainting.settings import Decoding
 from maskgit.scoring.intervals import mean_interval
 from pipeline.plumbing.files import MODEL_FOLDER, PREPARED, content_hash, project_root
 from pipeline.plumbing.params import Params
+
+if TYPE_CHECKING:
+    from maskgit.scoring.score import Better, Column
 
 NAME = "maskgit-inpainting"
 IMAGE_SCORES = "headline_images.json"  # of the report's run: what a later model is held against
@@ -53,8 +59,9 @@ REQUIREMENTS = (
 class Standing:
     """The test images and the score of a version, kept as its tags."""
 
-    score: float  # a distance: lower is better
-    extractor: str  # the distance's name
+    score: float  # the mean over images
+    extractor: str  # the score's column, which names the extractor
+    better: Better
     n: int
     test_set_sha256: str  # of the true images and their holes
 
@@ -64,7 +71,7 @@ class Standing:
         return f"champion-{self.test_set_sha256[:8]}-{self.extractor}"
 
 
-def beats(new: np.ndarray, old: np.ndarray) -> tuple[bool, str]:
+def beats(new: np.ndarray, old: np.ndarray, better: Better) -> tuple[bool, str]:
     """Returns whether a model is better than the champion, and the comparison in words.
 
     new, old: scores of the same images, (N,) each. better: which values of the score are better. A
@@ -74,7 +81,7 @@ def beats(new: np.ndarray, old: np.ndarray) -> tuple[bool, str]:
         return False, f"it was scored on {len(old)} images, this one on {len(new)}"
     low, high = mean_interval(new - old)
     words = f"{(new - old).mean():.3g} [{low:.3g}, {high:.3g}] against it, on the same images"
-    return high < 0, words
+    return max(better.sign * low, better.sign * high) < 0, words
 
 
 def signature(decoding: Decoding) -> ModelSignature:
@@ -114,7 +121,7 @@ def hash_of_test_set(split: str) -> str:
     return hashlib.sha256("".join(map(content_hash, files)).encode()).hexdigest()
 
 
-def register(run_id: str | None, params: Params, score: str, by_image: np.ndarray) -> str:
+def register(run_id: str | None, params: Params, score: Column, by_image: np.ndarray) -> str:
     """Adds the report's model to the registry; returns a line on what became of the champion.
      score: the column of the score that decides; by_image: the headline's, (N,). A fault of the
     store becomes the line.
@@ -122,7 +129,8 @@ def register(run_id: str | None, params: Params, score: str, by_image: np.ndarra
     if run_id is None:
         return f"{NAME}: not registered, MLflow's store does not answer"
     test_set = hash_of_test_set(params.inpaint.split)
-    standing = Standing(float(by_image.mean()), score, len(by_image), test_set)
+    mean, better = float(by_image.mean()), score.score.better
+    standing = Standing(mean, score.name, better, len(by_image), test_set)
     choices = {"gamma": params.gamma, "iterations": params.report.iterations}
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
@@ -175,4 +183,4 @@ def held_against(old: ModelVersion, standing: Standing, by_image: np.ndarray) ->
         scores = np.array(kept[standing.extractor], dtype=float)
     except (MlflowException, OSError, ValueError, KeyError, TypeError):
         return False, "its scores of single images are gone"
-    return beats(by_image, scores)
+    return beats(by_image, scores, standing.better)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
@@ -81,11 +82,11 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     )
 
 
-def headline_images(images: pd.DataFrame, params: Params) -> tuple[str, np.ndarray]:
+def headline_images(images: pd.DataFrame, params: Params) -> tuple[Column, np.ndarray]:
     """Returns the column of the score that decides, and the headline's score of each image."""
-    score = column_of(DECIDES, images.columns).name
+    score = column_of(DECIDES, images.columns)
     chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
-    return score, images.loc[chosen, score].to_numpy()
+    return score, images.loc[chosen, score.name].to_numpy()
 
 
 def hole_kinds(split: str) -> pd.Series:

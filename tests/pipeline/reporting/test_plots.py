@@ -1,5 +1,7 @@
 """Plots: what is written beside the axes can be read."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ def test_no_two_names_of_lines_overlap_and_they_are_in_the_order_of_the_lines(va
     names = sorted(axis.texts, key=lambda text: text.get_window_extent().y0)
     boxes = [name.get_window_extent() for name in names]
     plt.close(figure)
-    assert all(below.y1 <= above.y0 for below, above in zip(boxes, boxes[1:], strict=False))
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
     found = table.set_index("schedule")["score"][[name.get_text() for name in names]]
     assert len(found) == len(values) and found.is_monotonic_increasing
 

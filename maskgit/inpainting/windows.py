@@ -28,12 +28,12 @@ class Window(NamedTuple):
 
     @property
     def whole(self) -> tuple[slice, slice]:
-        """All of the window, as slices of the picture."""
+        """The whole window, as slices of the picture."""
         return square(self.corner, self.side)
 
     @property
     def within(self) -> tuple[slice, slice]:
-        """The inner part, as slices of the window."""
+        """The part that is pasted, as slices of the window."""
         spans = zip(self.inner, self.corner, strict=True)
         return tuple(slice(span.start - start, span.stop - start) for span, start in spans)
 

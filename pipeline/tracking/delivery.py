@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,7 @@ PAUSE = 0.5  # seconds between two looks at the spool
 RETRY = 5  # seconds until a store that did not answer is asked again
 SERVER_PATIENCE = 3  # seconds that a stage waits for a server's next answer, at its end
 FILE_PATIENCE = 60  # as much for a store in a file, which is slow only where the machine is
-IMPORT_PATIENCE = (
-    20  # as much for the import of MLflow: a stop can leave Python's import lock taken
-)
+IMPORT_PATIENCE = 20  # as much for the import of MLflow: a stop can leave its lock taken
 AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's own limits
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
 
@@ -78,31 +77,28 @@ class Mirror:
                         params.setdefault(name, Param(name, value))
                     case "tags":
                         tags[name] = RunTag(name, value)
-        self._log("metrics", list(metrics.values()))
-        self._log("params", list(params.values()))
-        self._log("tags", list(tags.values()))
+        for kind, values in (("metrics", metrics), ("params", params), ("tags", tags)):
+            self._log(kind, list(values.values()))
         self.steps |= metrics.keys()
         self.params |= params
         for record in new:
             if self.is_whole:  # what follows stands in the run that did the same before
                 break
-            self._try(lambda record=record: self._send(record), record["op"])
+            self._try(partial(self._send, record), record["op"])
         self.sent = len(records)
         if records[-1]["op"] == "end":
             self.is_whole = True
             self.spool.remove()
 
     def _log(self, kind: str, values: list) -> None:
+        """As many at once as MLflow takes; where it refuses one of them, each by itself."""
         for i in range(0, len(values), AT_ONCE[kind]):
-            self._log_batch(kind, values[i : i + AT_ONCE[kind]])
-
-    def _log_batch(self, kind: str, values: list) -> None:
-        """All at once; where MLflow refuses one of them, each by itself."""
-        alone = len(values) == 1
-        send = lambda: self.client.log_batch(self.run_id, **{kind: values})  # noqa: E731
-        if not self._try(send, kind, tell=alone) and not alone:
-            for value in values:
-                self._log_batch(kind, [value])
+            batch = values[i : i + AT_ONCE[kind]]
+            send = partial(self.client.log_batch, self.run_id, **{kind: batch})
+            alone = len(batch) == 1
+            if not self._try(send, kind, tell=alone) and not alone:
+                for value in batch:
+                    self._log(kind, [value])
 
     def _try(self, send: Callable[[], object], what: str, tell: bool = True) -> bool:
         """Whether MLflow took it; keeps a line for what it will never take."""

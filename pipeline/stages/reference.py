@@ -18,19 +18,10 @@ from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
-    IMAGES_CSV,
-    MODEL,
-    PREPARED,
-    REFERENCE,
-    TOKENIZER,
-    load_array,
-    load_task,
-    save_array,
-    write_whole,
-)
+from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import IMAGES_CSV, MODEL, PREPARED, REFERENCE, TOKENIZER
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -81,7 +72,7 @@ def main() -> None:
         if ranks.rank():
             return
         save_array(folder / "features.npy", features)
-        write_whole(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        write_atomically(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)

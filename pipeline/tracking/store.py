@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.places import project_root
 from pipeline.tracking.relocation import follow_project
 
 if TYPE_CHECKING:

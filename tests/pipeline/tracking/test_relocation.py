@@ -9,8 +9,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline.plumbing.files import MODEL_FOLDER, PREPARED
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import MODEL_FOLDER, PREPARED
 from pipeline.serving.registry import NAME, register
 from pipeline.tracking import store as stores
 from pipeline.tracking.relocation import COLUMNS

@@ -36,7 +36,7 @@ def report_runs(last: int | None) -> list[Run]:
 
 
 def remedy() -> str:
-    """What to run where no report is recorded. DVC runs no stage that its cache holds."""
+    """Returns what to run where no report is recorded. DVC runs no stage whose files it has."""
     lock = Path("dvc.lock")
     if lock.is_file() and REPORT in read_yaml(lock).get("stages", {}):
         return "'maskgit reconcile' makes the runs from the files of dvc.lock"

@@ -1,15 +1,16 @@
 """Lists the experiments in MLflow's store as its UI does: a row for each report."""
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlflow.entities import Run
 
 from maskgit.scoring.intervals import with_ends
+from pipeline.plumbing.entry import REPORT
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.places import project_root
+from pipeline.plumbing.yaml_files import read_yaml
 from pipeline.reporting.text import score_cells
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import database_file, open_store, own_store, store_uri
 
 
 def report_runs(last: int | None) -> list[Run]:
@@ -17,9 +18,9 @@ def report_runs(last: int | None) -> list[Run]:
 
     Raises UserError where there is none.
     """
-    store = project_root() / "mlflow.db"
-    if "MLFLOW_TRACKING_URI" not in os.environ and not store.exists():
-        raise UserError(f"{store} does not exist; run 'dvc repro' to make it")
+    database = database_file(store_uri() or own_store())
+    if database and not database.exists():
+        raise UserError(f"{database} does not exist; {remedy()}")
     opened = open_store()
     found, token = [], None
     while last is None or len(found) < last:
@@ -33,8 +34,16 @@ def report_runs(last: int | None) -> list[Run]:
         if not token:
             break
     if not found:
-        raise UserError("no report in MLflow's store; run 'dvc repro'")
+        raise UserError(f"no report in MLflow's store; {remedy()}")
     return found[:last]
+
+
+def remedy() -> str:
+    """Returns what to run where no report is recorded. DVC runs no stage whose files it has."""
+    lock = Path("dvc.lock")
+    if lock.is_file() and REPORT in read_yaml(lock).get("stages", {}):
+        return "'maskgit reconcile' makes the runs from the files of dvc.lock"
+    return "run 'dvc repro' to make one"
 
 
 def differing(runs: Sequence[Run]) -> list[str]:

@@ -79,17 +79,21 @@ def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def git(*words: str) -> str:
+    """Returns what a git command prints; nothing where there is no git or no commit."""
+    try:
+        return subprocess.run(["git", *words], capture_output=True, encoding="utf-8").stdout
+    except OSError:
+        return ""
+
+
 def changed() -> str:
     """Returns how params.yaml differs from git's last commit, as 'gamma=square, guidance=0'.
 
     Without a difference it is the preset's name.
     """
     now = read_yaml(Path("params.yaml"))
-    command = ["git", "show", "HEAD:./params.yaml"]
-    try:
-        before = subprocess.run(command, capture_output=True, encoding="utf-8").stdout
-    except OSError:
-        before = ""
+    before = git("show", "HEAD:./params.yaml")
     old, new = flat(parse_yaml(before) if before else now), flat(now)
     differ = {key: value for key, value in new.items() if str(old.get(key)) != str(value)}
     leaves = [key.split(".")[-1] for key in new]

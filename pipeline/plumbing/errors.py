@@ -79,12 +79,15 @@ def stop_now(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def handled_signals(handler) -> Iterator[None]:
-    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes."""
+def handled_signals(handler, signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
+    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes.
+
+    signals: others than those two.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, handler) for signum in signals}
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,31 +81,28 @@ class Mirror:
                         params.setdefault(name, Param(name, value))
                     case "tags":
                         tags[name] = RunTag(name, value)
-        self._log("metrics", list(metrics.values()))
-        self._log("params", list(params.values()))
-        self._log("tags", list(tags.values()))
+        for kind, values in (("metrics", metrics), ("params", params), ("tags", tags)):
+            self._log(kind, list(values.values()))
         self.steps |= metrics.keys()
         self.params |= params
         for record in new:
             if self.is_whole:  # another run has the same entry and all that follows
                 break
-            self._try(lambda record=record: self._send(record), record["op"])
+            self._try(partial(self._send, record), record["op"])
         self.sent = len(records)
         if records[-1]["op"] == "end":
             self.is_whole = True
             self.spool.remove()
 
     def _log(self, kind: str, values: list) -> None:
+        """Sends as many values at once as MLflow takes; if it refuses one, sends each by itself."""
         for i in range(0, len(values), AT_ONCE[kind]):
-            self._log_batch(kind, values[i : i + AT_ONCE[kind]])
-
-    def _log_batch(self, kind: str, values: list) -> None:
-        """Sends all values at once; where MLflow refuses one of them, sends each by itself."""
-        alone = len(values) == 1
-        send = lambda: self.client.log_batch(self.run_id, **{kind: values})  # noqa: E731
-        if not self._try(send, kind, tell=alone) and not alone:
-            for value in values:
-                self._log_batch(kind, [value])
+            batch = values[i : i + AT_ONCE[kind]]
+            send = partial(self.client.log_batch, self.run_id, **{kind: batch})
+            alone = len(batch) == 1
+            if not self._try(send, kind, tell=alone) and not alone:
+                for value in batch:
+                    self._log(kind, [value])
 
     def _try(self, send: Callable[[], object], what: str, tell: bool = True) -> bool:
         """Returns whether MLflow accepted what `send` sends.

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from filelock import Timeout
 from PIL import Image
 
 from maskgit import ranks
-from pipeline.plumbing.entry import REPORT, changed, entry_hash, flat, shown_params
+from pipeline.plumbing.entry import REPORT, changed, entry_hash, flat, git, shown_params
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import PREPARED
@@ -120,15 +119,6 @@ class SilentRun:
         return lambda *args, **kwargs: None
 
 
-def git_commit() -> str:
-    """Returns the hash of git's last commit, 'unknown' without one."""
-    try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
-    except OSError:
-        return "unknown"
-    return answer.stdout.strip() or "unknown"
-
-
 def open_spool(key: str | None) -> Spool:
     """Opens the spool of a run, a new one without a key.
 
@@ -160,7 +150,7 @@ def stage_run(
         yield SilentRun()
         return
     values = shown_params(stage, params) if isinstance(params, Params) else flat(params)
-    experiment, commit = os.environ.get("DVC_EXP_NAME", ""), git_commit()
+    commit = git("rev-parse", "--verify", "HEAD").strip() or "unknown"
     name = changed() if stage == REPORT else f"{stage}@{item}" if item else stage
     tags = {
         "stage": stage,
@@ -168,7 +158,7 @@ def stage_run(
         "mlflow.source.type": "LOCAL",  # these three are the column Source of MLflow's table
         "mlflow.source.name": f"pipeline.stages.{stage}",
         "mlflow.source.git.commit": commit,
-        "dvc_experiment": experiment,
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "host": socket.gethostname(),
     }
     if PREPARED.is_dir():

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from filelock import FileLock
 
 from pipeline.plumbing.places import project_root
+from pipeline.tracking.relocation import follow_project
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,13 +65,31 @@ def own_store() -> str:
 
 
 def store_uri() -> str:
-    """Returns the address of the store that runs go to, '' for the project's own store.
+    """Returns the address of the store that runs go to, '' for the project's own store."""
+    return absolute(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
-    It is '' also if the environment names that store, as MLflow sets the variable itself in
+
+def absolute(uri: str) -> str:
+    """Returns a store's URI with a relative path meant from the project's root.
+
+    The working directory may be a copy that is thrown away: see `project_root`. The URI is '' for
+    the project's own store, also where its address is given: MLflow sets the variable itself in
     `set_tracking_uri`.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    root = project_root()
+    if match := re.fullmatch(r"(sqlite[+\w]*:///)(?!:memory:|file:)(.+)", uri):
+        uri = f"{match[1]}{root / match[2]}"
+    elif match := re.fullmatch(r"file:(?!/)(.+)", uri):
+        uri = (root / unquote(match[1])).as_uri()
+    elif uri not in ("", "databricks") and ":" not in uri:
+        uri = str(root / uri)
     return "" if uri == own_store() else uri
+
+
+def database_file(uri: str) -> Path | None:
+    """Returns the file of a SQLite store, None for any other."""
+    match = re.fullmatch(r"sqlite[+\w]*:///(/[^?]+)(\?.*)?", uri)
+    return Path(match[1]) if match else None
 
 
 def open_store(uri: str | None = None) -> Store:
@@ -77,19 +98,25 @@ def open_store(uri: str | None = None) -> Store:
     The lock keeps two first starts from racing on the database schema.
     """
     import mlflow
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+    from mlflow.utils.uri import get_uri_scheme
 
-    uri = store_uri() if uri is None else uri
+    uri = store_uri() if uri is None else absolute(uri)
     root = project_root()
     address = uri or own_store()
     if address not in _stores:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", module="mlflow")
+        database, artifacts = database_file(address), root / "mlruns"
         with FileLock(root / "mlflow.db.lock"):
-            if not uri:
-                make_database(root / "mlflow.db")
+            if database:
+                make_database(database)
             client = mlflow.MlflowClient(address)
-            location = None if uri else (root / "mlruns").as_uri()
+            if database and database.is_relative_to(root):  # no other project's
+                follow_project(database, artifacts, (EXPERIMENT, STAGES))
+            is_database = get_uri_scheme(address) in DATABASE_ENGINES  # a server has its own place
+            location = artifacts.as_uri() if is_database else None
             ids = [find_experiment(client, name, location) for name in (EXPERIMENT, STAGES)]
         _stores[address] = Store(client, *ids)
     if uri == store_uri():  # for code that calls MLflow without a client

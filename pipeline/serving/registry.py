@@ -124,7 +124,8 @@ def hash_of_test_set(split: str) -> str:
 
 def register(run_id: str | None, params: Params, score: Column, by_image: np.ndarray) -> str:
     """Adds the report's model to the registry; returns a line on what became of the champion.
-     score: the column of the score that decides; by_image: the headline's, (N,). A fault of the
+
+    score: the column of the score that decides. by_image: the headline's, (N,). A fault of the
     store becomes the line.
     """
     if run_id is None:

@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from maskgit.scoring.scores import find
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import MODEL_FOLDER, PREPARED
 from pipeline.serving.registry import NAME, register
@@ -39,7 +40,7 @@ def report(scores):
     Path("picture.png").write_text("filled")
     with stage_run("a report", {"scores": scores.mean()}, MODEL_FOLDER) as log:
         log.log_artifact(Path("picture.png"), "deep")
-    return log.run_id, register(log.run_id, load_params(), "kid", scores)
+    return log.run_id, register(log.run_id, load_params(), find("kid"), scores)
 
 
 @pytest.fixture(scope="module")

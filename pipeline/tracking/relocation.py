@@ -1,4 +1,4 @@
-"""Artifacts of a project that was moved: MLflow's store knows their folder by its absolute path."""
+"""Corrects the absolute paths of artifacts in MLflow's store when the project was moved."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from pipeline.plumbing.params import Params
 from pipeline.plumbing.yaml_files import parse_yaml, read_yaml
 
 REPORT = "report"
+PIPELINES = [Path("dvc.yaml"), Path("study/dvc.yaml"), Path("feed_forward/dvc.yaml")]
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
@@ -29,23 +30,31 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
-def described(stage: str, item: str = "") -> dict:
-    """The stage in dvc.yaml, with values in place of ${...}; empty where it does not stand there.
+def declared(stage: str) -> dict:
+    """The stage as one of the pipelines declares it; empty where none does."""
+    for path in PIPELINES:
+        stages = read_yaml(path)["stages"] if path.is_file() else {}
+        if stage in stages:
+            return stages[stage]
+    return {}
 
-    item: of a matrix.
-    """
-    path = Path("dvc.yaml")
-    stages = read_yaml(path)["stages"] if path.is_file() else {}
-    if stage not in stages:
+
+def described(stage: str, item: str = "") -> dict:
+    """As `declared`, with values in place of ${...}; item: of a matrix."""
+    found = declared(stage)
+    if not found:
         return {}
-    known = read_yaml(Path("params.yaml")) | {
-        "item": dict.fromkeys(stages[stage].get("matrix", {}), item)
-    }
+    known = read_yaml(Path("params.yaml")) | {"item": dict.fromkeys(found.get("matrix", {}), item)}
 
     def value(match: re.Match) -> str:
         return str(reduce(getitem, match[1].split("."), known))
 
-    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(stages[stage])))
+    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(found)))
+
+
+def path_of(out: str | dict) -> str:
+    """The path of an entry of `outs`, which may have options: `{path: {cache: false}}`."""
+    return out if isinstance(out, str) else next(iter(out))
 
 
 def outputs() -> dict[str, tuple[str, str, Path]]:
@@ -58,7 +67,7 @@ def outputs() -> dict[str, tuple[str, str, Path]]:
         if entry.get("always_changed"):
             continue
         for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
-            output = Path(described(stage, item)["outs"][0])
+            output = Path(path_of(described(stage, item)["outs"][0]))
             found[f"{stage}@{item}" if item else stage] = stage, item, output
     return found
 
@@ -73,7 +82,7 @@ def shown_params(stage: str, params: Params) -> dict[str, object]:
 def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
     """sha256 of what makes two runs of a stage the same one."""
     known = described(stage, item)
-    paths = {*known.get("deps", []), *known.get("outs", []), str(output)}
+    paths = {*known.get("deps", []), *map(path_of, known.get("outs", [])), str(output)}
     hashes = {path: content_hash(Path(path)) for path in paths if Path(path).exists()}
     text = json.dumps([stage, item, dict(params), hashes], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -32,8 +32,10 @@ REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
 IMAGE_SCORES = Path("outputs/scores")
 STUDY = Path("outputs/study")
+FEED_FORWARD = Path("outputs/feed_forward/model")
+FEED_FORWARD_FILLS = Path("outputs/feed_forward/fills")
 
-MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+MODEL = "model.safetensors"  # in TOKENIZER, TRANSFORMER and FEED_FORWARD
 UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it

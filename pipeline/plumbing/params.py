@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from maskgit.data.holes import HOLES
+from maskgit.feed_forward.settings import FeedForwardTraining, UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import SCHEDULES
 from maskgit.scoring.baselines import BASELINES
@@ -109,6 +110,10 @@ class Score(Section):
     baselines: list[Annotated[str, one_of(BASELINES)]]
 
 
+class FeedForward(UNetConfig, FeedForwardTraining):
+    """Section `feed_forward`: a network to compare with, and its training."""
+
+
 class Report(Section):
     """Section `report`: the headline's iterations, and the grid of pictures."""
 
@@ -128,6 +133,7 @@ class Params(Section):
     train: Train
     inpaint: Inpaint
     score: Score
+    feed_forward: FeedForward
     report: Report
 
     @property

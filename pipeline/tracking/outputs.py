@@ -12,6 +12,7 @@ from PIL import Image
 from maskgit.scoring.intervals import without_end
 from pipeline.plumbing.entry import outputs
 from pipeline.plumbing.files import (
+    FEED_FORWARD,
     INPAINTED,
     PREPARED,
     REFERENCE,
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from pipeline.tracking.stage import StageRun
 
 TABLES = ("scores", "differences", "buckets", "kinds")
+TRAINED = {
+    "train_vqgan": TOKENIZER,
+    "train_transformer": TRANSFORMER,
+    "train_feed_forward": FEED_FORWARD,
+}
 KEYS = ("schedule", "iterations", "n", "steps")  # of a table of scores; others are scores
 
 
@@ -37,8 +43,8 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
         case "prepare":
             run.log_artifact(PREPARED / "manifest.csv")
             run.log_artifact(PREPARED / "preview.png")
-        case "train_vqgan" | "train_transformer":
-            folder = TOKENIZER if stage == "train_vqgan" else TRANSFORMER
+        case "train_vqgan" | "train_transformer" | "train_feed_forward":
+            folder = TRAINED[stage]
             history = read_table(folder / "history.csv")
             for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))

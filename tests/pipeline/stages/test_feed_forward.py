@@ -1,0 +1,98 @@
+"""The stages of feed_forward/dvc.yaml, on a small network: they leave a model and its fills."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from maskgit.data.holes import draw_holes
+from maskgit.feed_forward.filling import fill_holes
+from maskgit.feed_forward.training import FeedForwardTrainer
+from maskgit.feed_forward.unet import UNet
+from pipeline.models.checkpoints import load_model
+from pipeline.plumbing.errors import Stopped
+from pipeline.plumbing.files import FEED_FORWARD, FEED_FORWARD_FILLS, MODEL, PREPARED, load_task
+from pipeline.stages import inpaint_feed_forward, train_feed_forward
+from pipeline.tracking.store import open_store
+from tests.clone import ROOT
+from tests.store import project_with_store
+
+SMALL = {"channels": [32, 32], "coarse_blocks": 0, "steps": 6, "batch_size": 4}
+SMALL |= {"perceptual_weight": 0.0, "evaluations": 2}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with small prepared data, in which the training has run; tests work in it."""
+    folder = tmp_path_factory.mktemp("feed_forward") / "project"
+    (folder / PREPARED).mkdir(parents=True)
+    for name in ("dvc.yaml", "feed_forward/dvc.yaml", "presets.yaml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    for number, (split, count) in enumerate({"train": 8, "val": 5, "test": 3}.items()):
+        shape = count, 32, 32, 3
+        images = np.random.default_rng(number).integers(256, size=shape, dtype=np.uint8)
+        np.save(folder / PREPARED / f"{split}.npy", images)
+        holes = draw_holes(count, ["box"], (0.1, 0.2), 32, seed=number)
+        np.save(folder / PREPARED / f"{split}_holes.npy", holes)
+    with project_with_store(folder):
+        set_params()
+        train_feed_forward.main()
+        yield folder
+
+
+def set_params(**inpaint):
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"]["size"] = 32
+    values["feed_forward"] |= SMALL
+    values["inpaint"] |= inpaint
+    with open("params.yaml", "w") as file:
+        yaml.safe_dump(values, file)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_the_fills_are_those_of_the_network_for_the_split_that_is_scored(project, split):
+    set_params(split=split)
+    inpaint_feed_forward.main()
+    images, holes = load_task(split)
+    expected = fill_holes(load_model(FEED_FORWARD / MODEL, [UNet]), images, holes)
+    names = [FEED_FORWARD_FILLS / f"image_{i:03d}.png" for i in range(len(images))]
+    assert sorted(FEED_FORWARD_FILLS.glob("*.png")) == names
+    assert np.array_equal([np.asarray(Image.open(name)) for name in names], expected)
+
+
+def test_the_networks_losses_are_kept(project):
+    history = pd.read_csv(FEED_FORWARD / "history.csv")
+    assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["val_loss"].notna().sum() == SMALL["evaluations"]
+
+
+def test_mlflow_has_the_curves_and_what_the_training_depends_on(project):
+    (run,) = open_store().runs("tags.stage = 'train_feed_forward' and status = 'FINISHED'")
+    assert "reconstruction_loss" in run.data.metrics and "best_val_loss" in run.data.metrics
+    sections = {name.split(".")[0] for name in run.data.params}
+    assert sections == {"seed", "feed_forward", "encode"}
+    assert run.data.params["feed_forward.steps"] == "6"
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypatch, capsys):
+    undisturbed = (FEED_FORWARD / MODEL).read_bytes()
+    step = FeedForwardTrainer.step
+
+    def interrupted(trainer):
+        if trainer.done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedForwardTrainer, "step", interrupted)
+        with pytest.raises(Stopped):
+            train_feed_forward.main()
+    train_feed_forward.main()
+    assert "resuming at step 4 of 6" in capsys.readouterr().out
+    assert (FEED_FORWARD / MODEL).read_bytes() == undisturbed

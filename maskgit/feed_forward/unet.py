@@ -20,7 +20,6 @@ from maskgit.data.known_pixels import KnownPixelEmbedding
 from maskgit.feed_forward.settings import UNetConfig
 from maskgit.tokenizer.vqgan import GroupNorm, ResidualBlock
 
-
 STRIDE = 2  # pixels of the picture for each place of the highest resolution, per side
 
 

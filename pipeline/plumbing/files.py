@@ -40,6 +40,9 @@ UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
+MASKS_CSV = "masks.csv"  # in PREPARED: the mask files that `data.holes` names, with their splits
+FILLS = "fills"  # in REFERENCE: other tools' fills (score.others), a folder for each
+OTHERS_CSV = "others.csv"  # in REFERENCE: how these tools changed known pixels
 IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
 
 

@@ -33,8 +33,8 @@ def save_masks(folder: Path, holes: np.ndarray) -> None:
         Image.fromarray(hole).save(folder / f"image_{i:03d}.png")
 
 
-def save_images(folder: Path, images: np.ndarray, first: int) -> None:
-    """Writes images, uint8 (N, H, W, 3), as PNG files numbered from `first`."""
+def save_results(folder: Path, images: np.ndarray, first: int = 0) -> None:
+    """Writes filled images as PNG files, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images, start=first):
         Image.fromarray(image).save(folder / f"image_{i:03d}.png")

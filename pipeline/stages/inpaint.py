@@ -24,7 +24,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
-from pipeline.reporting.pictures import grid, save_images, save_picture
+from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
 
 SHOWN = 16  # images in the pictures of each iteration
@@ -54,7 +54,7 @@ class Task(NamedTuple):
         steps = []
         for count, result in filled:
             where = self.folder / str(count)
-            save_images(where / results_folder(variant), result.images, indices.start)
+            save_results(where / results_folder(variant), result.images, indices.start)
             steps.append(result.trajectory.steps().cpu())
             if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)

@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from maskgit import load
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, score_columns
@@ -22,7 +23,6 @@ from pipeline.plumbing.params import ONE_PASS, load_params
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor
 from pipeline.reporting.pictures import HOLE_COLOUR
-from pipeline.reporting.tables import BOUNDS
 from pipeline.stages import report
 from tests.pictures import colours, cycle, read, tiles
 from tests.stages import runs

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import batch_invariant_chunks, to_uint8
 from maskgit.feed_forward.unet import UNet
+from maskgit.parallel import batch_invariant_chunks
+from maskgit.pixels import to_uint8
 
 
 @torch.inference_mode()

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from maskgit import ranks
 from maskgit.data.known_pixels import mask_pixels
 from maskgit.data.views import take_views, view_maps
-from maskgit.device import Rows, autocast, pixels_to_float, to_device, to_float
+from maskgit.device import autocast
 from maskgit.feed_forward.settings import FeedForwardTraining
 from maskgit.feed_forward.unet import UNet
+from maskgit.pixels import pixels_to_float, to_float
+from maskgit.rows import Rows, to_device
 from maskgit.training.losses import losses_in_hole
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer

@@ -1,15 +1,17 @@
 """Stage inpaint_feed_forward (feed_forward/dvc.yaml): fills holes by the feed-forward network."""
 
+from maskgit.parallel import parallel_map
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import best_device, parallel_map
+from maskgit.device import best_device
 from maskgit.feed_forward.filling import fill_holes
 from maskgit.feed_forward.unet import UNet
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import FEED_FORWARD, FEED_FORWARD_FILLS, MODEL, load_task
+from pipeline.plumbing.files import FEED_FORWARD, FEED_FORWARD_FILLS, load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import MODEL
 from pipeline.reporting.pictures import save_images
 from pipeline.tracking.stage import stage_run
 

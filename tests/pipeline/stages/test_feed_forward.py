@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from pipeline.plumbing.places import MODEL, PREPARED
 
 from maskgit.data.holes import draw_holes
 from maskgit.feed_forward.filling import fill_holes
@@ -16,7 +17,7 @@ from maskgit.feed_forward.training import FeedForwardTrainer
 from maskgit.feed_forward.unet import UNet
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.errors import Stopped
-from pipeline.plumbing.files import FEED_FORWARD, FEED_FORWARD_FILLS, MODEL, PREPARED, load_task
+from pipeline.plumbing.files import FEED_FORWARD, FEED_FORWARD_FILLS, load_task
 from pipeline.stages import inpaint_feed_forward, train_feed_forward
 from pipeline.tracking.store import open_store
 from tests.clone import ROOT

@@ -22,7 +22,6 @@ from pipeline.inputs.mask_files import MaskFiles, counts_text, load_mask_files, 
 from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
-    MASKS_CSV,
     StoredArray,
     fresh_folder,
     new_array,
@@ -31,7 +30,7 @@ from pipeline.plumbing.files import (
     write_table,
 )
 from pipeline.plumbing.params import Data, load_params
-from pipeline.plumbing.places import HOLES_CSV, PREPARED, REPORTS, project_root
+from pipeline.plumbing.places import HOLES_CSV, MASKS_CSV, PREPARED, REPORTS, project_root
 from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run

@@ -20,17 +20,18 @@ from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.inputs.others import load_others, notes_table
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
-    FILLS,
-    OTHERS_CSV,
-    load_array,
-    load_task,
-    save_array,
-    write_atomically,
-)
+from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
-from pipeline.plumbing.places import IMAGES_CSV, MODEL, PREPARED, REFERENCE, TOKENIZER
+from pipeline.plumbing.places import (
+    FILLS,
+    IMAGES_CSV,
+    MODEL,
+    OTHERS_CSV,
+    PREPARED,
+    REFERENCE,
+    TOKENIZER,
+)
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
 from pipeline.reporting.pictures import save_results
 from pipeline.reporting.tables import image_table, table_row

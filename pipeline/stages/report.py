@@ -12,8 +12,6 @@ from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
-    FILLS,
-    OTHERS_CSV,
     fresh_folder,
     json_text,
     load_task,
@@ -23,11 +21,13 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.plumbing.places import (
+    FILLS,
     HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
     MODEL_FOLDER,
+    OTHERS_CSV,
     PREPARED,
     REFERENCE,
     REPORTS,

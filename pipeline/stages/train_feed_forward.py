@@ -19,10 +19,10 @@ from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
-from pipeline.plumbing.files import FEED_FORWARD, fresh_folder, load_array
+from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
-from pipeline.plumbing.places import MODEL, PREPARED
+from pipeline.plumbing.places import FEED_FORWARD, MODEL, PREPARED
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_picture
 from pipeline.tracking.stage import stage_run

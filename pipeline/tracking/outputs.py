@@ -11,10 +11,11 @@ from PIL import Image
 
 from maskgit.scoring.intervals import without_end
 from pipeline.plumbing.entry import outputs
-from pipeline.plumbing.files import FEED_FORWARD, read_table
+from pipeline.plumbing.files import read_table
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import (
+    FEED_FORWARD,
     INPAINTED,
     PREPARED,
     REFERENCE,

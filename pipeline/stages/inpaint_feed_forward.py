@@ -48,8 +48,8 @@ def main() -> None:
             for count in filled:
                 bar.update(count)
     if not ranks.rank():
-        row = f"score.others={{feed_forward: {FEED_FORWARD_FILLS}/images}}"
-        print(f"to give these fills a row in the tables: dvc exp run -S '{row}'")
+        row = f"++score.others.feed_forward={FEED_FORWARD_FILLS}/images"
+        print(f"to give these fills a row in the tables: dvc exp run -S {row}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pipeline.plumbing.yaml_files import parse_yaml, read_yaml
 
 REPORT = "report"
 PIPELINES = [Path("dvc.yaml"), Path("study/dvc.yaml"), Path("feed_forward/dvc.yaml")]
+"""The files that declare stages, the main one first; all stages have different names."""
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
@@ -30,13 +31,14 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
+def stages_of(pipeline: Path) -> dict[str, dict]:
+    """The stages as the file of a pipeline declares them, by name; none where there is no file."""
+    return read_yaml(pipeline)["stages"] if pipeline.is_file() else {}
+
+
 def declared(stage: str) -> dict:
     """The stage as one of the pipelines declares it; empty where none does."""
-    for path in PIPELINES:
-        stages = read_yaml(path)["stages"] if path.is_file() else {}
-        if stage in stages:
-            return stages[stage]
-    return {}
+    return next((found[stage] for found in map(stages_of, PIPELINES) if stage in found), {})
 
 
 def described(stage: str, item: str = "") -> dict:
@@ -58,17 +60,20 @@ def path_of(out: str | dict) -> str:
 
 
 def outputs() -> dict[str, tuple[str, str, Path]]:
-    """Returns stage, item and first output of each entry of dvc.yaml that has a run, by its name.
+    """Returns stage, item and first output of each entry of the pipelines that has a run.
 
-    A stage that always runs has none: it records only what the others depend on.
+    By DVC's name of the entry: `inpaint@cosine`, `feed_forward/dvc.yaml:train_feed_forward`. A
+    stage that always runs has none: it records only what the others depend on.
     """
     found = {}
-    for stage, entry in read_yaml(Path("dvc.yaml"))["stages"].items():
-        if entry.get("always_changed"):
-            continue
-        for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
-            output = Path(path_of(described(stage, item)["outs"][0]))
-            found[f"{stage}@{item}" if item else stage] = stage, item, output
+    for pipeline in PIPELINES:
+        prefix = "" if pipeline == PIPELINES[0] else f"{pipeline.as_posix()}:"
+        for stage, entry in stages_of(pipeline).items():
+            if entry.get("always_changed"):
+                continue
+            for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
+                output = Path(path_of(described(stage, item)["outs"][0]))
+                found[f"{prefix}{stage}@{item}" if item else prefix + stage] = stage, item, output
     return found
 
 

@@ -99,6 +99,10 @@ BAD = {
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
+    "feed_forward.channels": (
+        [50, 64],
+        r"feed_forward.channels.0: .* multiple of 32, but it is 50",
+    ),
     "report.iterations": (9, r"report.iterations \(9\) should be one of inpaint.iterations"),
     "data": (None, r"data: .* but it is None"),
 }
@@ -181,3 +185,10 @@ def test_a_tilde_means_the_home_in_every_path(project, monkeypatch, key):
     section, name = key.split(".")
     params = load_params(project(key, "~/own/file"))
     assert getattr(getattr(params, section), name) == "/home/anna/own/file"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_feed_forward_network_has_the_tokenizers_perceptual_loss(project, preset):
+    """So that the two are compared and not two losses."""
+    loaded = load_params(project("preset", preset))
+    assert loaded.feed_forward.perceptual_weight == loaded.vqgan.perceptual_weight

@@ -314,7 +314,7 @@ def main() -> None:
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}{setting_for(reason)}")
     if data.mask_sets:
-        for name, masks in read_table(PREPARED / MASKS_CSV).fillna("").groupby("set", sort=False):
+        for name, masks in read_table(PREPARED / MASKS_CSV).groupby("set", sort=False):
             print(counts_text(name, masks))
 
 

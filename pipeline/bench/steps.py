@@ -14,11 +14,12 @@ from PIL import Image
 from torch import nn
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import best_device, bf16_is_faster, to_float
+from maskgit.device import best_device, bf16_is_faster
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
+from maskgit.pixels import to_float
 from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.settings import TokenizerTraining

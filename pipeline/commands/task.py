@@ -8,7 +8,8 @@ import pandas as pd
 from maskgit.data.image_files import encode_png
 from pipeline.inputs.others import greyed, task_names
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import file_hash, load_task, write_table, write_whole
+from pipeline.plumbing.files import load_task, write_atomically, write_table
+from pipeline.plumbing.hashing import file_hash
 from pipeline.plumbing.params import load_params
 
 
@@ -25,7 +26,7 @@ def write_task(out: Path) -> int:
     for folder, pixels in {"images": greyed(images, holes), "masks": masks}.items():
         for name, each in zip(task_names(images, holes), pixels, strict=True):
             path = out / folder / f"{name}.png"
-            write_whole(path, encode_png(each))
+            write_atomically(path, encode_png(each))
             height, width = each.shape[:2]
             rows.append((f"{folder}/{path.name}", width, height, file_hash(path)))
     manifest = pd.DataFrame(rows, columns=["file", "width", "height", "sha256"])

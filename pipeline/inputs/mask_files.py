@@ -12,7 +12,8 @@ from maskgit.data.splits import SPLITS
 from pipeline.inputs.dataset import file_blocks, open_pictures
 from pipeline.inputs.images import read_masks
 from pipeline.plumbing.errors import UserError, printable
-from pipeline.plumbing.files import StoredArray, new_array, project_root
+from pipeline.plumbing.files import StoredArray, new_array
+from pipeline.plumbing.places import project_root
 from pipeline.plumbing.workers import Workers
 
 TOGETHER, TOGETHER_BYTES = 32, 4_000_000  # masks that a process reads at a time, at most

@@ -15,7 +15,7 @@ import pandas as pd
 from maskgit.data.image_files import UnusableImage, decode_image
 from pipeline.inputs.untrusted import EXTENSIONS, Entry, list_folder
 from pipeline.plumbing.errors import UserError, printable
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.places import project_root
 
 GREY = 128  # what other tools see in a hole
 FOREIGN = 32  # of 255: known pixels that differ by more on average are of another picture

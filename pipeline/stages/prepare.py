@@ -22,19 +22,15 @@ from pipeline.inputs.mask_files import MaskFiles, counts_text, load_mask_files, 
 from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
-    HOLES_CSV,
-    MASKS_CSV,
-    PREPARED,
-    REPORTS,
     StoredArray,
     fresh_folder,
     new_array,
-    project_root,
     read_table,
     save_array,
     write_table,
 )
 from pipeline.plumbing.params import Data, load_params
+from pipeline.plumbing.places import HOLES_CSV, MASKS_CSV, PREPARED, REPORTS, project_root
 from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run

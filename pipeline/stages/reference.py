@@ -20,7 +20,10 @@ from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.inputs.others import load_others, notes_table
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
+from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
+from pipeline.plumbing.launch import network_stage, shared_folder
+from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import (
     FILLS,
     IMAGES_CSV,
     MODEL,
@@ -28,13 +31,7 @@ from pipeline.plumbing.files import (
     PREPARED,
     REFERENCE,
     TOKENIZER,
-    load_array,
-    load_task,
-    save_array,
-    write_whole,
 )
-from pipeline.plumbing.launch import network_stage, shared_folder
-from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
 from pipeline.reporting.pictures import save_results
 from pipeline.reporting.tables import image_table, table_row
@@ -89,7 +86,7 @@ def main() -> None:
         if ranks.rank():
             return
         save_array(folder / "features.npy", features)
-        write_whole(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        write_atomically(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
         for name, fills in others.items():
             save_results(folder / FILLS / name, fills.images)
             if fills.note:

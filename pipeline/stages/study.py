@@ -8,10 +8,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import keep_freed_memory, parallel_map
+from maskgit.device import keep_freed_memory
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
+from maskgit.parallel import parallel_map
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.score import Evaluation
@@ -21,8 +22,9 @@ from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import STUDY, fresh_folder, load_task
+from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import STUDY
 from pipeline.reporting.extractor import load_reference_extractor
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table

@@ -20,8 +20,8 @@ from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, score_columns
-from pipeline.plumbing.files import results_folder
 from pipeline.plumbing.params import ONE_PASS, load_params
+from pipeline.plumbing.places import results_folder
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor
 from pipeline.reporting.pictures import HOLE_COLOUR

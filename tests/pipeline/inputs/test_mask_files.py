@@ -12,7 +12,7 @@ from maskgit.data.holes import draw_holes
 from maskgit.data.mask_sets import AREAS
 from pipeline.inputs.mask_files import counts_text, load_mask_files
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import content_hash
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.workers import Workers
 from pipeline.stages.prepare import prepare

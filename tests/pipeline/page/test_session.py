@@ -15,7 +15,7 @@ from pipeline.page.session import (
     open_photo,
     preview,
 )
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 
 
 @pytest.fixture(scope="module")

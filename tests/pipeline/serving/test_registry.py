@@ -25,8 +25,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.plumbing.files import PREPARED
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import PREPARED
 from pipeline.serving.registry import NAME, REQUIREMENTS, beats, hash_of_test_set, register
 from tests.clone import ROOT
 from tests.import_graph import closure

@@ -20,7 +20,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from pipeline.plumbing.files import PREPARED, content_hash
+from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.places import PREPARED
 from pipeline.tracking import delivery
 from pipeline.tracking.delivery import Mirror, runs_waiting, send_ended
 from pipeline.tracking.spool import Spool, spool_folder

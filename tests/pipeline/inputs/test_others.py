@@ -135,7 +135,7 @@ def test_a_missing_file_is_named_with_the_mend(fills, task):
     (fills / f"{names[3]}.png").unlink()
     message = fault(task)
     assert message.startswith(f"score.others.ns: fills/{names[3]}.png is missing")
-    assert f"1 of {COUNT}" in message and "maskgit task" in message
+    assert f"one of 1 of {COUNT}" in message and "maskgit task" in message
 
 
 def test_a_superfluous_file_is_named_with_the_mend(fills, task):

@@ -475,8 +475,8 @@ def filled_by_others(finished_clone, tmp_path_factory):
         for path in (given / "images").iterdir():
             filled = cv2.inpaint(read(path), read(given / "masks" / path.name), 3, cv2.INPAINT_NS)
             Image.fromarray(filled).save(clone.folder / f"data/raw/{tool}/{path.stem}{ending}")
-    named = "score.others={stokes: data/raw/stokes, as_jpeg: data/raw/as_jpeg}"
-    clone.output = clone.run("dvc", "exp", "run", "-S", named)
+    named = [f"+score.others.{tool}=data/raw/{tool}" for tool in ("stokes", "as_jpeg")]
+    clone.output = clone.run("dvc", "exp", "run", "-S", named[0], "-S", named[1])
     return clone
 
 

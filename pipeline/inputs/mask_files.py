@@ -103,6 +103,6 @@ def counts_text(name: str, table: pd.DataFrame) -> str:
     splits = table["split"].value_counts()
     kept = ", ".join(f"{splits.get(split, 0)} {split}" for split in SPLITS)
     lines = [f"{len(table)} masks of {name}: {kept}"]
-    reasons = table["reason"].replace("^copy of .*", "copy", regex=True).value_counts()
-    lines += [f"  left out: {count} x {reason}" for reason, count in reasons.items() if reason]
+    reasons = table["reason"].replace(["^copy of .*", "^$"], ["copy", None], regex=True)
+    lines += [f"  left out: {count} x {reason}" for reason, count in reasons.value_counts().items()]
     return "\n".join(lines)

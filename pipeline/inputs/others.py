@@ -69,7 +69,7 @@ def load_others(folders: dict[str, str], images: np.ndarray, holes: np.ndarray) 
     """
     names = task_names(images, holes) if folders else []
     return {
-        tool: load_fills(f"score.others.{tool}: {folder}", folder, names, images, holes)
+        tool: load_fills(f"score.others.{tool}: {PurePath(folder)}", folder, names, images, holes)
         for tool, folder in folders.items()
     }
 
@@ -102,10 +102,10 @@ def load_fills(
 def match_names(where: str, entries: list[Entry], names: list[str]) -> list[Entry]:
     """Returns the file of each name, with any ending of pictures. Raises UserError."""
     stems = Counter(PurePath(entry.file).stem for entry in entries)
-    by_name = {}
+    by_name, expected = {}, set(names)
     for entry in sorted(entries, key=lambda entry: entry.file):
         file = PurePath(entry.file)
-        wanted = file.name == entry.file and file.stem in names
+        wanted = file.name == entry.file and file.stem in expected
         if not wanted or file.suffix.lower() not in EXTENSIONS:
             raise UserError(
                 f"{where}/{printable(entry.file)} is no picture of this task; remove it, or fill "
@@ -117,8 +117,8 @@ def match_names(where: str, entries: list[Entry], names: list[str]) -> list[Entr
     missing = [name for name in names if name not in by_name]
     if missing:
         raise UserError(
-            f"{where}/{missing[0]}.png is missing, as are {len(missing)} of {len(names)} pictures; "
-            "have the tool fill all that 'maskgit task' writes"
+            f"{where}/{missing[0]}.png is missing, one of {len(missing)} of {len(names)}; have the "
+            "tool fill all that 'maskgit task' writes"
         )
     return [by_name[name] for name in names]
 

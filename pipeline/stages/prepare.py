@@ -223,9 +223,13 @@ def save_holes(
     sets: the split's masks from files, by their path in `data.holes`.
     """
     holes = new_array(path, bool, (count, data.size, data.size))
-    how = {"kinds": data.holes, "area": data.hole_area, "size": data.size, "seed": seed}
     draw = partial(
-        draw_numbered_holes, **how, sets={path: masks.hole for path, masks in sets.items()}
+        draw_numbered_holes,
+        kinds=data.holes,
+        area=data.hole_area,
+        size=data.size,
+        seed=seed,
+        sets={name: masks.hole for name, masks in sets.items()},
     )
     blocks = ranges(count, TOGETHER)
     for block, drawn in zip(blocks, workers.map(draw, blocks), strict=True):
@@ -310,7 +314,7 @@ def main() -> None:
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}{setting_for(reason)}")
     if data.mask_sets:
-        for name, masks in read_table(PREPARED / MASKS_CSV).fillna("").groupby("set", sort=False):
+        for name, masks in read_table(PREPARED / MASKS_CSV).groupby("set", sort=False):
             print(counts_text(name, masks))
 
 

@@ -101,8 +101,8 @@ def other_notes(params: Params) -> dict[str, str]:
     """How each of the other tools changed known pixels, '' where it did not."""
     if not params.score.others:
         return {}
-    notes = read_table(REFERENCE / OTHERS_CSV).fillna({"note": ""})
-    return dict(zip(notes["method"], notes["note"], strict=True))
+    notes = read_table(REFERENCE / OTHERS_CSV).set_index("method")["note"]
+    return {tool: "" if pd.isna(note) else note for tool, note in notes.items()}
 
 
 def results(name: str, steps: int) -> Path:

@@ -1,4 +1,4 @@
-"""Mirrored and shifted views of an image, by which the transformer gets more training tokens."""
+"""Makes mirrored and shifted views of an image, which give the transformer more training tokens."""
 
 import numpy as np
 import torch

@@ -1,8 +1,9 @@
 """Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
 
-Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. When the
-codes are settled the decoder learns alone, and most of the images are rebuilt into a hole: it sees
-the pixels around (asymmetric VQGAN, arXiv 2306.04632), and codes that are not quite the true ones.
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. After a
+share SETTLED of the steps the codes are frozen and the decoder learns alone. It then draws most
+images into a hole: it sees the pixels around the hole (asymmetric VQGAN, arXiv 2306.04632), and in
+the hole codes that differ a little from the true ones.
 """
 
 import numpy as np
@@ -22,10 +23,10 @@ from maskgit.training.losses import losses_in_hole
 from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
-SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
-HOLED = 0.75  # the share of the images that are rebuilt into one
-MISTAKES = 0.5  # how far at most the codes in it are from the true latents, which have length one
-HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
+SETTLED = 0.6  # share of the steps after which the codes are frozen and the decoder learns holes
+HOLED = 0.75  # share of the images that the decoder then draws into a hole
+MISTAKES = 0.5  # largest distance of the codes in a hole from true latents, which have length one
+HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes are to be filled
 
 
 class TokenizerTrainer(Trainer):
@@ -120,7 +121,7 @@ class TokenizerTrainer(Trainer):
         return metrics
 
     def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
-        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W).
+        """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).
 
         holed: the share of images with a hole; for the others it is all of the picture.
         """
@@ -133,7 +134,7 @@ class TokenizerTrainer(Trainer):
 
 
 def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
-    """Part of the picture with a probability of `share`, else all of it; bool (size, size)."""
+    """Draws a hole, bool (size, size): with probability `share` a part of it, else all of it."""
     if rng.random() < share:
         return mixture(rng, size, rng.uniform(*HOLE_AREA))
     return np.ones((size, size), dtype=bool)
@@ -141,7 +142,7 @@ def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
 
 @torch.inference_mode()
 def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) -> dict[str, float]:
-    """Reconstruction PSNR in dB (mean over images) and codebook health on uint8 (N, H, W, 3)."""
+    """Returns mean reconstruction PSNR in dB and codebook health on images uint8 (N, H, W, 3)."""
     model.eval()
     device = next(model.parameters()).device
     psnr, tokens = [], []

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error plus mean squared error: the first keeps edges, the second colours."""
+    """Returns mean absolute plus mean squared error: the first keeps edges, the second colours."""
     return F.l1_loss(output, truth) + F.mse_loss(output, truth)
 
 

@@ -1,4 +1,4 @@
-"""The page of `maskgit table`: the table, what it shows, and where to look further."""
+"""Makes the page of `maskgit table`: the scores, their differences, and where to look further."""
 
 import json
 from pathlib import Path
@@ -28,14 +28,14 @@ ROWS = {
 
 
 def directions(scores: list[Column]) -> str:
-    """Which scores are better when lower, which when higher, a line each."""
+    """Returns in a line each which scores are better when lower, and which when higher."""
     names = {way: [each.name for each in scores if each.score.better is way] for way in Better}
     ways = [way for way in (Better.LOWER, Better.HIGHER) if names[way]]
     return "\n".join(f"Better when {way}: {', '.join(names[way])}." for way in ways)
 
 
 def scores_page(table: Path) -> str:
-    """Of a table like reports/scores.csv, with the differences that lie beside it."""
+    """Returns the page for a table like reports/scores.csv and the differences beside it."""
     if not table.is_file():
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:

@@ -1,4 +1,4 @@
-"""MLflow's UI, opened where the answer stands."""
+"""Starts MLflow's UI, with links to the table and the charts of the experiments."""
 
 import base64
 import hashlib
@@ -14,13 +14,16 @@ from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, score_columns
 from pipeline.commands.experiments import differing, headline, report_runs
 from pipeline.tracking.store import open_store, own_store
 
-VIEW_TAG = "mlflow.sharedViewState."  # of an experiment; the UI keeps views of its tables so
-SHOWN = 100  # experiments whose parameters are compared for the columns
-FIRST = (DECIDES, PERCEPTUAL, PSNR)  # the scores to be seen without scrolling
+VIEW_TAG = "mlflow.sharedViewState."  # prefix of the tags in which the UI keeps views of a table
+EXPERIMENTS_COMPARED = 100  # the newest; parameters in which they differ become columns
+FIRST = (DECIDES, PERCEPTUAL, PSNR)  # scores in the first columns, seen without scrolling
 
 
 def report_view(scores: list[str], params: list[str]) -> dict[str, object]:
-    """The table of experiments, newest first: what was changed, how it came out, what differs."""
+    """Returns the UI's view of the experiments, newest first.
+
+    Columns: the scores, the parameters that differ, and the answer.
+    """
     columns = [f"metrics.`{name}`" for name in scores] + [f"params.`{name}`" for name in params]
     return {
         "searchFilter": "tags.stage = 'report'",  # older versions kept the other stages here, too
@@ -35,7 +38,7 @@ def report_view(scores: list[str], params: list[str]) -> dict[str, object]:
 
 
 def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) -> str:
-    """Keeps a view with the experiment, as the UI's own "Share" does; returns its key."""
+    """Stores a view with the experiment, as the UI's own "Share" does; returns its key."""
     text = json.dumps(view, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()
     packed = base64.b64encode(zlib.compress(text.encode())).decode()
@@ -44,8 +47,8 @@ def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) ->
 
 
 def links(port: int) -> dict[str, str]:
-    """Where to look, by what is to be seen there. Raises UserError where there is no report."""
-    runs = report_runs(SHOWN)
+    """Returns the addresses of table and charts. Raises UserError where there is no report."""
+    runs = report_runs(EXPERIMENTS_COMPARED)
     found = headline(runs[0])
     scores = [c.name for score in FIRST for c in score_columns(found) if c.score is score]
     client, experiment, _ = open_store()
@@ -56,9 +59,9 @@ def links(port: int) -> dict[str, str]:
 
 
 def serve(port: int) -> int:
-    """Runs MLflow's server for the project's own store until it is stopped; its exit code."""
+    """Runs MLflow's server for the project's own store; returns its exit code at the end."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", own_store()]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    # jobs evaluate language models; each kind of them would be a process of its own
+    # MLflow's jobs evaluate language models. Each kind of job would start a process.
     lean = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return subprocess.call(command, env=lean)

@@ -1,4 +1,4 @@
-"""One image, read or drawn, or one mask: what other processes do, so it loads little."""
+"""Reads or draws one image or mask. Other processes run this, so it imports little."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from maskgit.data.image_files import UnusableImage, decode_image, decode_picture
 from maskgit.data.mask_sets import fit_mask
 from maskgit.data.masks import check_hole, marked
 
-LARGE = 4  # times the size: what windows of drawn cats are cut from
+LARGE = 4  # windows of a drawn cat are cut from a picture of so many times the size
 
 
 class File(NamedTuple):
-    """The bytes of a file of the source, or in `fault` why there are none."""
+    """The bytes of a file of the source; without bytes, `fault` says why."""
 
     name: str
     part: str
@@ -50,7 +50,7 @@ class SourceImage:
 def read_image(
     file: File, size: int, fit: str, min_side: int, crops: int, seed: int
 ) -> SourceImage:
-    """See `pipeline.inputs.dataset.read_source`."""
+    """Reads one file of a source, as `pipeline.inputs.dataset.read_source` describes."""
     digest = sha256(file.data).hexdigest() if not file.fault else ""
     try:
         if file.fault:
@@ -66,9 +66,9 @@ def read_image(
 
 
 def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
-    """One of the built-in data set: a cat face drawn by our own code, from the seed and a number.
+    """Draws an image of the built-in data set: a cat face, determined by the seed and a number.
 
-    Its file is its pixels.
+    Its file's bytes are its pixels.
     """
     pixels = draw_cat(np.random.default_rng([seed, number]), size)
     windows = np.empty((0, size, size, 3), np.uint8)
@@ -99,6 +99,7 @@ class Batch(NamedTuple):
 
 
 def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File | int]) -> Batch:
+    """Makes the images of a block, and the prints by which copies are found."""
     images = list(map(make, block))
     usable = [image for image in images if not image.reason]
     prints = [take_print(image.pixels) for image in usable]

@@ -1,4 +1,4 @@
-"""The original lab's training and scoring, to be timed.
+"""The original lab's training and scoring, which the bench times.
 
 Each of its choices can be replaced by ours, to measure the effect of that choice.
 """

@@ -1,4 +1,4 @@
-"""A stage's entry in dvc.lock: the parameters, dependencies and outputs that make it what it is."""
+"""Identifies a stage by its entry in dvc.lock: its parameters, dependencies and outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIPELINES = [Path("dvc.yaml"), Path("study/dvc.yaml"), Path("feed_forward/dvc.ya
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
-    """Nested parameters with dotted names."""
+    """Returns nested parameters as one level, with dotted names."""
     result = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -32,17 +32,17 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 def stages_of(pipeline: Path) -> dict[str, dict]:
-    """The stages as the file of a pipeline declares them, by name; none where there is no file."""
+    """Returns the stages in the file of a pipeline, by name; {} where there is no file."""
     return read_yaml(pipeline)["stages"] if pipeline.is_file() else {}
 
 
 def declared(stage: str) -> dict:
-    """The stage as one of the pipelines declares it; empty where none does."""
+    """Returns a stage's entry in the file of its pipeline; {} where it has none."""
     return next((found[stage] for found in map(stages_of, PIPELINES) if stage in found), {})
 
 
 def described(stage: str, item: str = "") -> dict:
-    """As `declared`, with values in place of ${...}; item: of a matrix."""
+    """As `declared`, with values in place of ${...}. item: of a matrix."""
     found = declared(stage)
     if not found:
         return {}
@@ -55,7 +55,7 @@ def described(stage: str, item: str = "") -> dict:
 
 
 def path_of(out: str | dict) -> str:
-    """The path of an entry of `outs`, which may have options: `{path: {cache: false}}`."""
+    """Returns the path of an entry of `outs`, which may have options: `{path: {cache: false}}`."""
     return out if isinstance(out, str) else next(iter(out))
 
 
@@ -78,14 +78,14 @@ def outputs() -> dict[str, tuple[str, str, Path]]:
 
 
 def shown_params(stage: str, params: Params) -> dict[str, object]:
-    """Those that dvc.yaml names for the stage, as the preset fills them."""
+    """Returns the parameters that dvc.yaml names for the stage, as the preset fills them."""
     values, asked = params.model_dump(), described(stage).get("params", [])
     names = [name for name in asked if isinstance(name, str)]
     return flat({name: reduce(getitem, name.split("."), values) for name in names})
 
 
 def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
-    """sha256 of what makes two runs of a stage the same one."""
+    """Returns the sha256, in hex, over all by which two runs of a stage count as the same."""
     known = described(stage, item)
     paths = {*known.get("deps", []), *map(path_of, known.get("outs", [])), str(output)}
     hashes = {path: content_hash(Path(path)) for path in paths if Path(path).exists()}
@@ -94,9 +94,9 @@ def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
 
 
 def changed() -> str:
-    """What params.yaml says otherwise than in git's last commit: 'gamma=square, guidance=0'.
+    """Returns how params.yaml differs from git's last commit, as 'gamma=square, guidance=0'.
 
-    The preset's name where nothing differs.
+    Without a difference it is the preset's name.
     """
     now = read_yaml(Path("params.yaml"))
     command = ["git", "show", "HEAD:./params.yaml"]

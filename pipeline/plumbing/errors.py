@@ -34,7 +34,7 @@ def disk_is_full(error: BaseException) -> bool:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Of Python, NumPy and Pillow, of OpenCV, and of PyTorch on a processor or a GPU."""
+    """Returns whether Python, NumPy, Pillow, OpenCV or PyTorch had too little memory."""
     words = ("out of memory", "not enough memory", "can't allocate memory", "Insufficient memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 

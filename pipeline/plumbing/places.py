@@ -37,6 +37,6 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
-def results_folder(fill: int = 0) -> str:
-    """Returns the folder of a method's filled images; the first fill's has the lab's name."""
-    return f"test_results_{fill + 1}" if fill else "test_results"
+def results_folder(variant: int = 0) -> str:
+    """Returns the folder of a method's filled images; variant 0 has the lab's name."""
+    return f"test_results_{variant + 1}" if variant else "test_results"

@@ -62,7 +62,7 @@ class Snapshots:
 
     @property
     def run_key(self) -> str | None:
-        """The key of the MLflow run to continue."""
+        """The key of the MLflow run that a resumed training continues."""
         return self.found["run"] if self.found else None
 
     def due(self) -> bool:

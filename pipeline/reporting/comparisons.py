@@ -112,7 +112,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Says which setting to use: of those not shown to be worse than the best, the fewest steps."""
+    """Returns the advice: the fewest steps that are not shown to be worse than the best."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])

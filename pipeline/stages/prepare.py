@@ -40,7 +40,7 @@ BLOCK = 4096  # images or rows that are copied at a time
 TOGETHER = 64  # images that a process makes at a time
 TOGETHER_BYTES = 4_000_000  # at most, of these images
 LEFT_OUT = REPORTS / "left_out.csv"  # the files of a source that the stage refused, and why
-SHOWN = 4  # reasons that a message names
+REASONS_NAMED = 4  # in the message of a source with too few usable images
 
 
 class Source(NamedTuple):
@@ -176,8 +176,9 @@ def refusal(data: Data, fault: str, manifest: pd.DataFrame) -> UserError:
     write_table(project_root() / LEFT_OUT, left_out)
     counts = left_out["reason"].value_counts()
     reasons = [f"{count} x {reason}{setting_for(reason)}" for reason, count in counts.items()]
-    others = f" and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
-    why = f"{', '.join(reasons[:SHOWN])}{others}"
+    more = len(reasons) - REASONS_NAMED
+    others = f" and {more} other reasons" if more > 0 else ""
+    why = f"{', '.join(reasons[:REASONS_NAMED])}{others}"
     return UserError(f"{data.source}: {fault}; left out: {why}; see {LEFT_OUT}")
 
 

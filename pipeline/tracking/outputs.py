@@ -1,4 +1,4 @@
-"""What MLflow shows of a finished stage, read from the files that the stage left."""
+"""Reads from a finished stage's files what MLflow shows of the stage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRAINED = {
     "train_transformer": TRANSFORMER,
     "train_feed_forward": FEED_FORWARD,
 }
-KEYS = ("schedule", "iterations", "n", "steps")  # of a table of scores; others are scores
+KEYS = ("schedule", "iterations", "n", "steps")  # columns of a table of scores that are no scores
 
 
 def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
@@ -74,11 +74,12 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
 
 
 def present(row: dict, without: tuple | list) -> dict[str, float]:
+    """Returns the values of a row that are not NaN, without the given columns."""
     return {key: value for key, value in row.items() if key not in without and value == value}
 
 
 def log_report(run: StageRun, params: Params) -> None:
-    """The headline, tables, plots, pictures, and links to the runs behind them."""
+    """Logs the headline, tables, plots, pictures, and links to the runs behind them."""
     row = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     keys = ("gamma", "iterations", "n", "steps", "answer")
     scores = {name: v for name, v in row.items() if name not in keys and v is not None}

@@ -1,9 +1,9 @@
-"""MLflow's store: where runs go, and how one finds them again.
+"""Opens MLflow's store, and finds runs in it.
 
 The experiment `maskgit` holds a run for each report, `maskgit stages` one for each other stage.
 Older versions kept all of them in `maskgit`.
 
-MLflow is imported where it is used, since that takes longer than most that is done with it.
+MLflow is imported where it is used, since the import takes longer than most commands.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # what fails is s
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 EXPERIMENT, STAGES = "maskgit", "maskgit stages"
-KEY_TAG = "key"  # our own name of a run, by which a training that was stopped goes on with it
-ENTRY_TAG = "entry_sha256"  # of its entry in dvc.lock: see `entry`
-OUTPUT_TAG = "output_sha256"  # of the content of what it made
+KEY_TAG = "key"  # our own name of a run, by which a resumed training continues the run
+ENTRY_TAG = "entry_sha256"  # of the run's entry in dvc.lock, see `pipeline.plumbing.entry`
+OUTPUT_TAG = "output_sha256"  # of the content of the stage's first output
 NEWEST, OLDEST = "start_time DESC", "start_time ASC"
 
 
 class Store(NamedTuple):
-    """A client, and the ids of our experiments: reports, and the stages behind them."""
+    """MLflow's client, and the ids of both experiments: reports, and the stages behind them."""
 
     client: MlflowClient
     reports: str
     stages: str
 
     def runs(self, query: str, order: str = OLDEST) -> list[Run]:
-        """The first thousand runs of both experiments that answer to MLflow's query."""
+        """Returns the first thousand runs of both experiments that match a query of MLflow."""
         return self.client.search_runs([self.reports, self.stages], query, order_by=[order])
 
     def find_maker(self, content: str) -> Run | None:
-        """The newest finished run whose output had this content hash."""
+        """Returns the newest finished run whose output has this content hash."""
         query = f"tags.{OUTPUT_TAG} = '{content}' and status = 'FINISHED'"
         return next(iter(self.runs(query, NEWEST)), None)
 
@@ -57,20 +57,22 @@ _stores: dict[str, Store] = {}
 
 
 def own_store() -> str:
+    """Returns the address of the project's own store."""
     return f"sqlite:///{project_root()}/mlflow.db"
 
 
 def store_uri() -> str:
-    """Where runs go; empty for the project's own store.
+    """Returns the address of the store that runs go to, '' for the project's own store.
 
-    Also where the environment names that one: MLflow writes there what `set_tracking_uri` is told.
+    It is '' also if the environment names that store, as MLflow sets the variable itself in
+    `set_tracking_uri`.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return "" if uri == own_store() else uri
 
 
 def open_store(uri: str | None = None) -> Store:
-    """Opens a store, which is made if need be, with our experiments in it.
+    """Opens a store and both experiments, and makes them where they do not exist.
 
     The lock keeps two first starts from racing on the database schema.
     """
@@ -90,14 +92,17 @@ def open_store(uri: str | None = None) -> Store:
             location = None if uri else (root / "mlruns").as_uri()
             ids = [find_experiment(client, name, location) for name in (EXPERIMENT, STAGES)]
         _stores[address] = Store(client, *ids)
-    if uri == store_uri():  # for whoever calls MLflow without a client
+    if uri == store_uri():  # for code that calls MLflow without a client
         mlflow.set_tracking_uri(address)
         mlflow.set_experiment(experiment_id=_stores[address].reports)
     return _stores[address]
 
 
 def find_experiment(client: MlflowClient, name: str, location: str | None) -> str:
-    """The id of an experiment, which is made if need be. Its tag opens the list of runs first."""
+    """Returns the id of an experiment, which is made if need be.
+
+    The tag makes the UI open the experiment with its list of runs.
+    """
     from mlflow.exceptions import MlflowException
 
     if client.get_experiment_by_name(name) is None:
@@ -108,7 +113,10 @@ def find_experiment(client: MlflowClient, name: str, location: str | None) -> st
 
 
 def make_database(path: Path) -> None:
-    """Whole or not at all: it takes seconds, and a kill would leave one that never opens again."""
+    """Makes the database under another name and renames it when it is complete.
+
+    That takes seconds, and an incomplete database, left by a kill, could never be opened again.
+    """
     import mlflow
 
     if not path.exists():

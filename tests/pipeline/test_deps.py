@@ -92,6 +92,14 @@ def read(stage):
     return params_read(files_behind(stage)) - CHOSEN.get(stage, set())
 
 
+@pytest.mark.parametrize("stage", [stage for stage in READERS if stage != "report"])
+def test_a_stage_that_reads_a_path_depends_on_the_table_of_its_files(stage):
+    """But for the report, which says where the images came from and reads none of them."""
+    tables = {f"{sources.SOURCES}/{key}.csv" for key in sources.KEYS if key in read(stage)}
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith(f"{sources.SOURCES}/")}
+    assert named == tables
+
+
 @pytest.mark.parametrize("stage", READERS)
 def test_every_parameter_that_a_stage_reads_is_named(stage):
     assert read(stage) <= set().union(*map(keys, named_params(stage)))

@@ -117,6 +117,13 @@ def test_bad_values_get_one_line_that_names_the_key(project, key, value, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_number_of_codes_that_the_quantizer_cannot_have_is_named(project):
+    project("vqgan.codebook_size", 1000)
+    assert load_params(project("vqgan.quantizer", "kmeans")).vqgan.codebook_size == 1000
+    with pytest.raises(UserError, match=r"^params.yaml: vqgan: quantizer fsq takes .* not 1000$"):
+        load_params(project("vqgan.quantizer", "fsq"))
+
+
 def test_a_picture_is_a_whole_number_of_cells(project):
     project("vqgan.cell", 8)
     with pytest.raises(UserError, match=r"data.size \(100\) should be a multiple of vqgan.cell"):

@@ -265,6 +265,25 @@ def score(
 
 
 @app.command(rich_help_panel=RESULTS)
+def task(
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+) -> None:
+    """Write the test images and their holes as PNG files, for other tools to fill.
+
+    OUT/images has the images with grey holes, OUT/masks the holes in white, by the same names.
+    OUT/manifest.csv lists the files with width, height and sha256. What a tool makes of them gets
+    a row in the tables: name its folder in score.others of params.yaml.
+
+    Example: maskgit task cats-task
+    """
+    with plain_errors():
+        from pipeline.commands.task import write_task
+
+        count = write_task(out)
+        print(f"{printable(str(out))}: {count} images, {count} masks, manifest.csv")
+
+
+@app.command(rich_help_panel=RESULTS)
 def grid(
     picture: Annotated[Path, typer.Argument(help="PNG file to write.")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a test_results folder.")],

@@ -112,7 +112,7 @@ def setting_rows(prefix: str, values: dict, described: dict, schema: dict, meani
     for name, value in values.items():
         path = prefix + name
         part = described.get("properties", {}).get(name, {})
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             inner = resolved(part, schema)
             yield from list(setting_rows(path + ".", value, inner, schema, meanings))[2:]
         else:
@@ -162,6 +162,7 @@ def allowed(part: dict, schema: dict) -> str:
         each = allowed(inner, schema) if inner else "number"
         return f"list of {each}"
     kinds = {"integer": "whole number", "number": "number", "string": "text", "null": "empty"}
+    kinds["object"] = "names with a text each"
     words = kinds.get(part.get("type", ""), part.get("type", "value"))
     words = "`true` or `false`" if part.get("type") == "boolean" else words
     limits = {

@@ -8,7 +8,7 @@ Settings are checked against the names in `HOLES`, so OpenCV and SciPy, which ta
 are imported where they are used.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -169,16 +169,31 @@ def draw_holes(
     return draw_numbered_holes(range(count), kinds, area, size, seed)
 
 
+def number_of_its_kind(number: int, kinds: Sequence[str]) -> int:
+    """Returns how many of the holes before this one are of its kind; kinds have their turn."""
+    turn, place = divmod(number, len(kinds))
+    return turn * kinds.count(kinds[place]) + kinds[:place].count(kinds[place])
+
+
 def draw_numbered_holes(
     numbers: Sequence[int],
     kinds: Sequence[str],
     area: tuple[float, float],
     size: int,
     seed: int,
+    sets: Mapping[str, Callable[[int], np.ndarray]] | None = None,
 ) -> np.ndarray:
-    """Draws those of the holes of `draw_holes` that have these numbers."""
+    """Draws those of the holes of `draw_holes` that have these numbers.
+
+    sets: further kinds, which are not drawn: each maps 0, 1, 2, ... to its holes, bool (size,
+    size), as `MaskSet.hole` does.
+    """
     holes = np.empty((len(numbers), size, size), dtype=bool)
     for hole, i in zip(holes, numbers, strict=True):
-        rng = np.random.default_rng([seed, i])
-        hole[:] = HOLES[kinds[i % len(kinds)]](rng, size, rng.uniform(*area))
+        kind = kinds[i % len(kinds)]
+        if sets and kind in sets:
+            hole[:] = sets[kind](number_of_its_kind(i, kinds))
+        else:
+            rng = np.random.default_rng([seed, i])
+            hole[:] = HOLES[kind](rng, size, rng.uniform(*area))
     return holes

@@ -8,7 +8,6 @@ the hole codes that differ a little from the true ones.
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit import ranks
@@ -20,6 +19,7 @@ from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight,
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
+from maskgit.training.losses import losses_in_hole
 from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
@@ -27,11 +27,6 @@ SETTLED = 0.6  # share of the steps after which the codes are frozen and the dec
 HOLED = 0.75  # share of the images that the decoder then draws into a hole
 MISTAKES = 0.5  # largest distance of the codes in a hole from true latents, which have length one
 HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes are to be filled
-
-
-def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
-    """Returns mean absolute plus mean squared error: the first keeps edges, the second colours."""
-    return F.l1_loss(output, truth) + F.mse_loss(output, truth)
 
 
 class TokenizerTrainer(Trainer):
@@ -93,15 +88,11 @@ class TokenizerTrainer(Trainer):
 
         with autocast(self.device):
             output, quantized = self.network(truth, hole, MISTAKES * settled)
-            # The losses see the hole, and the pixels beside it, which blending compares.
-            drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
-            output = torch.where(drawn > 0, output, truth)
-            reconstruction = reconstruction_loss(output, truth) / drawn.mean()
-            metrics = {"reconstruction_loss": reconstruction.detach()}
+            output, losses = losses_in_hole(output, truth, hole, self.perceptual)
+            metrics = {name: loss.detach() for name, loss in losses.items()}
+            reconstruction = losses["reconstruction_loss"]
             if self.perceptual is not None:
-                distance = self.perceptual(output, truth) / drawn.mean()
-                reconstruction = reconstruction + how.perceptual_weight * distance
-                metrics["perceptual_loss"] = distance.detach()
+                reconstruction = reconstruction + how.perceptual_weight * losses["perceptual_loss"]
             loss = reconstruction + how.commitment_weight * quantized.loss
             metrics["commitment_loss"] = quantized.loss.detach()
             adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_step

@@ -166,7 +166,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
     """
     count = size.inpaint_images
     images = draw_images(count, params.data.size)
-    holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
+    holes = draw_holes(count, params.data.drawn_kinds, params.data.hole_area, params.data.size, 0)
     tokenizer = make_tokenizer(params)
     lab_tokenizer = build(LabVQGAN, size.lab_tokenizer).eval()
     grid = params.data.size // tokenizer.cell

@@ -1,4 +1,4 @@
-"""Reads or draws one image of a source. Other processes run this, so it imports little."""
+"""Reads or draws one image or mask. Other processes run this, so it imports little."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ import numpy as np
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import take_print
 from maskgit.data.crops import random_crops
-from maskgit.data.image_files import UnusableImage, decode_image, to_square
+from maskgit.data.image_files import UnusableImage, decode_image, decode_picture, to_square
+from maskgit.data.mask_sets import fit_mask
+from maskgit.data.masks import check_hole, marked
 
 LARGE = 4  # windows of a drawn cat are cut from a picture of so many times the size
 
@@ -110,3 +112,30 @@ def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File |
         np.frombuffer(b"".join(digest for digest, _ in prints), np.uint8).reshape(-1, 32),
         np.array([coarse for _, coarse in prints]),
     )
+
+
+class SourceMask(NamedTuple):
+    """A mask file: its sha256 in hex, its hole, bool (size, size), or why it is unusable."""
+
+    file: str
+    sha256: str
+    hole: np.ndarray | None
+    reason: str
+
+
+def read_mask(file: File, size: int) -> SourceMask:
+    """Reads a mask by the rule of `maskgit.data.masks`, scaled and cropped to the picture."""
+    digest = sha256(file.data).hexdigest() if not file.fault else ""
+    try:
+        if file.fault:
+            raise UnusableImage(file.fault)
+        hole = fit_mask(marked(decode_picture(file.data)).hole, size)
+        check_hole(hole)
+    except UnusableImage as unusable:
+        return SourceMask(file.name, digest, None, str(unusable))
+    return SourceMask(file.name, digest, hole, "")
+
+
+def read_masks(block: Sequence[File], size: int) -> list[SourceMask]:
+    """Returns `read_mask` of each."""
+    return [read_mask(file, size) for file in block]

@@ -16,6 +16,8 @@ from pipeline.plumbing.params import Params
 from pipeline.plumbing.yaml_files import parse_yaml, read_yaml
 
 REPORT = "report"
+PIPELINES = [Path("dvc.yaml"), Path("study/dvc.yaml"), Path("feed_forward/dvc.yaml")]
+"""The files that declare stages, the main one first; all stages have different names."""
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
@@ -29,37 +31,49 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
-def described(stage: str, item: str = "") -> dict:
-    """Returns a stage's entry in dvc.yaml, with values in place of ${...}; {} where it has none.
+def stages_of(pipeline: Path) -> dict[str, dict]:
+    """Returns the stages in the file of a pipeline, by name; {} where there is no file."""
+    return read_yaml(pipeline)["stages"] if pipeline.is_file() else {}
 
-    item: of a matrix.
-    """
-    path = Path("dvc.yaml")
-    stages = read_yaml(path)["stages"] if path.is_file() else {}
-    if stage not in stages:
+
+def declared(stage: str) -> dict:
+    """Returns a stage's entry in the file of its pipeline; {} where it has none."""
+    return next((found[stage] for found in map(stages_of, PIPELINES) if stage in found), {})
+
+
+def described(stage: str, item: str = "") -> dict:
+    """As `declared`, with values in place of ${...}. item: of a matrix."""
+    found = declared(stage)
+    if not found:
         return {}
-    known = read_yaml(Path("params.yaml")) | {
-        "item": dict.fromkeys(stages[stage].get("matrix", {}), item)
-    }
+    known = read_yaml(Path("params.yaml")) | {"item": dict.fromkeys(found.get("matrix", {}), item)}
 
     def value(match: re.Match) -> str:
         return str(reduce(getitem, match[1].split("."), known))
 
-    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(stages[stage])))
+    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(found)))
+
+
+def path_of(out: str | dict) -> str:
+    """Returns the path of an entry of `outs`, which may have options: `{path: {cache: false}}`."""
+    return out if isinstance(out, str) else next(iter(out))
 
 
 def outputs() -> dict[str, tuple[str, str, Path]]:
-    """Returns stage, item and first output of each entry of dvc.yaml that has a run, by its name.
+    """Returns stage, item and first output of each entry of the pipelines that has a run.
 
-    A stage that always runs has none: it records only what the others depend on.
+    By DVC's name of the entry: `inpaint@cosine`, `feed_forward/dvc.yaml:train_feed_forward`. A
+    stage that always runs has none: it records only what the others depend on.
     """
     found = {}
-    for stage, entry in read_yaml(Path("dvc.yaml"))["stages"].items():
-        if entry.get("always_changed"):
-            continue
-        for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
-            output = Path(described(stage, item)["outs"][0])
-            found[f"{stage}@{item}" if item else stage] = stage, item, output
+    for pipeline in PIPELINES:
+        prefix = "" if pipeline == PIPELINES[0] else f"{pipeline.as_posix()}:"
+        for stage, entry in stages_of(pipeline).items():
+            if entry.get("always_changed"):
+                continue
+            for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
+                output = Path(path_of(described(stage, item)["outs"][0]))
+                found[f"{prefix}{stage}@{item}" if item else prefix + stage] = stage, item, output
     return found
 
 
@@ -73,7 +87,7 @@ def shown_params(stage: str, params: Params) -> dict[str, object]:
 def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
     """Returns the sha256, in hex, over all by which two runs of a stage count as the same."""
     known = described(stage, item)
-    paths = {*known.get("deps", []), *known.get("outs", []), str(output)}
+    paths = {*known.get("deps", []), *map(path_of, known.get("outs", [])), str(output)}
     hashes = {path: content_hash(Path(path)) for path in paths if Path(path).exists()}
     text = json.dumps([stage, item, dict(params), hashes], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,11 +16,16 @@ REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
 IMAGE_SCORES = Path("outputs/scores")
 STUDY = Path("outputs/study")
+FEED_FORWARD = Path("outputs/feed_forward/model")
+FEED_FORWARD_FILLS = Path("outputs/feed_forward/fills")
 
-MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+MODEL = "model.safetensors"  # in TOKENIZER, TRANSFORMER and FEED_FORWARD
 UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
+MASKS_CSV = "masks.csv"  # in PREPARED: the mask files that `data.holes` names, with their splits
+FILLS = "fills"  # in REFERENCE: other tools' fills (score.others), a folder for each
+OTHERS_CSV = "others.csv"  # in REFERENCE: how these tools changed known pixels
 IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
 
 

@@ -6,10 +6,10 @@ from math import inf
 import numpy as np
 import pandas as pd
 
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import DECIDES, find, score_columns
 from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
-from pipeline.reporting.tables import BOUNDS
 from pipeline.reporting.text import with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}

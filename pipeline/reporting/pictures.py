@@ -33,6 +33,13 @@ def save_masks(folder: Path, holes: np.ndarray) -> None:
         Image.fromarray(hole).save(folder / f"image_{i:03d}.png")
 
 
+def save_results(folder: Path, images: np.ndarray, first: int = 0) -> None:
+    """Writes filled images as PNG files, numbered from `first`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images, start=first):
+        Image.fromarray(image).save(folder / f"image_{i:03d}.png")
+
+
 def load_picture(path: Path) -> np.ndarray:
     """Reads a picture that a stage wrote. Raises UserError if it is missing or damaged."""
     try:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
@@ -21,7 +20,7 @@ from pipeline.plumbing.files import load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
-from pipeline.reporting.pictures import grid, save_picture
+from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
 
 IMAGES_IN_PICTURE = 16  # the first of all images, in the pictures of each iteration
@@ -56,13 +55,6 @@ class FillJob(NamedTuple):
             if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)
         return torch.stack(steps)
-
-
-def save_results(folder: Path, images: np.ndarray, first: int) -> None:
-    """Writes filled images as PNG files, numbered from `first`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(images, start=first):
-        Image.fromarray(image).save(folder / f"image_{i:03d}.png")
 
 
 def save_iterations(

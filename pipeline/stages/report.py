@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from maskgit.data.mask_sets import AREAS
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
@@ -20,11 +22,13 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.plumbing.places import (
+    FILLS,
     HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
     MODEL_FOLDER,
+    OTHERS_CSV,
     PREPARED,
     REFERENCE,
     REPORTS,
@@ -39,7 +43,7 @@ from pipeline.reporting.comparisons import answer, compare, comparison_text
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
 from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
-from pipeline.reporting.tables import BOUNDS, by_area, by_kind
+from pipeline.reporting.tables import HOLE_AREAS, by_area, by_kind
 from pipeline.reporting.text import scores_text
 from pipeline.serving.registry import register
 from pipeline.tracking.stage import stage_run
@@ -97,6 +101,14 @@ def hole_kinds(split: str) -> pd.Series:
     return holes[holes["split"] == split].set_index("image")["kind"]
 
 
+def other_notes(params: Params) -> dict[str, str]:
+    """How each of the other tools changed known pixels, '' where it did not."""
+    if not params.score.others:
+        return {}
+    notes = read_table(REFERENCE / OTHERS_CSV).set_index("method")["note"]
+    return {tool: "" if pd.isna(note) else note for tool, note in notes.items()}
+
+
 def results(name: str, steps: int) -> Path:
     """Returns the folder of a schedule's filled images."""
     return INPAINTED / name / str(steps) / results_folder()
@@ -113,6 +125,11 @@ def main() -> None:
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
         by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
+        notes = other_notes(params)
+        by_schedule |= {
+            name + " (known pixels restored)" * bool(note): REFERENCE / FILLS / name
+            for name, note in notes.items()
+        }
         counts = params.inpaint.iterations
         by_steps = {f"{params.gamma} {count}": results(params.gamma, count) for count in counts}
         with fresh_folder(SUMMARY) as folder:
@@ -125,7 +142,7 @@ def main() -> None:
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
         differences = compare(images_scored)
         buckets = {
-            "buckets": by_area(images_scored),
+            "buckets": by_area(images_scored, AREAS if params.data.mask_sets else HOLE_AREAS),
             "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
         }
         found = answer(images_scored, differences)
@@ -143,6 +160,9 @@ def main() -> None:
             save_picture(folder / GRID, draw_grid(*shown, best))
     registered = register(run.run_id, params, *headline_images(images_scored, params))
     print(scores_text(table))
+    for name, note in notes.items():
+        if note:
+            print(f"{name} {note}")
     print("\n" + comparison_text(differences, params.gamma, steps))
     print("\n" + registered)
     print("\n" + found)

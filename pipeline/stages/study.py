@@ -104,8 +104,7 @@ def run_plan(
 def main(decoder: str) -> None:
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
-    values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
-    with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
+    with stage_run("study", params, output, decoder), fresh_folder(output) as folder:
         extractor = load_reference_extractor(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
@@ -118,7 +117,6 @@ def main(decoder: str) -> None:
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)
-        run.log_table(tuning, "tuning.json")
 
 
 if __name__ == "__main__":

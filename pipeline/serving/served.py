@@ -1,7 +1,7 @@
-"""The inpainter as MLflow serves it: pictures and masks as base64 text, holes filled.
+"""Serves the inpainter by MLflow: pictures and masks come as base64 text and go back filled.
 
-MLflow keeps this file as the model's code (models-from-code) beside the model folder, so that
-nothing is ever pickled. The heavy imports wait until the model is loaded: logging it needs none.
+MLflow keeps this file as the model's code (models-from-code) beside the model folder, so nothing is
+pickled. Torch is imported when the model is loaded, since logging the model does not need it.
 """
 
 import base64
@@ -16,13 +16,14 @@ from maskgit import load
 from maskgit.data.image_files import Picture, UnusableImage, decode_picture, encode_png
 from maskgit.schedules import NAMES
 
-MAX_ITERATIONS = 1024  # more change nothing: there are fewer tokens
+MAX_ITERATIONS = 1024  # above the number of tokens, more iterations change nothing
 
 
 def picture(text: str, column: str) -> Picture:
-    """A picture from the base64 of its file, in lines or as a data URI too. Raises UnusableImage.
+    """Decodes a picture from the base64 of its file. Raises UnusableImage.
 
-    A data URI is as browsers give it: data:image/png;base64,... (RFC 2397).
+    The text may have line breaks. It may be a data URI as browsers give it:
+    data:image/png;base64,... (RFC 2397).
     """
     plain = re.sub(r"^data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
     try:
@@ -36,21 +37,23 @@ def picture(text: str, column: str) -> Picture:
 
 
 def base64_png(filled: Picture) -> str:
+    """Encodes a picture as the base64 of a PNG file."""
     return base64.b64encode(encode_png(filled.own, filled.profile)).decode()
 
 
 class Served(PythonModel):
-    """Columns in: `image` and `mask` (white = hole), of one size.
+    """Fills holes: columns `image` and `mask` (white = hole) of one size in.
 
     Columns out: `image`, a PNG with the picture's depth, channels and colour profile; `filled`, how
-    much of the picture was filled; `notes`, what was read otherwise than it is stored.
+    much of the picture was filled; `notes`, what was read otherwise than the file stores it.
     """
 
     def load_context(self, context) -> None:
+        """Loads the model."""
         self.fill = load(context.artifacts["model"])
 
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
-        """A row out for each row in. Raises MlflowException, answered as 400 with its message."""
+        """Returns a row for each row. Raises MlflowException, answered as 400 with its message."""
         gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
         try:
             if gamma not in NAMES:

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 from typer.testing import CliRunner
 
 from maskgit import load, open_picture
@@ -23,6 +22,7 @@ from pipeline.commands.folders import load as load_for_score
 from pipeline.inputs.dataset import read_lab_masks, read_source
 from pipeline.page.session import fill_photo_as, hole_to_fill, open_photo
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.clone import ROOT
 
 rng = np.random.default_rng(0)

@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 from maskgit import load, open_picture
 from maskgit.data.image_files import Picture, decode_picture, encode_png
+from maskgit.data.mask_sets import fit_mask
 from pipeline.cli import app
 from pipeline.commands.folders import file_warnings
 from pipeline.commands.folders import load as load_for_score
 from pipeline.inputs.dataset import read_lab_masks, read_source
+from pipeline.inputs.images import File, read_mask
 from pipeline.page.session import fill_photo_as, hole_to_fill, open_photo
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import MODEL_FOLDER
@@ -309,7 +311,9 @@ def described(picture):
 def test_the_tables_of_the_documentation_have_every_file_mask_and_way_in():
     assert list(TABLE) == list(FILES) and list(MASK_TABLE) == list(MASKS)
     assert all(list(cells) == [*WAYS, "what is said"] for cells in TABLE.values())
-    assert all(list(cells) == [*FILLING, "`data.source`"] for cells in MASK_TABLE.values())
+    assert all(
+        list(cells) == [*FILLING, "`data.holes`", "`data.source`"] for cells in MASK_TABLE.values()
+    )
 
 
 @pytest.mark.parametrize(("row", "way"), cells(FILES, WAYS))
@@ -357,6 +361,20 @@ def test_every_way_in_fills_what_the_table_says_of_a_mask(fill, folder, row, way
     assert re.match(rf"14\.6 % of the picture{where}(;|\n|$)", said)
     assert ("the mask: turned upright" in said) == ("EXIF" in row)
     assert changed.any() and not changed[HOLE == 0].any()
+
+
+@pytest.mark.parametrize("row", MASKS)
+def test_a_set_of_masks_is_read_alike(row):
+    data, shows = MASKS[row]
+    read = read_mask(File("a.png", "", data, ""), 64)
+    if row == "another size":
+        shows = "white"
+        assert np.array_equal(read.hole, fit_mask(HOLE[:32, :32] > 0, 64))
+    elif shows is None:
+        assert "the mask" in read.reason
+    else:
+        assert np.array_equal(read.hole, HOLE > 0)
+    assert MASK_TABLE[row]["`data.holes`"] == (shows or "left out")
 
 
 INVERTED = {"nothing marked": "everything", "everything marked": "nothing"}

@@ -265,6 +265,25 @@ def score(
 
 
 @app.command(rich_help_panel=RESULTS)
+def task(
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+) -> None:
+    """Write the test images and their holes as PNG files, for other tools to fill.
+
+    OUT/images has the images with grey holes, OUT/masks the holes in white, by the same names.
+    OUT/manifest.csv lists the files with width, height and sha256. What a tool makes of them gets
+    a row in the tables: name its folder in score.others of params.yaml.
+
+    Example: maskgit task cats-task
+    """
+    with plain_errors():
+        from pipeline.commands.task import write_task
+
+        count = write_task(out)
+        print(f"{printable(str(out))}: {count} images, {count} masks, manifest.csv")
+
+
+@app.command(rich_help_panel=RESULTS)
 def grid(
     picture: Annotated[Path, typer.Argument(help="PNG file to write.")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a test_results folder.")],
@@ -309,18 +328,21 @@ def ui(
 ) -> None:
     """Start MLflow's UI for this project and print the links to its reports.
 
-    Only this machine can open it. Ctrl-C stops it.
+    Only this machine can open it. Ctrl-C stops it. Where MLFLOW_TRACKING_URI names a server,
+    nothing is started, and the links lead there.
 
     Example: maskgit ui
     """
     with plain_errors():
-        from pipeline.commands.ui import links, serve
+        from pipeline.commands.ui import links, running_server, serve
         from pipeline.plumbing.ports import port_to_serve
 
-        chosen = port_to_serve("127.0.0.1", port, default=5000)
-        for name, link in links(chosen).items():
+        running = running_server()
+        chosen = None if running else port_to_serve("127.0.0.1", port, default=5000)
+        for name, link in links(running or f"http://127.0.0.1:{chosen}").items():
             print(f"{name}: {link}", flush=True)
-        raise typer.Exit(serve(chosen))
+        if chosen:
+            raise typer.Exit(serve(chosen))
 
 
 @app.command(rich_help_panel=RECORD)

@@ -30,7 +30,7 @@ def write_model_folder(
             sha256=content_hash(PREPARED),
             images=len(train) // params.data.training_images,
             size=train.shape[1],
-            holes=params.data.holes,
+            holes=params.data.hole_kinds,
             hole_area=params.data.hole_area,
         ),
     )

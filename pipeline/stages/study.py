@@ -31,7 +31,7 @@ from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
-IMAGES = 256  # at most, of the validation and of the test split
+IMAGES = 256  # the most that are used of the validation and of the test split
 
 
 class Scored(NamedTuple):
@@ -41,8 +41,8 @@ class Scored(NamedTuple):
     steps: np.ndarray
 
 
-class Task:
-    """Images with holes and the features of the true images.
+class StudySet:
+    """Images with holes, on which settings are scored.
 
     Each hole is filled params.study.fills times, params.inpaint.batch_size images at once.
     """
@@ -75,7 +75,7 @@ class Task:
 
 
 def tune(
-    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, task: Task
+    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, images: StudySet
 ) -> tuple[Sampler, pd.DataFrame]:
     """Returns the sampler with the best of the plan's temperatures, and the scores of all pairs."""
     pairs = product(plan.temperatures, plan.choice_temperatures)
@@ -83,7 +83,7 @@ def tune(
     rows = []
     for one in tqdm(tried, "tune", unit="pair"):
         inpainter = make_inpainter(one, *networks)
-        fills = task.scores(inpainter, plan.gammas[0], plan.tuned_at)
+        fills = images.scores(inpainter, plan.gammas[0], plan.tuned_at)
         rows.append(one.model_dump(include={"temperature", "choice_temperature"}))
         rows[-1] |= pd.concat([pd.DataFrame(fill.columns) for fill in fills]).mean().to_dict()
     table = pd.DataFrame(rows)
@@ -104,11 +104,11 @@ def run_plan(
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            task = Task(images, holes, extractor, params)
+            test = StudySet(images, holes, extractor, params)
             for gamma, iterations in settings:
-                for fill, scored in enumerate(task.scores(inpainter, gamma, iterations)):
+                for fill, scored in enumerate(test.scores(inpainter, gamma, iterations)):
                     table = image_table(gamma, iterations, holes, *scored)
-                    numbered = {"fill": fill} if task.fills > 1 else {}
+                    numbered = {"fill": fill} if test.fills > 1 else {}
                     tables.append(table.assign(hole_kind=kind, **numbered))
                 bar.update()
     return pd.concat(tables, ignore_index=True)
@@ -117,13 +117,11 @@ def run_plan(
 def main(decoder: str) -> None:
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
-    values = {"inpaint": params.inpaint.model_dump(), "study": params.study.model_dump()}
-    values |= {"decoder": decoder, "seed": params.seed}
-    with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
+    with stage_run("study", params, output, decoder), fresh_folder(output) as folder:
         extractor = load_reference_extractor(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
-        validation = Task(images, holes, extractor, params)
+        validation = StudySet(images, holes, extractor, params)
         sampler = params.inpaint.changed(decoder=decoder)
         sampler, tuning = tune(sampler, networks, plan, validation)
         inpainter = make_inpainter(sampler, *networks)
@@ -132,7 +130,6 @@ def main(decoder: str) -> None:
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)
-        run.log_table(tuning, "tuning.json")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pandas as pd
 
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import fresh_folder, read_table
+from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import REPORTS, STUDY
 from pipeline.reporting.study import (
     findings,
@@ -19,7 +20,7 @@ OUTPUT = REPORTS / "study"
 
 
 def main() -> None:
-    with stage_run("study_report", {}, OUTPUT) as run, fresh_folder(OUTPUT) as folder:
+    with stage_run("study_report", load_params(), OUTPUT), fresh_folder(OUTPUT) as folder:
         images = pd.concat([read_table(STUDY / name / "images.csv") for name in PLANS])
         settings = settings_table(images)
         found = findings(images)
@@ -29,7 +30,6 @@ def main() -> None:
         texts = findings_text(settings, found), too_few_text(images, settings, found)
         words = "\n\n".join(filter(None, texts))
         (folder / "findings.md").write_text(words + "\n", encoding="utf-8")
-        run.log_artifact(folder)
     print(words)
 
 

@@ -11,6 +11,14 @@ from maskgit.parallel import batch_invariant_chunks, parallel_map
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @given(count=st.integers(1, 20))
 def test_on_a_processor_each_row_goes_alone(count):
     batch = torch.arange(3 * count).view(count, 3)

@@ -8,7 +8,6 @@ filled.save("filled.png")
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, restore
 from maskgit.data.image_files import Picture, UnusableImage, picture_of, to_pil
-from maskgit.data.masks import check_hole, check_shape, marked
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
@@ -62,7 +61,9 @@ class Fill:
 
         A setting that is left out is that of `config`. Returns the kind, size, dtype and channels
         of `image`; for a PIL image one in RGB, in grey or with alpha, upright and with its colour
-        profile. Raises ValueError with one line on what does not fit.
+        profile. `filled` and `notes` of the result, or of its `info` for PIL, say how much was
+        filled and what was read otherwise than the file stores it. Raises ValueError with one line
+        on what does not fit.
         """
         (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, progress)
         return filled
@@ -83,17 +84,18 @@ class Fill:
         """
         decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations)
         picture = picture_in(image, "image")
-        hole = hole_in(mask, picture.shape)
+        mark = mask_in(mask, picture.shape)
         filled = []
         for number in range(count):
             share = None if progress is None else _part(progress, number, count)
-            result = self.pixels(picture, hole, decoding, number, share)
+            pixels = self.pixels(picture, mark.hole, decoding, number, share)
+            result = filled_with(picture, pixels, mark)
             if isinstance(image, Picture):
-                filled.append(replace(picture, own=result))
+                filled.append(result)
             elif isinstance(image, Image.Image):
-                filled.append(to_pil(result, picture.profile))
+                filled.append(to_pil(result))
             else:
-                filled.append(result.reshape(image.shape))
+                filled.append(pixels.reshape(image.shape))
         return filled
 
     def pixels(
@@ -150,14 +152,14 @@ def picture_in(value: object, argument: str) -> Picture:
     )
 
 
-def hole_in(mask: object, shape: tuple[int, int]) -> np.ndarray:
+def mask_in(value: object, shape: tuple[int, int]) -> Marked:
     """Returns the hole of a mask, bool (H, W). Raises ValueError if it is not of that shape."""
-    if isinstance(mask, np.ndarray) and mask.dtype == bool and mask.ndim == 2:
-        hole = mask
+    if isinstance(value, np.ndarray) and value.dtype == bool and value.ndim == 2:
+        mark = Marked(value)
     else:
-        hole = marked(picture_in(mask, "mask")).hole
-    check_shape(hole.shape, shape)
-    return hole
+        mark = marked(picture_in(value, "mask"))
+    check_shape(mark.hole.shape, shape)
+    return mark
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:

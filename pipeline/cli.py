@@ -108,14 +108,14 @@ def inpaint(
     """
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
-        from pipeline.commands.photos import fill_all, passed_over, plan
+        from pipeline.commands.photos import fill_all, plan, said_of_folders
         from pipeline.models.fill import default_model_folder, load_fill
 
         folder = model or default_model_folder()
         fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out, variants, mask_suffix)
-        for line in passed_over([source, mask]):
+        for line in said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
         filled, failed = fill_all(jobs, fill, decoding, invert_mask, grow)

@@ -22,6 +22,7 @@ _PLANAR, _UNSIGNED, _FLOAT = 2, 1, 3  # values of PlanarConfiguration and Sample
 _ORIENTATION, _PROFILE = 274, 34675
 _MOST_SAMPLES = 8
 
+CMYK_NOTE = "its CMYK as RGB, without a profile"
 _OPENCV_ORDER = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # OpenCV has BGRA for RGBA
 
 
@@ -36,6 +37,7 @@ class DeepTiff(NamedTuple):
     profile: bytes | None
     orientation: int  # as in EXIF
     several: bool  # whether more pages follow
+    notes: tuple[str, ...]  # how the values differ from what the file stores
 
 
 def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
@@ -64,7 +66,9 @@ def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
             profile = None
         orientation = page.tags.valueof(_ORIENTATION, 1)
         several = _has_second_page(file)
-    return DeepTiff(values, profile, orientation, several)
+    notes = [CMYK_NOTE] if page.photometric == _CMYK else []
+    notes += ["its floats as 16 bits"] if page.sampleformat == _FLOAT else []
+    return DeepTiff(values, profile, orientation, several, tuple(notes))
 
 
 def _has_second_page(file) -> bool:
@@ -94,7 +98,10 @@ def _samples(page, data: bytes) -> np.ndarray:
     chunky = page.planarconfig != _PLANAR or shape[2] == 1
     if bits == 16 and not floats and chunky and page.photometric != _CMYK and shape[2] in (1, 3, 4):
         return opencv_values(data).reshape(shape)
-    raise UnreadableDepth("TIFF packed in an unknown way; save it uncompressed")
+    packed = getattr(page.compression, "name", page.compression)
+    raise UnreadableDepth(
+        f"TIFF of this kind packed with {packed}; save it uncompressed, with Deflate, or as PNG"
+    )
 
 
 def _check_packed(page, data: bytes) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskgit.data.deep_colour import (
+    CMYK_NOTE,
     UnreadableDepth,
     bits_of_avif,
     bits_of_jpeg_2000,
@@ -32,6 +33,8 @@ from maskgit.data.deep_colour import (
 # Pillow's other readers are not needed, and some of them start programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
 MAX_PIXELS = 100_000_000
+NO_HEIC = "HEIC is not read; save it as JPEG or PNG"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 TOO_LARGE = "too large for the memory of this machine"
 MAX_SCANS = 100  # of a progressive JPEG: each one costs a pass over all pixels; most files have 10
 _SIXTEEN_BITS = 257  # 65535 = 255 * 257
@@ -79,12 +82,14 @@ class Picture:
     Attributes:
         own: uint8 or uint16 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
         profile: the ICC colour profile of the colours in `own`.
-        notes: what was left out of the file, a short line each.
+        notes: how `own` differs from what the file stores, a short line each.
+        filled: of a result, how much of the picture was filled, in words.
     """
 
     own: np.ndarray
     profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    filled: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,8 +137,8 @@ def decode_picture(data: bytes) -> Picture:
     deep = _deep_tiff(data)
     if deep is not None:
         return deep
-    with _opened(data) as image:
-        notes = _notes(image, data)
+    with _opened(data) as (image, turned):
+        notes = (turned or _turn_notes(image)) + _notes(image, data)
         values = _deep_values(image, data)
         own = _upright_values(image) if values is None else _turned(values, _orientation(image))
         if own.size == 0:
@@ -156,7 +161,8 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
                 stacklevel=2,
             )
         try:
-            return Picture(_upright_values(image), _profile(image))
+            notes = _turn_notes(image)  # first, as in `_opened`
+            return Picture(_upright_values(image), _profile(image), notes)
         except _DAMAGE as error:
             if isinstance(error, UnusableImage):
                 raise
@@ -172,11 +178,15 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     return Picture(own)
 
 
-def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
-    """Converts uint8 (H, W, C) or uint16 (H, W, 1) to a PIL image that keeps the profile."""
-    image = Image.fromarray(_squeezed(pixels))
-    if profile is not None:
-        image.info["icc_profile"] = profile
+def to_pil(picture: Picture) -> Image.Image:
+    """Converts a picture of 8 bits, or of 16 in grey, to a PIL image that keeps the profile.
+
+    Its `info` has `filled` and `notes`.
+    """
+    image = Image.fromarray(_squeezed(picture.own))
+    if picture.profile is not None:
+        image.info["icc_profile"] = picture.profile
+    image.info |= {"filled": picture.filled, "notes": picture.notes}
     return image
 
 
@@ -186,7 +196,7 @@ def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
     if pixels.dtype == np.uint16:
         return encode_deep_png(pixels, profile)
     file = io.BytesIO()
-    to_pil(pixels).save(file, "PNG", icc_profile=profile)
+    Image.fromarray(_squeezed(pixels)).save(file, "PNG", icc_profile=profile)
     return file.getvalue()
 
 
@@ -212,13 +222,18 @@ def _deep_tiff(data: bytes) -> Picture | None:
         return None
     if deep is None:
         return None
-    notes = (_FIRST["TIFF"],) if deep.several else ()
-    return Picture(_turned(deep.values, deep.orientation), deep.profile, notes)
+    notes = [_TURNED] if deep.orientation in _TURNS else []
+    notes += [_FIRST["TIFF"]] if deep.several else []
+    notes += deep.notes
+    return Picture(_turned(deep.values, deep.orientation), deep.profile, tuple(notes))
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Yields the image with its pixels loaded; faults, in the context too, become UnusableImage."""
+def _opened(data: bytes) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
+    """Yields the image with its pixels loaded, and whether loading has turned it, as notes.
+
+    Faults, in the context too, become UnusableImage.
+    """
     # Pillow warns of faults that get a reason here, and of harmless ones (a broken EXIF tag).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -228,8 +243,10 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
                     raise UnusableImage(f"larger than {MAX_PIXELS // 10**6} megapixels")
                 if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
                     raise UnusableImage(f"a JPEG of over {MAX_SCANS} scans")
+                # Pillow turns a TIFF as it loads it, and then forgets how it was
+                turned = _turn_notes(image) if image.format == "TIFF" else ()
                 image.load()
-                yield image
+                yield image, turned
         except UnusableImage:
             raise
         except UnreadableDepth as error:
@@ -239,7 +256,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         except MemoryError:
             raise UnusableImage(TOO_LARGE) from None
         except UnidentifiedImageError:
-            raise UnusableImage("not an image") from None
+            heic = data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+            raise UnusableImage(NO_HEIC if heic else "not an image") from None
         except _DAMAGE as error:
             truncated = "truncated" in str(error).lower()
             raise UnusableImage("truncated file" if truncated else "damaged image") from None
@@ -258,7 +276,12 @@ def count_scans(data: bytes) -> int:
     return count
 
 
+_TURNED = "turned upright by its EXIF orientation"
 _FIRST = {"TIFF": "the first of several pages"}
+
+
+def _turn_notes(image: Image.Image) -> tuple[str, ...]:
+    return (_TURNED,) if _orientation(image) in _TURNS else ()
 
 
 def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -268,6 +291,8 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     bits = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg_2000}.get(image.format)
     if bits is not None and 8 < (depth := bits(data)) < 16:
         notes.append(f"8 of {depth} bits of its colours")
+    if image.mode == "CMYK":
+        notes.append(CMYK_NOTE)
     return tuple(notes)
 
 

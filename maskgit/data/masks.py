@@ -28,7 +28,13 @@ class Marked(NamedTuple):
     """A hole, and how the mask shows it."""
 
     hole: np.ndarray  # bool (H, W)
-    how: str  # 'white', 'painted' or 'transparent'
+    how: str = "white"  # or 'painted', 'transparent', 'not painted', 'not transparent'
+    notes: tuple[str, ...] = ()  # of the mask's file, as `Picture.notes`
+
+    def inverted(self) -> "Marked":
+        """Returns the mask with the rest of the picture as the hole."""
+        how = self.how if self.how == "white" else f"not {self.how}"
+        return Marked(~self.hole, how, self.notes)
 
 
 def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
@@ -36,11 +42,11 @@ def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
 
     shape: (height, width) to stretch the hole to, by nearest neighbours.
     """
-    hole, how = _marked(eight_bits_of_mask(mask.own))
+    hole, how, _ = _marked(eight_bits_of_mask(mask.own))
     if shape is not None and hole.shape != shape:
         stretched = Image.fromarray(hole).resize(shape[::-1], Image.Resampling.NEAREST)
         hole = np.asarray(stretched)
-    return Marked(hole, how)
+    return Marked(hole, how, mask.notes)
 
 
 def eight_bits_of_mask(own: np.ndarray) -> np.ndarray:
@@ -65,7 +71,7 @@ def _marked(mask: np.ndarray) -> Marked:
             return Marked(~visible, "transparent")
     else:
         colours = mask
-    return Marked(colours.max(axis=2) >= HOLE_FROM, "white")
+    return Marked(colours.max(axis=2) >= HOLE_FROM)
 
 
 def is_paint(colours: np.ndarray, share: float) -> bool:
@@ -86,6 +92,18 @@ def percent(hole: np.ndarray) -> str:
     share = 100 * hole.mean()
     digits = 1 if share >= 0.1 else 2 if share >= 0.01 else 4
     return f"{share:.{digits}f} % of the picture"
+
+
+def filled_with(picture: Picture, own: np.ndarray, mask: Marked) -> Picture:
+    """Returns the result of a fill, with what is said of it.
+
+    That is how much was filled, how the mask shows the hole, and the notes on picture and mask.
+
+    own: as `picture.own`. mask: the hole as it was filled.
+    """
+    where = "" if mask.how == "white" else f", where the mask is {mask.how}"
+    notes = *picture.notes, *(f"the mask: {note}" for note in mask.notes)
+    return Picture(own, picture.profile, notes, percent(mask.hole) + where)
 
 
 def check_hole(hole: np.ndarray, name: str = "the mask", invert: bool = False) -> None:

@@ -61,14 +61,14 @@ def warnings_of(a: Path, b: Path) -> list[str]:
 
 
 def file_warnings(paths: list[Path]) -> list[str]:
-    """Returns the warnings that concern single files: lossy, read differently, or read in part."""
-    unlike, partly = [], []
+    """Returns the warnings of single files: lossy, or read otherwise than stored or elsewhere."""
+    unlike, otherwise = [], []
     for path in paths:
         picture = load(path)
         theirs = as_pytorch_fid(path)
         if theirs is None or not np.array_equal(theirs, picture.rgb):
             unlike.append(path.name)
-        partly += [f"{path.name} {note}" for note in picture.notes]
+        otherwise += [f"{path.name} ({note})" for note in picture.notes]
     lines = []
     lossy = sum(path.suffix.lower() in LOSSY for path in paths)
     if lossy:
@@ -81,8 +81,8 @@ def file_warnings(paths: list[Path]) -> list[str]:
             f"pytorch-fid reads {len(unlike)} pictures differently ({named(unlike)}): no EXIF "
             "turn, alpha dropped, 16 bits clipped, some endings not at all; save upright 8-bit RGB"
         )
-    if partly:
-        lines.append(f"read in part: {named(partly)}")
+    if otherwise:
+        lines.append(f"read otherwise than stored: {named(otherwise)}")
     return lines
 
 

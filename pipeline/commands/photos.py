@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from maskgit.data.holes import HOLES, dilate, draw_holes
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_hole, check_shape, marked, percent
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
@@ -78,6 +78,16 @@ def passed_over(sources: Iterable[Path]) -> list[str]:
             counts = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
             mend = "; save HEIC as JPEG or PNG" if endings.keys() & set(HEIC) else ""
             lines.append(f"{folder}: passed over, since not read as pictures: {counts}{mend}")
+    return lines
+
+
+def said_of_folders(source: Path, mask: Path, mask_suffix: str) -> list[str]:
+    """Returns lines on files that are passed over, and on pictures that are their own masks."""
+    lines = passed_over([source, mask])
+    if mask.is_dir() and mask.resolve() == source.resolve() and not mask_suffix:
+        lines.append(
+            f"{mask}: each picture is its own mask; --mask-suffix _mask pairs x.png with x_mask.png"
+        )
     return lines
 
 
@@ -165,11 +175,10 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
 
 
 class PictureWithHole(NamedTuple):
-    """A picture to fill, and what the line of its result says of it."""
+    """A picture to fill, and its hole as it is to be filled."""
 
     picture: Picture
-    hole: np.ndarray  # bool (H, W)
-    about: str
+    mask: Marked
 
 
 def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
@@ -182,11 +191,11 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
         raise UnusableImage(f"{name}: {error}") from None
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
-    hole, how = marked(mask, picture.shape)
-    hole = dilate(hole ^ invert, grow)
+    shown = marked(mask, picture.shape)
+    shown = shown.inverted() if invert else shown
+    hole = dilate(shown.hole, grow)
     check_hole(hole, name, invert)
-    where = "" if how == "white" else f", where the mask is {'not ' * invert}{how}"
-    return PictureWithHole(picture, hole, "; ".join([percent(hole) + where, *picture.notes]))
+    return PictureWithHole(picture, shown._replace(hole=hole))
 
 
 def read_picture(path: Path, source: Path) -> bytes:
@@ -224,9 +233,10 @@ def fill_all(
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
-                    pixels = fill.pixels(found.picture, found.hole, decoding, k, step)
-                    save_png(pixels, result, found.picture.profile)
-                    outcome.filled.append(f"{result}: {found.about}")
+                    pixels = fill.pixels(found.picture, found.mask.hole, decoding, k, step)
+                    filled = filled_with(found.picture, pixels, found.mask)
+                    save_png(filled.own, result, filled.profile)
+                    outcome.filled.append(f"{result}: {'; '.join([filled.filled, *filled.notes])}")
             except (UnusableImage, OSError) as error:
                 outcome.failed.append(f"{job.picture}: {error}")
             except (MemoryError, RuntimeError) as error:

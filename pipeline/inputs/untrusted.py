@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from maskgit.data.image_files import UnusableImage
+from maskgit.data.image_files import NO_HEIC, UnusableImage
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".gif"),
@@ -38,7 +38,7 @@ def is_hidden(name: str) -> bool:
 def not_a_picture(name: str) -> str:
     """Returns why a file of this name is not read, for a table."""
     heic = name.lower().endswith(HEIC)
-    return "HEIC is not read; save it as JPEG or PNG" if heic else "not an image file"
+    return NO_HEIC if heic else "not an image file"
 
 
 def walk(

@@ -4,6 +4,7 @@ import os
 import tempfile
 from functools import wraps
 from pathlib import Path
+from shutil import rmtree
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
 
@@ -28,6 +29,13 @@ COLOUR = "#ff3d8b"  # of the brush, a colour that few photos have
 KINDS = list(EXTENSIONS)
 MAX_SCHEDULES = 3  # that are filled side by side
 KEPT = 3600  # seconds that files stay for downloads
+# Gradio lays the editor's tools over its canvas, where they hide what is to be brushed.
+STYLE = """
+#editor .toolbar-wrap { left: 6px; }
+#editor :is(.pixi-target, .pixi-target-crop) {
+  top: 32px; left: 42px; width: calc(100% - 42px); height: calc(100% - 32px);
+}
+"""
 THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from the network
     primary_hue="pink", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 )
@@ -62,6 +70,7 @@ class Page:
     def __init__(self, fill: Fill, folder: Path):
         self.fill = fill
         self.folder = folder  # for the files that visitors download
+        self.downloads: dict[str | None, Path] = {}  # a session's folder with its chosen fill
 
     def open(self, path: str | None):
         """Opens a file as the photo; without a path there is no photo."""
@@ -87,29 +96,48 @@ class Page:
             raise ValueError("there is no photo yet: drop one, or take a cat")
         if not gammas:
             raise ValueError("choose at least one schedule")
+        if seed is None:
+            raise ValueError("the seed is empty: enter a whole number, 0 or more")
         layers = (editor or {}).get("layers") or []
-        hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
-        task = photo, hole, gammas, int(variants), int(iterations), int(seed)
+        marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
+        task = photo, marks, gammas, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
-        shown = [(r.shown(), r.caption) for r in results]
-        return results, 0, gr.Gallery(shown, selected_index=0)
+        pictures = [(r.shown(), r.title) for r in results]
+        return results, 0, gr.Gallery(pictures, selected_index=0)
 
-    def choose(self, results: list[Result], number: int):
-        """Returns one result for the controls: before and after, its steps, its file."""
+    def choose(self, results: list[Result], number: int, request: gr.Request):
+        """Returns one result for the controls: what is said, before and after, its steps, its file.
+
+        The file takes the place of the session's last one.
+        """
         result = results[number]
         before, after = result.shown_after(0, self.fill), result.shown()
-        file = result.save(Path(tempfile.mkdtemp(dir=self.folder)))
+        self.forget(request)
+        # a new path each time, since a browser may keep what an address gave it
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        self.downloads[request.session_hash] = folder
+        file = result.save(folder)
         save = gr.DownloadButton(f"Save {result.title}", value=str(file), interactive=True)
-        return (before, after), gr.Slider(maximum=result.steps, value=result.steps), after, save
+        steps = gr.Slider(maximum=result.steps, value=result.steps)
+        return result.said, (before, after), steps, after, save
 
-    def clear(self):
-        """Returns the controls without results."""
+    def forget(self, request: gr.Request):
+        """Removes the file of a session, which is as large as its photo."""
+        folder = self.downloads.pop(request.session_hash, None)
+        if folder is not None:
+            rmtree(folder)
+
+    def clear(self, request: gr.Request):
+        """Returns the controls without results, and removes the session's file."""
+        self.forget(request)
         save = gr.DownloadButton("Save", value=None, interactive=False)
-        return [], 0, None, None, gr.Slider(maximum=1, value=0), None, save
+        return [], 0, None, "", None, gr.Slider(maximum=1, value=0), None, save
 
-    def watch(self, results: list[Result], number: int, step: int):
-        """Returns the picture of a result after a step."""
-        return results[number].shown_after(int(step), self.fill) if results else None
+    def watch(self, results: list[Result], number: int, step: float | None):
+        """Returns the picture of a result after a step; no change while no number is entered."""
+        if step is None:
+            return gr.skip()
+        return results[number].shown_after(max(0, int(step)), self.fill) if results else None
 
     def at_most(self, gammas: list[str]):
         """Returns the schedules that were chosen last, at most MAX_SCHEDULES."""
@@ -124,7 +152,7 @@ class PhotoColumn:
         self.another = gr.Button("Take a cat", elem_id="cat")
         self.about = gr.Markdown(NO_PHOTO)
         self.editor = gr.ImageEditor(
-            label="Brush over what should go",
+            label="Brush what should go",
             type="numpy",
             format="png",
             sources=(),
@@ -165,6 +193,7 @@ class FillColumn:
             interactive=False,
             elem_id="gallery",
         )
+        self.said = gr.Markdown(elem_id="said")
         plain = {"show_label": False, "format": "png", "buttons": ["fullscreen"]}
         with gr.Tab("Before and after"):
             self.slider = gr.ImageSlider(**plain, interactive=False)
@@ -175,7 +204,8 @@ class FillColumn:
 
 
 def build(fill: Fill, folder: Path) -> gr.Blocks:
-    """Builds the page for one model; folder: for the files that visitors download."""
+    """Builds the page for one model; folder: for the files that visitors bring and download."""
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # else Gradio keeps copies of all of them elsewhere
     page, known = Page(fill, folder), fill.config.trained_on
     with gr.Blocks(title="Fill a hole", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(INTRODUCTION)
@@ -189,6 +219,7 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
             f"({known.source}), and fills whatever you bring with what it knows of them."
         )
         wire(page, left, right)
+        blocks.unload(page.forget)
     return blocks
 
 
@@ -203,7 +234,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
 
     photo, results, cat, chosen = gr.State(), gr.State([]), gr.State(0), gr.State(0)
     opened = [photo, left.editor, left.mask, left.about]
-    details = [right.slider, right.step, right.stepped, right.save]
+    details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
     task = [photo, left.editor, left.mask, left.grow, left.invert]
     how = [right.gammas, right.iterations, right.variants, right.seed]
@@ -223,20 +254,21 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         page.watch,
         [results, chosen, right.step],
         right.stepped,
+        preprocess=False,  # Gradio fails at a box that is empty while a number is typed
         trigger_mode="always_last",
         show_progress="hidden",
         **hidden,
     )
 
 
-def options(folder: Path, host: str, port: int) -> dict:
-    """Returns the options with which Gradio serves the page; folder: as in `build`."""
+def options(host: str, port: int) -> dict:
+    """Returns the options with which Gradio serves the page."""
     return {
         "server_name": host,
         "server_port": port,
-        "allowed_paths": [str(folder)],
         "max_file_size": f"{MAX_FILE_MB}mb",
         "theme": THEME,
+        "css": STYLE,
         "footer_links": [],
         "ssr_mode": False,
         "share": False,
@@ -247,4 +279,4 @@ def serve(fill: Fill, host: str, port: int, inbrowser: bool) -> None:
     """Serves the page until it is stopped."""
     with tempfile.TemporaryDirectory(prefix="maskgit-page-") as name:
         folder = Path(name)
-        build(fill, folder).launch(**options(folder, host, port), inbrowser=inbrowser)
+        build(fill, folder).launch(**options(host, port), inbrowser=inbrowser)

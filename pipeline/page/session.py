@@ -17,7 +17,7 @@ from maskgit.data.image_files import (
     encode_png,
     picture_of,
 )
-from maskgit.data.masks import check_hole, check_shape, marked, percent
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
 from maskgit.inpainting.any_size import Patch
 from maskgit.inpainting.replay import picture_after, steps_taken
@@ -46,7 +46,7 @@ class Result:
     """One fill of a photo, with its settings and the steps of its decoding."""
 
     photo: Photo
-    hole: np.ndarray  # bool (H, W)
+    mask: Marked  # the hole
     gamma: str
     variant: int  # from 1
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0))  # as `photo.picture.own`
@@ -59,9 +59,11 @@ class Result:
         return f"{self.gamma}, fill {self.variant}"
 
     @property
-    def caption(self) -> str:
-        """The title, with the size of the hole and the time taken."""
-        return f"{self.title} ({percent(self.hole)}, {self.seconds:.1f} s)"
+    def said(self) -> str:
+        """How much was filled, and what was read otherwise than the photo's file stores it."""
+        filled = filled_with(self.photo.picture, self.pixels, self.mask)
+        said = "; ".join([filled.filled, *filled.notes])
+        return f"{self.title}: {said}; {self.seconds:.1f} s"
 
     @property
     def steps(self) -> int:
@@ -77,7 +79,7 @@ class Result:
         if step >= self.steps:
             return self.shown()
         rgb = self.photo.picture.rgb
-        return preview(picture_after(step, fill.inpainter, rgb, self.hole, self.patches))
+        return preview(picture_after(step, fill.inpainter, rgb, self.mask.hole, self.patches))
 
     def save(self, folder: Path) -> Path:
         """Saves the result as PNG, with the photo's depth, channels and colour profile."""
@@ -121,34 +123,35 @@ def brushed(layers: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 
 def hole_to_fill(
     photo: Photo, layers: Sequence[np.ndarray], mask: Path | None, grow: int, invert: bool
-) -> np.ndarray:
-    """Returns the mask's hole (white) and the brushed pixels, bool (H, W).
+) -> Marked:
+    """Returns the mask's hole (white) and the brushed pixels.
 
     invert: the mask's black is the hole instead. Raises UnusableImage where the mask is of another
     size, where nothing is to be filled, or where nothing is known.
     """
-    hole = brushed(layers, photo.shape)
+    shown = Marked(brushed(layers, photo.shape))
     if mask is not None:
         try:
-            white = marked(decode_picture(read_file(mask))).hole
+            read = marked(decode_picture(read_file(mask)))
         except UnusableImage as error:
             raise UnusableImage(f"the mask: {error}") from None
-        check_shape(white.shape, photo.shape)
-        hole |= white ^ invert
-    hole = dilate(hole, grow)
+        check_shape(read.hole.shape, photo.shape)
+        read = read.inverted() if invert else read
+        shown = read._replace(hole=read.hole | shown.hole)
+    hole = dilate(shown.hole, grow)
     if mask is not None:
         check_hole(hole, "the mask", invert)
     if not hole.any():
         raise UnusableImage("there is no hole yet: brush over what should go, or add a mask")
     if hole.all():
         raise UnusableImage("the hole is the whole picture; something must be known")
-    return hole
+    return shown._replace(hole=hole)
 
 
 def fill_photo_as(
     fill: Fill,
     photo: Photo,
-    hole: np.ndarray,
+    mask: Marked,
     gammas: Sequence[str],
     variants: int,
     iterations: int,
@@ -161,13 +164,15 @@ def fill_photo_as(
     """
     wanted = [(gamma, k) for gamma in gammas for k in range(variants)]
     for number, (gamma, k) in enumerate(wanted):
-        result = Result(photo, hole, gamma, k + 1)
+        result = Result(photo, mask, gamma, k + 1)
         decoding = fill.decoding(gamma=gamma, iterations=iterations, seed=seed)
 
         def step(share: float, number: int = number, title: str = result.title) -> None:
             progress((number + share) / len(wanted), title)
 
         started = time.perf_counter()
-        result.pixels = fill.pixels(photo.picture, hole, decoding, k, step, result.patches.append)
+        result.pixels = fill.pixels(
+            photo.picture, mask.hole, decoding, k, step, result.patches.append
+        )
         result.seconds = time.perf_counter() - started
         yield result

@@ -89,7 +89,7 @@ def signature(decoding: Decoding) -> ModelSignature:
     """Returns the types of the served model; the report's own settings are the defaults."""
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("image", "mask")]),
-        outputs=Schema([ColSpec(DataType.string, "image")]),
+        outputs=Schema([ColSpec(DataType.string, name) for name in ("image", "filled", "notes")]),
         params=ParamSchema(
             [
                 ParamSpec("gamma", DataType.string, decoding.gamma),

@@ -7,7 +7,6 @@ pickled. Torch is imported when the model is loaded, since logging the model doe
 import base64
 import re
 
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -15,7 +14,6 @@ from mlflow.pyfunc import PythonModel
 
 from maskgit import load
 from maskgit.data.image_files import Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_shape, marked
 from maskgit.schedules import NAMES
 
 MAX_ITERATIONS = 1024  # above the number of tokens, more iterations change nothing
@@ -38,23 +36,16 @@ def picture(text: str, column: str) -> Picture:
         raise UnusableImage(f"{column}: {error}") from None
 
 
-def picture_and_hole(image: str, mask: str) -> tuple[Picture, np.ndarray]:
-    """Decodes a picture and its hole, bool (H, W). Raises UnusableImage."""
-    known = picture(image, "image")
-    hole = marked(picture(mask, "mask")).hole
-    check_shape(hole.shape, known.shape)
-    return known, hole
-
-
 def base64_png(filled: Picture) -> str:
     """Encodes a picture as the base64 of a PNG file."""
     return base64.b64encode(encode_png(filled.own, filled.profile)).decode()
 
 
 class Served(PythonModel):
-    """Fills holes: columns `image` and `mask` (white = hole) of one size in, column `image` out.
+    """Fills holes: columns `image` and `mask` (white = hole) of one size in.
 
-    The answer is a PNG with the picture's depth, channels and colour profile.
+    Columns out: `image`, a PNG with the picture's depth, channels and colour profile; `filled`, how
+    much of the picture was filled; `notes`, what was read otherwise than the file stores it.
     """
 
     def load_context(self, context) -> None:
@@ -70,12 +61,13 @@ class Served(PythonModel):
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(*picture_and_hole(*row), seed, gamma, iterations)
-                for row in zip(model_input["image"], model_input["mask"], strict=True)
+                self.fill(picture(image, "image"), picture(mask, "mask"), seed, gamma, iterations)
+                for image, mask in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        return pd.DataFrame({"image": [base64_png(each) for each in filled]})
+        rows = [(base64_png(each), each.filled, "; ".join(each.notes)) for each in filled]
+        return pd.DataFrame(rows, columns=["image", "filled", "notes"])
 
 
 set_model(Served())

@@ -223,6 +223,16 @@ def test_a_request_is_answered_with_the_hole_filled_and_all_else_as_it_was(serve
     assert np.array_equal(filled(server), filled(server, **given))
 
 
+def test_an_answer_says_how_much_was_filled_and_what_was_read_otherwise(server):
+    pages = io.BytesIO()
+    first = Image.fromarray(PIXELS)
+    first.save(pages, "TIFF", save_all=True, append_images=[first])
+    _, answer = ask(server, base64.b64encode(pages.getvalue()).decode(), encoded(HOLE))
+    (prediction,) = answer["predictions"]
+    assert prediction["filled"] == "13.3 % of the picture"
+    assert prediction["notes"] == "the first of several pages"
+
+
 def test_the_command_line_fills_as_the_served_model_does(server, project):
     before = Path("params.yaml").read_text()
     write_params(project)  # as they may be today

@@ -60,7 +60,7 @@ def read_source(
         size: side of the resulting pictures.
         fit: 'crop' or 'pad', how a picture that is not square becomes one.
         min_side: pictures with a shorter side are unusable.
-        crops: how many windows of each picture to draw (`random_crops`), by `seed` and its bytes.
+        crops: how many windows of each picture to cut (`random_boxes`), by `seed` and its bytes.
         follow_links: see `list_folder`.
 
     Raises:

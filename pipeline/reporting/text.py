@@ -29,6 +29,11 @@ def with_interval(value: float, low: float, high: float, quoted: bool = False) -
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
+def rounded_count(count: float) -> str:
+    """Returns a count rounded to two digits, as '1,300'."""
+    return f"{int(float(f'{count:.1e}')):,}"
+
+
 def aligned(rows: list[list[str]], words: bool = False) -> str:
     """Aligns the columns of a table: the first to the left, the others, of numbers, to the right.
 

@@ -140,6 +140,12 @@ def test_lpips_needs_pictures_that_its_network_can_see(project):
         load_params(project("data.size", 28))
 
 
+def test_windows_and_crops_exclude_each_other(project):
+    project("data.crops", 2)
+    with pytest.raises(UserError, match=r"data: windows makes all splits .* one of them to 0"):
+        load_params(project("data.windows", 2))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
 def test_files_that_are_no_parameters(project, text):
     folder = project("seed", 1)

@@ -1,7 +1,9 @@
 """Chooses the device and its precision, and brings images to it as tensors."""
 
 import ctypes
+import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -12,29 +14,49 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable)
 
+DEVICE = "MASKGIT_DEVICE"  # the environment variable of `best_device`
+WRITERS, WAITING = 8, 16  # threads of `background`, and pieces of work for them
 GPU_BATCH = 256  # images that pass through a network together on a GPU, outside training
 
 
 def best_device() -> torch.device:
-    """Returns the GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Returns the GPU where there is one, else the processor.
+
+    An NVIDIA or AMD GPU is "cuda" (torch calls AMD's so, too), an Apple GPU "mps". The environment
+    variable MASKGIT_DEVICE names another device.
+    """
+    if chosen := os.environ.get(DEVICE):
+        return torch.device(chosen)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def has_float64(device: torch.device) -> bool:
+    """Returns whether a device computes in float64, as all but Apple's GPUs do."""
+    return device.type != "mps"
 
 
 @cache
 def bf16_is_faster(device: torch.device) -> bool:
     """Returns whether a device multiplies matrices faster in bf16 than in float32.
 
-    GPUs do. So do processors with matrix units (AMX), and AMD's with avx512_bf16 (2 to 3 times as
-    fast on Zen 4). On a Xeon with avx512_bf16 alone a training step took 1.5 to 1.8 times as long
-    as in float32, and without any bf16 instruction it is emulated, hundreds of times slower.
+    NVIDIA's GPUs do from Ampere on; older ones, such as the T4, emulate bf16. AMD's do. On Apple's
+    it was not measured, so they keep float32. Of processors those with matrix units (AMX) do, and
+    AMD's with avx512_bf16 (2 to 3 times as fast on Zen 4). On a Xeon with avx512_bf16 alone a
+    training step took 1.5 to 1.8 times as long as in float32, and without any bf16 instruction it
+    is emulated, hundreds of times slower.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and "AuthenticAMD" in cpu_info()))
 
@@ -50,15 +72,23 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
 
 
-def compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """Returns the network compiled by torch on a GPU, and as it is on other devices.
+def compiled(function: Function, device: torch.device) -> Function:
+    """Returns a network or function compiled by torch on a GPU, and as it is on other devices.
 
     The first call compiles, for half a minute. On an H100 a training step of the transformer of
     preset `base` takes 25 ms compiled and 48 ms otherwise. A step of the tokenizer takes 44 ms
-    compiled and 28 ms otherwise, since convolutions have fast kernels already.
+    compiled and 28 ms otherwise, since convolutions have fast kernels already. Where something is
+    missing that compiling needs, such as a C compiler, one line says so, and nothing is compiled.
     """
-    able = device.type == "cuda" and find_spec("triton") is not None
-    return torch.compile(network) if able else network
+    if device.type != "cuda" or find_spec("triton") is None:
+        return function
+    try:
+        torch.compile(torch.add)(torch.ones(2, device=device), 1)
+    except Exception as error:  # of many kinds: torch's, Triton's, the operating system's
+        fault = " ".join(str(error).split())[:80]
+        print(f"training is not compiled ({type(error).__name__}: {fault}), which is slower")
+        return function
+    return torch.compile(function)
 
 
 def keep_freed_memory() -> None:
@@ -144,6 +174,35 @@ def parallel_map(
         pool.terminate()
         pool.join()
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def background(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Yields run(work, *arguments), which on a GPU returns at once and works in a thread.
+
+    So the device goes on while, for instance, pictures are written. No more than WAITING pieces
+    wait. The block ends when all are done, and raises what the first to fail has raised; when it
+    ends by an exception, pieces that have not begun are left out. On a processor, whose threads are
+    busy (`parallel_map`), the work is done at once.
+    """
+    if device.type == "cpu":
+        yield lambda work, *arguments: work(*arguments)
+        return
+    waiting = deque()
+    pool = ThreadPool(min(WRITERS, os.cpu_count() or 1))
+
+    def run(work: Callable[..., object], *arguments: object) -> None:
+        if len(waiting) == WAITING:
+            waiting.popleft().get()
+        waiting.append(pool.apply_async(work, arguments))
+
+    try:
+        yield run
+        for piece in waiting:
+            piece.get()
+    finally:
+        pool.terminate()
+        pool.join()
 
 
 def to_float(images: np.ndarray, device: torch.device) -> Tensor:

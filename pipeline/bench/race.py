@@ -10,6 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from maskgit.device import best_device
+
 
 @dataclass(frozen=True)
 class Way:
@@ -54,8 +56,9 @@ class Result:
 
 def finish() -> None:
     """Waits for the GPU, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    kind = best_device().type
+    if kind != "cpu":
+        getattr(torch, kind).synchronize()
 
 
 def count_flops(run: Callable[[], object]) -> tuple[int, object]:

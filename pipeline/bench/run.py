@@ -47,9 +47,12 @@ def size_of(preset: str) -> Size:
 
 def machine() -> str:
     """Describes the machine in one line."""
-    if torch.cuda.is_available():
+    device = best_device()
+    if device.type == "cuda":
         return torch.cuda.get_device_name()
-    bf16 = "with" if bf16_is_faster(best_device()) else "without"
+    if device.type != "cpu":
+        return f"{device.type} on {platform.machine()}"
+    bf16 = "with" if bf16_is_faster(device) else "without"
     name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
     return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
 

@@ -1,6 +1,7 @@
 """Stage inpaint@SCHEDULE: fills the holes of images, and draws the steps of decoding."""
 
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import parallel_map
+from maskgit.device import background, parallel_map
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear, make_gamma
@@ -41,6 +42,7 @@ class Task(NamedTuple):
     counts: list[int]
     seed: int
     folder: Path
+    background: Callable[..., None]  # see `maskgit.device.background`
 
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
         """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
@@ -55,7 +57,8 @@ class Task(NamedTuple):
         steps = []
         for count, result in filled:
             where = self.folder / str(count)
-            save_results(where / results_folder(variant), result.images, indices.start)
+            results = where / results_folder(variant)
+            self.background(save_results, results, result.images, indices.start)
             steps.append(result.trajectory.steps().cpu())
             if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)
@@ -99,15 +102,16 @@ def main(schedule: str) -> None:
         every, size = range(len(images)), inpaint.batch_size
         batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
-        task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
         with (
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
-            parallel_map(task.fill, pieces, inpainter.device) as filled,
+            background(inpainter.device) as begin,
         ):
-            for (indices, variant), taken in zip(pieces, filled, strict=True):
-                steps[:, variant, indices.start : indices.stop] = taken
-                bar.update(taken.numel())
+            task = Task(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
+            with parallel_map(task.fill, pieces, inpainter.device) as filled:
+                for (indices, variant), taken in zip(pieces, filled, strict=True):
+                    steps[:, variant, indices.start : indices.stop] = taken
+                    bar.update(taken.numel())
         steps = ranks.all_reduce_sum(steps).numpy()
         if ranks.rank():
             return

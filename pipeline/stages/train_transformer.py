@@ -30,7 +30,7 @@ from pipeline.plumbing.files import (
     load_array,
 )
 from pipeline.plumbing.importers import IMPORTERS
-from pipeline.plumbing.launch import network_stage
+from pipeline.plumbing.launch import cuda_graphs, network_stage
 from pipeline.plumbing.params import Params, Train, load_params
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
@@ -144,7 +144,7 @@ def main() -> None:
         else:
             config, model = new_model(settings, inputs)
         data = inputs.images, inputs.tokens, inputs.holes, examples
-        trainer = TransformerTrainer(model, *data, settings, gamma, seed)
+        trainer = TransformerTrainer(model, *data, settings, gamma, seed, cuda_graphs())
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return

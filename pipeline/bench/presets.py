@@ -174,24 +174,27 @@ def trained_inpainter(params: Params) -> Inpainter:
 def measure(params: Params, preset: str) -> dict[str, object]:
     """Returns the row of a preset."""
     device, size = best_device(), params.data.size
+    # With dropout a processor keeps all weights of attention, unlike a GPU; without, it is fused.
+    counted = params.changed(train=params.train.changed(dropout=0.0))
     on_gpu = device.type != "cpu"
     row = {"preset": preset, "device": device.type}
     trained = params.data.count - round(params.data.count * params.data.validation)
     data = trained * (size**2 * 3 + 2 * params.encode.views * (size // params.vqgan.cell) ** 2)
     minutes, gigabytes = 0.0, []
     for part, section, make in (
-        ("transformer", params.train, partial(transformer_trainer, params)),
-        ("tokenizer", params.vqgan, partial(tokenizer_trainer, params)),
+        ("transformer", params.train, transformer_trainer),
+        ("tokenizer", params.vqgan, tokenizer_trainer),
     ):
-        flops = count_flops(make(COUNTED, 1).step)[0] / COUNTED * section.batch_size
-        seconds = step_seconds(make(section.batch_size, section.accumulate), on_gpu)
+        batch, accumulate = section.batch_size, section.accumulate
+        flops = count_flops(make(params, COUNTED, 1).step)[0] / COUNTED * batch
+        seconds = step_seconds(make(params, batch, accumulate), on_gpu)
         row |= {
             f"{part}_ms": 1000 * seconds,
-            f"{part}_images_s": section.batch_size / seconds,
+            f"{part}_images_s": batch / seconds,
             f"{part}_peak": utilisation(flops / seconds) if device.type == "cuda" else None,
         }
         minutes += section.steps * seconds / 60
-        gigabytes.append(training_gigabytes(make, section.batch_size, section.accumulate, data))
+        gigabytes.append(training_gigabytes(partial(make, counted), batch, accumulate, data))
 
     count = min(params.data.test, params.inpaint.batch_size if on_gpu else 32)
     images = draw_images(count, size)
@@ -254,12 +257,17 @@ COLUMNS = {
 }
 
 
+def digits(value: float) -> str:
+    """Returns a number to three digits, or to the unit where it is large; '' for none."""
+    return number(value) if pd.isna(value) or value < 100 else f"{value:,.0f}"
+
+
 def readable(table: pd.DataFrame) -> list[list[str]]:
     """Returns the cells to print: numbers to three digits, shares of the peak in percent."""
     rows = [["preset", *COLUMNS.values()]]
     for row in table.to_dict("records"):
         cells = [
-            f"{row[name]:.1%}" if name.endswith("_peak") and row[name] else number(row[name])
+            f"{row[name]:.1%}" if name.endswith("_peak") and row[name] else digits(row[name])
             for name in COLUMNS
         ]
         rows.append([row["preset"], *cells])

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from maskgit.device import Rows, batch_invariant_chunks, compiled, parallel_map
+from maskgit import device
+from maskgit.device import (
+    WAITING,
+    Rows,
+    background,
+    batch_invariant_chunks,
+    best_device,
+    bf16_is_faster,
+    compiled,
+    parallel_map,
+)
 
 CPU = torch.device("cpu")
 
@@ -34,6 +44,78 @@ def test_on_a_processor_each_row_goes_alone(count):
 def test_on_a_processor_nothing_is_compiled():
     network = nn.Linear(2, 2)
     assert compiled(network, CPU) is network
+
+
+def test_without_a_compiler_nothing_is_compiled_and_one_line_says_so(monkeypatch, capsys):
+    def no_compiler(function):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable")
+
+    monkeypatch.setattr(device, "find_spec", lambda name: "there")
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    network = nn.Linear(2, 2)
+    assert compiled(network, torch.device("cuda")) is network
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("training is not compiled (RuntimeError: Failed to find C compiler.")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "chosen", "expected"),
+    [
+        (False, False, "", "cpu"),
+        (False, True, "", "mps"),
+        (True, False, "", "cuda"),
+        (True, True, "", "cuda"),
+        (True, True, "cpu", "cpu"),
+    ],
+)
+def test_a_gpu_is_chosen_where_there_is_one_unless_another_device_is_named(
+    monkeypatch, cuda, mps, chosen, expected
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setenv(device.DEVICE, chosen)
+    assert best_device().type == expected
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_a_gpu_that_only_emulates_bf16_keeps_float32(monkeypatch, real):
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or real,
+    )
+    assert bf16_is_faster.__wrapped__(torch.device("cuda")) == real
+
+
+def test_apples_gpus_keep_float32():
+    assert not bf16_is_faster(torch.device("mps"))
+
+
+GPU = torch.device("meta")  # any device but the processor will do
+
+
+def test_on_a_gpu_pieces_of_work_are_done_beside_and_all_before_the_block_ends():
+    done, here = [], threading.get_ident()
+    with background(GPU) as run:
+        for i in range(3 * WAITING):
+            run(lambda i: done.append((i, threading.get_ident() != here)), i)
+    assert sorted(done) == [(i, True) for i in range(3 * WAITING)]
+
+
+def test_on_a_processor_a_piece_of_work_is_done_at_once():
+    done = []
+    with background(CPU) as run:
+        run(done.append, 1)
+        assert done == [1]
+
+
+def test_a_piece_of_work_that_fails_is_said_when_the_block_ends():
+    with pytest.raises(OSError, match="full"), background(GPU) as run:
+        run(fail)
+
+
+def fail():
+    raise OSError("full")
 
 
 def test_pieces_come_in_order_each_on_one_core():

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 
 from maskgit.inpainting.registry import units
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS, json_text
+from pipeline.plumbing.files import json_text
+from pipeline.plumbing.places import MODEL_FOLDER, REPORTS, WEIGHTS
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
 
@@ -108,9 +109,9 @@ def inpaint(
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
         from pipeline.commands.photos import fill_all, passed_over, plan
-        from pipeline.models.fill import load_fill, model_at_hand
+        from pipeline.models.fill import default_model_folder, load_fill
 
-        folder = model or model_at_hand()
+        folder = model or default_model_folder()
         fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out, variants, mask_suffix)
@@ -145,9 +146,9 @@ def export(
     """
     with plain_errors():
         from pipeline.commands.model import export as copy_model
-        from pipeline.models.fill import model_at_hand
+        from pipeline.models.fill import default_model_folder
 
-        copy_model(model or model_at_hand(), out, half, onnx)
+        copy_model(model or default_model_folder(), out, half, onnx)
         print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 
@@ -170,7 +171,7 @@ def demo(
     Example: maskgit demo --model cats-model
     """
     with plain_errors():
-        from pipeline.models.fill import load_fill, model_at_hand
+        from pipeline.models.fill import default_model_folder, load_fill
         from pipeline.plumbing.ports import port_to_serve
 
         chosen = port_to_serve(host, port, default=7860)
@@ -178,7 +179,7 @@ def demo(
             from pipeline.page.page import serve
         except ModuleNotFoundError as error:
             raise UserError(f"the page needs {error.name}; 'make demo' installs it") from None
-        serve(load_fill(model or model_at_hand()), host, chosen, browser)
+        serve(load_fill(model or default_model_folder()), host, chosen, browser)
 
 
 @app.command(rich_help_panel=FILL)
@@ -264,6 +265,25 @@ def score(
 
 
 @app.command(rich_help_panel=RESULTS)
+def task(
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+) -> None:
+    """Write the test images and their holes as PNG files, for other tools to fill.
+
+    OUT/images has the images with grey holes, OUT/masks the holes in white, by the same names.
+    OUT/manifest.csv lists the files with width, height and sha256. What a tool makes of them gets
+    a row in the tables: name its folder in score.others of params.yaml.
+
+    Example: maskgit task cats-task
+    """
+    with plain_errors():
+        from pipeline.commands.task import write_task
+
+        count = write_task(out)
+        print(f"{printable(str(out))}: {count} images, {count} masks, manifest.csv")
+
+
+@app.command(rich_help_panel=RESULTS)
 def grid(
     picture: Annotated[Path, typer.Argument(help="PNG file to write.")],
     rows: Annotated[list[str], typer.Argument(help="CAPTION=FOLDER, a test_results folder.")],
@@ -308,18 +328,21 @@ def ui(
 ) -> None:
     """Start MLflow's UI for this project and print the links to its reports.
 
-    Only this machine can open it. Ctrl-C stops it.
+    Only this machine can open it. Ctrl-C stops it. Where MLFLOW_TRACKING_URI names a server,
+    nothing is started, and the links lead there.
 
     Example: maskgit ui
     """
     with plain_errors():
-        from pipeline.commands.ui import links, serve
+        from pipeline.commands.ui import links, running_server, serve
         from pipeline.plumbing.ports import port_to_serve
 
-        chosen = port_to_serve("127.0.0.1", port, default=5000)
-        for name, link in links(chosen).items():
+        running = running_server()
+        chosen = None if running else port_to_serve("127.0.0.1", port, default=5000)
+        for name, link in links(running or f"http://127.0.0.1:{chosen}").items():
             print(f"{name}: {link}", flush=True)
-        raise typer.Exit(serve(chosen))
+        if chosen:
+            raise typer.Exit(serve(chosen))
 
 
 @app.command(rich_help_panel=RECORD)
@@ -388,7 +411,7 @@ def bench(
         from pipeline.bench.photos import run_photos
         from pipeline.bench.run import run_bench
         from pipeline.bench.steps import STEPS
-        from pipeline.models.fill import model_at_hand
+        from pipeline.models.fill import default_model_folder
 
         steps = only.split(",") if only else list(STEPS)
         extra = ("growth", "photos")
@@ -403,7 +426,7 @@ def bench(
         if "growth" in steps:
             run_growth(repeats or 3)
         if "photos" in steps:
-            run_photos(model_at_hand())
+            run_photos(default_model_folder())
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -1,4 +1,4 @@
-"""Random crops of a picture, at the scales of the windows in which holes of photos are filled."""
+"""Cuts random crops of a picture, at the scales of the windows in which photos are filled."""
 
 import numpy as np
 

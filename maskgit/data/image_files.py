@@ -1,6 +1,6 @@
-"""What a picture means, for every way in: from an image file, or an array, to upright pixels.
+"""Reads pictures from image files and arrays: upright pixels in full depth, by one rule for all.
 
-Command line, Python call, served model, page, `maskgit score` and `data.source` all read here.
+Command line, Python call, served model, page, `maskgit score` and `data.source` read pictures here.
 """
 
 import io
@@ -51,7 +51,7 @@ _TURNS = {  # EXIF orientation -> upright
 }
 _LAID_OUT_ANEW = ("CMYK", "LAB", "YCbCr")  # modes that PNG does not know and RGB is made of
 
-# What Pillow lets through from damaged headers, chunks, tags and pixel data.
+# The errors that Pillow raises for damaged headers, chunks, tags and pixel data.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -69,7 +69,7 @@ _DAMAGE = (
 
 
 class UnusableImage(ValueError):
-    """The bytes give no picture; the message says why in one short line."""
+    """Raised where bytes give no picture; the message says why in one short line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class Picture:
 
     Attributes:
         own: uint8 or uint16 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
-        profile: the ICC colour profile that `own` is meant in.
-        notes: what of the file is not in here, a short line each.
+        profile: the ICC colour profile of the colours in `own`.
+        notes: what was left out of the file, a short line each.
     """
 
     own: np.ndarray
@@ -88,12 +88,12 @@ class Picture:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
+        """The height and width in pixels."""
         return self.own.shape[:2]
 
     @cached_property
     def rgb(self) -> np.ndarray:
-        """What models see: uint8 (H, W, 3), what is transparent laid over white."""
+        """The picture as models see it: uint8 (H, W, 3), transparent parts laid over white."""
         if self.own.dtype == np.uint8 and self.own.shape[2] == 3:
             return self.own
         image = Image.fromarray(_squeezed(eight_bits(self.own)))
@@ -108,17 +108,17 @@ class Picture:
 
 
 def open_picture(path: str | PathLike) -> Picture:
-    """The picture in a file; see `decode_picture`."""
+    """Reads the picture in a file; see `decode_picture`."""
     return decode_picture(Path(path).read_bytes())
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """`decode_picture` for models: uint8 (H, W, 3), what is transparent laid over white."""
+    """Decodes a file for models: uint8 (H, W, 3), transparent parts laid over white."""
     return decode_picture(data).rgb
 
 
 def decode_picture(data: bytes) -> Picture:
-    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or JPEG 2000 file of any origin.
+    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or JPEG 2000 file from any source.
 
     The EXIF orientation is applied. Depth (8 or 16 bits), grey, alpha and colour profile are kept;
     palettes become RGB or RGBA, floats from 0 to 1 become 16 bits, CMYK becomes RGB without its
@@ -142,7 +142,7 @@ def decode_picture(data: bytes) -> Picture:
 
 
 def picture_of(image: Image.Image | np.ndarray) -> Picture:
-    """A picture in memory as `decode_picture` gives a file: upright, in its depth and channels.
+    """Converts a picture in memory as `decode_picture` does a file: upright, in its own depth.
 
     image: of PIL, whose frame is the current one; or uint8 or uint16 (H, W) or (H, W, C), C as in
     `Picture.own`. Raises UnusableImage for other kinds.
@@ -173,7 +173,7 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
 
 
 def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
-    """A PIL image of uint8 (H, W, C) or uint16 (H, W, 1), which saves its profile by itself."""
+    """Converts uint8 (H, W, C) or uint16 (H, W, 1) to a PIL image that keeps the profile."""
     image = Image.fromarray(_squeezed(pixels))
     if profile is not None:
         image.info["icc_profile"] = profile
@@ -181,7 +181,7 @@ def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
 
 
 def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
-    """A PNG file of uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`."""
+    """Encodes uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`, as a PNG file."""
     pixels = np.atleast_3d(pixels)
     if pixels.dtype == np.uint16:
         return encode_deep_png(pixels, profile)
@@ -191,7 +191,7 @@ def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
 
 
 def eight_bits(own: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 of any shape, scaled to uint8 and rounded."""
+    """Scales uint8 or uint16 of any shape to uint8, rounded."""
     if own.dtype == np.uint8:
         return own
     return ((own.astype(np.uint32) + _SIXTEEN_BITS // 2) // _SIXTEEN_BITS).astype(np.uint8)
@@ -208,7 +208,7 @@ def _deep_tiff(data: bytes) -> Picture | None:
         raise UnusableImage(str(error)) from None
     except MemoryError:
         raise UnusableImage(TOO_LARGE) from None
-    except Exception:  # a parser of any bytes may raise anything; Pillow says what the matter is
+    except Exception:  # tifffile may raise any kind for damaged bytes; Pillow then names the fault
         return None
     if deep is None:
         return None
@@ -218,8 +218,8 @@ def _deep_tiff(data: bytes) -> Picture | None:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The image with its pixels loaded; whatever fails, here or in the context, has a reason."""
-    # Pillow warns of what ends in a reason here, or does no harm (a broken EXIF tag).
+    """Yields the image with its pixels loaded; faults, in the context too, become UnusableImage."""
+    # Pillow warns of faults that get a reason here, and of harmless ones (a broken EXIF tag).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -246,7 +246,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def count_scans(data: bytes) -> int:
-    """The scans of a JPEG up to the end of its image; phones append films and other pictures."""
+    """Counts a JPEG's scans up to the end of its image; phones append films and other pictures."""
     count, place = 0, 0
     while match := _JPEG_MARKER.search(data, place):
         marker, place = data[match.end() - 1], match.end()
@@ -272,12 +272,12 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
 
 
 def _profile(image: Image.Image) -> bytes | None:
-    """Of colours that are kept; one of CMYK says nothing of the RGB that is made of it."""
+    """Returns the ICC profile; None where the colours were converted to RGB, as those of CMYK."""
     return image.info.get("icc_profile") if image.mode not in _LAID_OUT_ANEW else None
 
 
 def to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:
-    """Fit an image into a square.
+    """Fits an image into a square.
 
     Args:
         image: uint8 array (H, W, 3).
@@ -322,7 +322,7 @@ def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _own_values(image: Image.Image) -> np.ndarray:
-    """uint8 or uint16 (H, W, C) of what Pillow keeps in full."""
+    """Returns uint8 or uint16 (H, W, C) of an image whose pixels Pillow keeps in full."""
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
         clear = image.info.get("transparency")  # the grey that is transparent
@@ -343,7 +343,7 @@ def _own_values(image: Image.Image) -> np.ndarray:
 
 
 def _deep_values(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """uint16 (H, W, C), as stored, of colours of which Pillow gives the upper eight bits."""
+    """Returns uint16 (H, W, C), as stored, where Pillow keeps only the upper 8 bits; else None."""
     values = None
     if image.format == "TIFF" and max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) > 8:
         raise UnusableImage("damaged image")  # else `_deep_tiff` had read it

@@ -59,6 +59,9 @@ that returns a new uint8 image (H, W, 3) with known pixels bit for bit. Without 
 image is mid-grey. Raises ValueError where shapes or dtypes do not fit.
 """
 
+BOUNDS = ("tokenizer", "true_images")
+"""Rows of the tables that bound what methods can reach: the tokenizer's, and other true images."""
+
 
 def _fill(method: Fill, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Applies a method to checked arrays, handles empty and full holes, and keeps known pixels."""

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit.device import GPU_BATCH, best_device, has_float64, to_float
+from maskgit.device import GPU_BATCH, best_device, has_float64
 from maskgit.perception import PerceptualLoss
+from maskgit.pixels import to_float
 
 BATCH = 16  # images that pass through a network together on a processor
 

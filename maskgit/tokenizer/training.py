@@ -1,8 +1,9 @@
 """Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
 
-Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. When the
-codes are settled the decoder learns alone, and most of the images are rebuilt into a hole: it sees
-the pixels around (asymmetric VQGAN, arXiv 2306.04632), and codes that are not quite the true ones.
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. After a
+share SETTLED of the steps the codes are frozen and the decoder learns alone. It then draws most
+images into a hole: it sees the pixels around the hole (asymmetric VQGAN, arXiv 2306.04632), and in
+the hole codes that differ a little from the true ones.
 """
 
 from collections import defaultdict
@@ -11,13 +12,14 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit import ranks
 from maskgit.data.holes import mixture
 from maskgit.data.known_pixels import mask_pixels
-from maskgit.device import Rows, autocast, pixels_to_float, to_device, to_float
+from maskgit.device import autocast
+from maskgit.pixels import pixels_to_float, to_float
+from maskgit.rows import Rows, to_device
 from maskgit.tokenizer.discriminator import (
     PatchDiscriminator,
     adaptive_weight,
@@ -29,6 +31,7 @@ from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.graphs import Replayed
+from maskgit.training.losses import looked_at, losses_in_hole
 from maskgit.training.optim import (
     adamw,
     make_capturable,
@@ -38,15 +41,10 @@ from maskgit.training.optim import (
 )
 from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
-SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
-HOLED = 0.75  # the share of the images that are rebuilt into one
-MISTAKES = 0.5  # how far at most the codes in it are from the true latents, which have length one
-HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
-
-
-def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error plus mean squared error: the first keeps edges, the second colours."""
-    return F.l1_loss(output, truth) + F.mse_loss(output, truth)
+SETTLED = 0.6  # share of the steps after which the codes are frozen and the decoder learns holes
+HOLED = 0.75  # share of the images that the decoder then draws into a hole
+MISTAKES = 0.5  # largest distance of the codes in a hole from true latents, which have length one
+HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes are to be filled
 
 
 class TokenizerTrainer(Trainer):
@@ -141,13 +139,9 @@ class TokenizerTrainer(Trainer):
         with autocast(self.device):
             codes, quantized = model.quantize(truth, hole, MISTAKES * settled)
             commitment = how.commitment_weight * quantized.loss
-            # what will be looked at, and the pixels beside it, which blending compares
-            drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
         leaf = codes.detach().requires_grad_(codes.requires_grad)
-        parts = list(
-            zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole, drawn)], strict=True)
-        )
-        rebuild = partial(self.rebuild, area=drawn.mean())
+        parts = list(zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole)], strict=True))
+        rebuild = partial(self.rebuild, area=looked_at(hole).mean())
         weight = None
         if adversarial and len(parts) > 1:
             weight = self.adversarial_weight(parts, rebuild)
@@ -178,21 +172,18 @@ class TokenizerTrainer(Trainer):
         return dict(metrics)
 
     def rebuild(
-        self, codes: Tensor, truth: Tensor, hole: Tensor, drawn: Tensor, area: Tensor
+        self, codes: Tensor, truth: Tensor, hole: Tensor, area: Tensor
     ) -> tuple[Tensor, Tensor, Metrics]:
         """Decodes codes into the holes of images; returns pictures, their loss, and its parts.
 
-        drawn: float (B, 1, H, W), 1 where the result is looked at; area: its mean in the batch.
+        area: see `losses_in_hole`.
         """
         output = self.model.decoder(codes, mask_pixels(truth, hole))
-        output = torch.where(drawn > 0, output, truth)
-        loss = reconstruction_loss(output, truth) / area
-        losses = {"reconstruction_loss": loss.detach()}
+        output, losses = losses_in_hole(output, truth, hole, self.perceptual, area)
+        loss = losses["reconstruction_loss"]
         if self.perceptual is not None:
-            distance = self.perceptual(output, truth) / area
-            loss = loss + self.how.perceptual_weight * distance
-            losses["perceptual_loss"] = distance.detach()
-        return output, loss, losses
+            loss = loss + self.how.perceptual_weight * losses["perceptual_loss"]
+        return output, loss, {name: value.detach() for name, value in losses.items()}
 
     def adversarial_weight(
         self, parts: list[tuple[Tensor, ...]], rebuild: Callable[..., tuple]
@@ -223,7 +214,7 @@ class TokenizerTrainer(Trainer):
         return total
 
     def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
-        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W).
+        """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).
 
         holed: the share of images with a hole; for the others it is all of the picture.
         """
@@ -236,7 +227,7 @@ class TokenizerTrainer(Trainer):
 
 
 def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
-    """Part of the picture with a probability of `share`, else all of it; bool (size, size)."""
+    """Draws a hole, bool (size, size): with probability `share` a part of it, else all of it."""
     if rng.random() < share:
         return mixture(rng, size, rng.uniform(*HOLE_AREA))
     return np.ones((size, size), dtype=bool)
@@ -244,7 +235,7 @@ def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
 
 @torch.inference_mode()
 def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) -> dict[str, float]:
-    """Reconstruction PSNR in dB (mean over images) and codebook health on uint8 (N, H, W, 3)."""
+    """Returns mean reconstruction PSNR in dB and codebook health on images uint8 (N, H, W, 3)."""
     model.eval()
     device = next(model.parameters()).device
     psnr, tokens = [], []

@@ -66,7 +66,7 @@ def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransfor
 
 def make_holes(params: Params, grid: int, side: int) -> Holes:
     """Draws holes of the preset's kinds and finds the tokens that they touch and cover."""
-    holes = draw_holes(64, params.data.holes, params.data.hole_area, side, 0)
+    holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, side, 0)
     cell = side // grid
     hidden = hidden_tokens(torch.from_numpy(holes), cell, cell // 2)
     return Holes(torch.from_numpy(holes), *[part.flatten(1) for part in hidden])

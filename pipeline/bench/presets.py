@@ -44,9 +44,9 @@ from pipeline.bench.run import machine
 from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import REPORTS
 from pipeline.plumbing.launch import cuda_graphs
 from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.text import aligned
 from pipeline.stages.report import schedules
 from pipeline.tracking.stage import stage_run

@@ -1,4 +1,4 @@
-"""The benchmarked steps: for each the lab's way, the lab's way with single changes, and ours.
+"""Defines the benchmarked steps: the lab's code, the lab's with single changes, and ours.
 
 They run with random weights and drawn images, so that nothing has to be trained before.
 """
@@ -14,11 +14,12 @@ from PIL import Image
 from torch import nn
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import best_device, bf16_is_faster, to_float
+from maskgit.device import best_device, bf16_is_faster
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
+from maskgit.pixels import to_float
 from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.settings import TokenizerTraining
@@ -57,9 +58,11 @@ ITERATIONS = 8
 class Size:
     """How much work a timed run is; the sizes of the models are the preset's.
 
-    lab_tokenizer: arguments of LabVQGAN. trained: arguments of VQGAN, for a tokenizer with as many
-    parameters. train: images a batch, batches a run. repeats: of every way of every step, after one
-    run to warm up.
+    Attributes:
+        lab_tokenizer: arguments of LabVQGAN.
+        trained: arguments of VQGAN, for a tokenizer with as many parameters.
+        train: images a batch, and batches a run.
+        repeats: of every way of every step, after one run to warm up.
     """
 
     lab_tokenizer: dict
@@ -163,7 +166,7 @@ def inpaint(params: Params, size: Size, folder: Path) -> Race:
     """
     count = size.inpaint_images
     images = draw_images(count, params.data.size)
-    holes = draw_holes(count, params.data.holes, params.data.hole_area, params.data.size, 0)
+    holes = draw_holes(count, params.data.drawn_kinds, params.data.hole_area, params.data.size, 0)
     tokenizer = make_tokenizer(params)
     lab_tokenizer = build(LabVQGAN, size.lab_tokenizer).eval()
     grid = params.data.size // tokenizer.cell

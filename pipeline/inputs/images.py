@@ -1,4 +1,4 @@
-"""One image of a source, read or drawn: what other processes do, so it loads little."""
+"""Reads or draws one image or mask. Other processes run this, so it imports little."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ import numpy as np
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import take_print
 from maskgit.data.crops import random_crops
-from maskgit.data.image_files import UnusableImage, decode_image, to_square
+from maskgit.data.image_files import UnusableImage, decode_image, decode_picture, to_square
+from maskgit.data.mask_sets import fit_mask
+from maskgit.data.masks import check_hole, marked
 
-LARGE = 4  # times the size: what windows of drawn cats are cut from
+LARGE = 4  # windows of a drawn cat are cut from a picture of so many times the size
 
 
 class File(NamedTuple):
-    """The bytes of a file of the source, or in `fault` why there are none."""
+    """The bytes of a file of the source; without bytes, `fault` says why."""
 
     name: str
     part: str
@@ -48,7 +50,7 @@ class SourceImage:
 def read_image(
     file: File, size: int, fit: str, min_side: int, crops: int, seed: int
 ) -> SourceImage:
-    """See `pipeline.inputs.dataset.read_source`."""
+    """Reads one file of a source, as `pipeline.inputs.dataset.read_source` describes."""
     digest = sha256(file.data).hexdigest() if not file.fault else ""
     try:
         if file.fault:
@@ -64,9 +66,9 @@ def read_image(
 
 
 def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
-    """One of the built-in data set: a cat face drawn by our own code, from the seed and a number.
+    """Draws an image of the built-in data set: a cat face, determined by the seed and a number.
 
-    Its file is its pixels.
+    Its file's bytes are its pixels.
     """
     pixels = draw_cat(np.random.default_rng([seed, number]), size)
     windows = np.empty((0, size, size, 3), np.uint8)
@@ -97,6 +99,7 @@ class Batch(NamedTuple):
 
 
 def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File | int]) -> Batch:
+    """Makes the images of a block, and the prints by which copies are found."""
     images = list(map(make, block))
     usable = [image for image in images if not image.reason]
     prints = [take_print(image.pixels) for image in usable]
@@ -109,3 +112,30 @@ def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File |
         np.frombuffer(b"".join(digest for digest, _ in prints), np.uint8).reshape(-1, 32),
         np.array([coarse for _, coarse in prints]),
     )
+
+
+class SourceMask(NamedTuple):
+    """A mask file: its sha256 in hex, its hole, bool (size, size), or why it is unusable."""
+
+    file: str
+    sha256: str
+    hole: np.ndarray | None
+    reason: str
+
+
+def read_mask(file: File, size: int) -> SourceMask:
+    """Reads a mask by the rule of `maskgit.data.masks`, scaled and cropped to the picture."""
+    digest = sha256(file.data).hexdigest() if not file.fault else ""
+    try:
+        if file.fault:
+            raise UnusableImage(file.fault)
+        hole = fit_mask(marked(decode_picture(file.data)).hole, size)
+        check_hole(hole)
+    except UnusableImage as unusable:
+        return SourceMask(file.name, digest, None, str(unusable))
+    return SourceMask(file.name, digest, hole, "")
+
+
+def read_masks(block: Sequence[File], size: int) -> list[SourceMask]:
+    """Returns `read_mask` of each."""
+    return [read_mask(file, size) for file in block]

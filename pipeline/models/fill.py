@@ -1,4 +1,4 @@
-"""Model folders as commands load them."""
+"""Finds and loads the model folders that commands fill with."""
 
 from pathlib import Path
 
@@ -7,10 +7,11 @@ from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
 from maskgit.model_folder import CONFIG, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER, WEIGHTS, check_sum
+from pipeline.plumbing.hashing import verify_checksum
+from pipeline.plumbing.places import MODEL_FOLDER, WEIGHTS
 
 
-def model_at_hand() -> Path:
+def default_model_folder() -> Path:
     """Returns the folder of the model that the pipeline trained, else of the shipped one."""
     return MODEL_FOLDER if MODEL_FOLDER.exists() else shipped_weights()
 
@@ -26,11 +27,14 @@ def shipped_weights() -> Path:
 
 
 def load_fill(folder: Path) -> Fill:
-    """The pipeline's own model, or anybody's; 'dvc repro' mends the former. Raises UserError."""
+    """Loads a model folder. Raises UserError.
+
+    The pipeline's own model is also checked against its SHA256SUMS; 'dvc repro' makes it again.
+    """
     own = folder == MODEL_FOLDER
     if own:
         for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
-            check_sum(folder / name)
+            verify_checksum(folder / name)
     try:
         return load(folder)
     except BadModel as error:

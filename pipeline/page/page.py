@@ -1,4 +1,4 @@
-"""The page in the browser: drop a photo, brush a hole, fill it, watch how, save it."""
+"""The page in the browser: open a photo, brush a hole, fill it, watch the steps, save it."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ from maskgit.inpainting.settings import Decoding
 from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
 from pipeline.page.session import (
-    SHOWN,
+    PAGE_SIDE,
     Photo,
     Result,
     draw_photo,
@@ -24,9 +24,9 @@ from pipeline.page.session import (
     preview,
 )
 
-COLOUR = "#ff3d8b"  # of the brush: in few photos
+COLOUR = "#ff3d8b"  # of the brush, a colour that few photos have
 KINDS = list(EXTENSIONS)
-MAX_SCHEDULES = 3  # side by side
+MAX_SCHEDULES = 3  # that are filled side by side
 KEPT = 3600  # seconds that files stay for downloads
 THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from the network
     primary_hue="pink", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
@@ -40,7 +40,10 @@ as it is, bit for bit; nothing leaves this machine.
 
 
 def plainly(action):
-    """As the action; where a file or a setting does not fit, the page says so in plain words."""
+    """Returns an action whose faults the page shows as a sentence.
+
+    Faults are files and settings that do not fit: ValueError and OSError.
+    """
 
     @wraps(action)
     def safe(*values, **named):
@@ -54,30 +57,32 @@ def plainly(action):
 
 
 class Page:
-    """What the page's controls do. A photo and its results live in each visitor's session."""
+    """The actions of the page's controls; each visitor's session has its photo and results."""
 
     def __init__(self, fill: Fill, folder: Path):
         self.fill = fill
         self.folder = folder  # for the files that visitors download
 
     def open(self, path: str | None):
+        """Opens a file as the photo; without a path there is no photo."""
         if path is None:
             return None, None, None, NO_PHOTO
         return self.start(open_photo(Path(path)))
 
     def draw(self, number: int):
+        """Draws a cat as the photo; another number gives another cat."""
         photo = draw_photo(number, self.fill.config.trained_on.size)
         return number + 1, *self.start(photo)
 
     def start(self, photo: Photo):
-        """A new photo, without hole or mask."""
+        """Returns the controls for a new photo, without hole or mask."""
         height, width = photo.shape
         editor = {"background": preview(photo.picture.rgb), "layers": [], "composite": None}
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
     def run(self, photo, editor, mask, grow, invert, gammas, iterations, variants, seed, progress):
-        """The fills, the number of the chosen one, and all of them as a gallery shows them."""
+        """Returns the fills, the number of the chosen one, and the gallery of all."""
         if photo is None:
             raise ValueError("there is no photo yet: drop one, or take a cat")
         if not gammas:
@@ -90,7 +95,7 @@ class Page:
         return results, 0, gr.Gallery(shown, selected_index=0)
 
     def choose(self, results: list[Result], number: int):
-        """One of the results: before and after, its steps, its file."""
+        """Returns one result for the controls: before and after, its steps, its file."""
         result = results[number]
         before, after = result.shown_after(0, self.fill), result.shown()
         file = result.save(Path(tempfile.mkdtemp(dir=self.folder)))
@@ -98,19 +103,21 @@ class Page:
         return (before, after), gr.Slider(maximum=result.steps, value=result.steps), after, save
 
     def clear(self):
-        """No results."""
+        """Returns the controls without results."""
         save = gr.DownloadButton("Save", value=None, interactive=False)
         return [], 0, None, None, gr.Slider(maximum=1, value=0), None, save
 
     def watch(self, results: list[Result], number: int, step: int):
+        """Returns the picture of a result after a step."""
         return results[number].shown_after(int(step), self.fill) if results else None
 
     def at_most(self, gammas: list[str]):
+        """Returns the schedules that were chosen last, at most MAX_SCHEDULES."""
         return gammas[-MAX_SCHEDULES:]
 
 
 class PhotoColumn:
-    """Left on the page: the photo, and the hole in it."""
+    """The left column of the page: the photo, and the hole in it."""
 
     def __init__(self):
         self.file = gr.File(label="Photo", file_types=KINDS, height=140)
@@ -123,7 +130,7 @@ class PhotoColumn:
             sources=(),
             transforms=(),
             layers=False,
-            canvas_size=(SHOWN, SHOWN),
+            canvas_size=(PAGE_SIDE, PAGE_SIDE),
             height=560,
             brush=gr.Brush(default_size=36, colors=[COLOUR], color_mode="fixed"),
             eraser=gr.Eraser(default_size=36),
@@ -136,7 +143,7 @@ class PhotoColumn:
 
 
 class FillColumn:
-    """Right on the page: how to fill, the fills, and one of them to look at."""
+    """The right column of the page: the settings, the fills, and one of them to look at."""
 
     def __init__(self, tuned: Decoding):
         label = f"Mask schedules, up to {MAX_SCHEDULES} side by side"
@@ -168,7 +175,7 @@ class FillColumn:
 
 
 def build(fill: Fill, folder: Path) -> gr.Blocks:
-    """The page for one model; folder: for the files that visitors download."""
+    """Builds the page for one model; folder: for the files that visitors download."""
     page, known = Page(fill, folder), fill.config.trained_on
     with gr.Blocks(title="Fill a hole", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(INTRODUCTION)
@@ -186,7 +193,7 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
 
 
 def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
-    """Which control does what."""
+    """Connects the controls with the actions of the page."""
 
     def run(*values, progress=gr.Progress()):  # noqa: B008
         return page.run(*values, lambda share, title: progress(share, desc=title))
@@ -223,7 +230,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
 
 
 def options(folder: Path, host: str, port: int) -> dict:
-    """How the page is served; folder: as in `build`."""
+    """Returns the options with which Gradio serves the page; folder: as in `build`."""
     return {
         "server_name": host,
         "server_port": port,
@@ -237,7 +244,7 @@ def options(folder: Path, host: str, port: int) -> dict:
 
 
 def serve(fill: Fill, host: str, port: int, inbrowser: bool) -> None:
-    """Shows the page until it is stopped."""
+    """Serves the page until it is stopped."""
     with tempfile.TemporaryDirectory(prefix="maskgit-page-") as name:
         folder = Path(name)
         build(fill, folder).launch(**options(folder, host, port), inbrowser=inbrowser)

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from maskgit import ranks
 from maskgit.device import best_device, keep_freed_memory
 from pipeline.plumbing.errors import UserError, plain_errors
-from pipeline.plumbing.files import fresh_folder, partial_of
+from pipeline.plumbing.files import fresh_folder, partial_path
 
 VARIABLE = "MASKGIT_LAUNCH"
 GRAPHS = "MASKGIT_CUDA_GRAPHS"
@@ -82,10 +82,10 @@ def own_gpu() -> int:
 
 @contextmanager
 def shared_folder(path: Path) -> Iterator[Path]:
-    """As `fresh_folder`, for all ranks; the first rank completes it when all have written."""
+    """Yields a folder as `fresh_folder`, for all ranks; it is complete when all have written."""
     if ranks.rank():
         ranks.barrier()
-        yield partial_of(path)
+        yield partial_path(path)
         ranks.barrier()
         return
     with fresh_folder(path) as folder:

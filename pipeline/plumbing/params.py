@@ -5,6 +5,7 @@ Every stage calls `load_params()` and gets typed sections; the fields here decla
 """
 
 import os
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from maskgit.data.holes import HOLES
+from maskgit.feed_forward.settings import FeedForwardTraining, UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
-from maskgit.schedules import SCHEDULES
-from maskgit.scoring.baselines import BASELINES
+from maskgit.schedules import NAMES, SCHEDULES
+from maskgit.scoring.baselines import BASELINES, BOUNDS
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
@@ -26,6 +28,19 @@ FROM_PRESET = "preset"  # the value in params.yaml that stands for the preset's
 
 # `~` is the user's home: shells do not expand it after an option's `=`, nor in params.yaml.
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
+
+
+def drawn_or_path(value: str) -> str:
+    """Accepts a kind of hole, or what looks like the path of a folder or zip of masks."""
+    if value in HOLES or "/" in value or value.lower().endswith(".zip"):
+        return os.path.expanduser(value)
+    raise ValueError(
+        f"should be one of {', '.join(HOLES)}, or the path of a folder or zip of masks, "
+        "with a slash or .zip in it"
+    )
+
+
+HoleKind = Annotated[str, AfterValidator(drawn_or_path)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # `entropic` needs a trained transformer
 
 
@@ -41,13 +56,36 @@ class Data(Section):
     crops: Annotated[int, Field(ge=0, le=64)]
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
-    holes: Annotated[list[Annotated[str, one_of(HOLES)]], Field(min_length=1)]
+    holes: Annotated[list[HoleKind], Field(min_length=1)]
     hole_area: tuple[Share, Share]
+
+    @property
+    def drawn_kinds(self) -> list[str]:
+        """The kinds among `holes` that are drawn, for timings; `mixture` where all are of files."""
+        return [kind for kind in self.holes if kind in HOLES] or ["mixture"]
+
+    @property
+    def mask_sets(self) -> list[str]:
+        """The paths of mask files among `holes`."""
+        return [kind for kind in self.holes if kind not in HOLES]
+
+    @property
+    def hole_kinds(self) -> list[str]:
+        """The names of `holes` in tables: of mask files the name of their folder or zip."""
+        return [kind if kind in HOLES else Path(kind).name for kind in self.holes]
 
     @field_validator("holes", mode="before")
     @classmethod
     def one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def check_names_of_mask_sets(self) -> "Data":
+        names = [Path(path).name for path in dict.fromkeys(self.mask_sets)]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two sets of masks are called {twice[0]}; rename one of them")
+        return self
 
     @model_validator(mode="after")
     def check_area(self) -> "Data":
@@ -80,6 +118,7 @@ class Train(TransformerSize, TransformerTraining):
 
 
 ONE_PASS = "one_pass"  # a method beside the schedules: the most likely codes, in one step
+OTHER_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Inpaint(Sampler):
@@ -107,6 +146,26 @@ class Score(Section):
     weights: UserPath | None
     lpips: UserPath | None
     baselines: list[Annotated[str, one_of(BASELINES)]]
+    others: dict[str, UserPath] = Field(default_factory=dict)
+
+    @field_validator("others", mode="before")
+    @classmethod
+    def none_or_some(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @field_validator("others")
+    @classmethod
+    def check_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not OTHER_METHOD.fullmatch(name):
+                raise ValueError(f"{name!r} should have letters, digits and _ only, a letter first")
+            if name in {*NAMES, *BASELINES, ONE_PASS, *BOUNDS}:
+                raise ValueError(f"{name!r} is a row of the tables already; choose another name")
+        return value
+
+
+class FeedForward(UNetConfig, FeedForwardTraining):
+    """Section `feed_forward`: a network to compare with, and its training."""
 
 
 class Report(Section):
@@ -128,6 +187,7 @@ class Params(Section):
     train: Train
     inpaint: Inpaint
     score: Score
+    feed_forward: FeedForward
     report: Report
 
     @property

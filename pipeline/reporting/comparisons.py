@@ -6,10 +6,10 @@ from math import inf
 import numpy as np
 import pandas as pd
 
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import DECIDES, find, score_columns
 from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
-from pipeline.reporting.tables import BOUNDS
 from pipeline.reporting.text import with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
@@ -112,7 +112,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Says which setting to use: of those not shown to be worse than the best, the fewest steps."""
+    """Returns the advice: the fewest steps that are not shown to be worse than the best."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])

@@ -8,7 +8,8 @@ from maskgit.scoring.features import Extractor, choose_extractor
 from maskgit.scoring.lpips_network import lpips_network
 from maskgit.scoring.scores import FRECHET
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import REFERENCE, check_sum, project_root
+from pipeline.plumbing.hashing import verify_checksum
+from pipeline.plumbing.places import REFERENCE, project_root
 
 EXTRACTOR = REFERENCE / "extractor.txt"  # the kind whose features of the true images lie beside it
 
@@ -34,7 +35,7 @@ def load_reference_extractor(weights: str | Path | None) -> Extractor:
 
     `auto` might choose another one by now. Raises UserError.
     """
-    check_sum(EXTRACTOR)
+    verify_checksum(EXTRACTOR)
     kind = EXTRACTOR.read_text(encoding="utf-8").strip()
     try:
         return load_extractor(kind, weights)

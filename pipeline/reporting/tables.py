@@ -1,5 +1,6 @@
 """Makes tables of scores: of methods, of single images, and by size or kind of the hole."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,6 @@ from maskgit.scoring.scores import score_columns
 
 # Shares of the picture, the same for every data set, so that tables are comparable.
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
-
-BOUNDS = ("tokenizer", "true_images")  # bounds of what methods can reach
 
 
 def table_row(
@@ -50,10 +49,10 @@ def image_table(
     return pd.DataFrame(keys | columns)
 
 
-def by_area(images: pd.DataFrame) -> pd.DataFrame:
-    """Returns `bucket_table` by the size of the hole."""
-    labels = [f"{low:.2f}-{high:.2f}" for low, high in pairwise(HOLE_AREAS)]
-    return bucket_table(images, pd.cut(images["hole_area"], HOLE_AREAS, labels=labels))
+def by_area(images: pd.DataFrame, areas: Sequence[float] = HOLE_AREAS) -> pd.DataFrame:
+    """Returns `bucket_table` by the size of the hole; areas: ends of the buckets, rising."""
+    labels = [f"{low:.2f}-{high:.2f}" for low, high in pairwise(areas)]
+    return bucket_table(images, pd.cut(images["hole_area"], areas, labels=labels))
 
 
 def by_kind(images: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:

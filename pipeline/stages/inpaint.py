@@ -9,30 +9,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import background, parallel_map
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
+from maskgit.parallel import background, parallel_map
 from maskgit.schedules import Gamma, linear, make_gamma
 from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
-from pipeline.plumbing.files import (
-    INPAINTED,
-    STEPS_CSV,
-    load_task,
-    results_folder,
-)
+from pipeline.plumbing.files import load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
-from pipeline.reporting.pictures import grid, save_picture
+from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
+from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
 
-SHOWN = 16  # images in the pictures of each iteration
+IMAGES_IN_PICTURE = 16  # the first of all images, in the pictures of each iteration
 
 
-class Task(NamedTuple):
+class FillJob(NamedTuple):
     """Images uint8 (N, H, W, 3) with holes bool (N, H, W), and how to fill them in batches."""
 
     images: np.ndarray
@@ -42,7 +37,7 @@ class Task(NamedTuple):
     counts: list[int]
     seed: int
     folder: Path
-    background: Callable[..., None]  # see `maskgit.device.background`
+    background: Callable[..., None]  # see `maskgit.parallel.background`
 
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
         """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
@@ -65,21 +60,15 @@ class Task(NamedTuple):
         return torch.stack(steps)
 
 
-def save_results(folder: Path, images: np.ndarray, first: int) -> None:
-    """Writes filled images as PNG files, numbered from `first`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(images, start=first):
-        Image.fromarray(image).save(folder / f"image_{i:03d}.png")
-
-
 def save_iterations(
     folder: Path, inpainter: Inpainter, images: np.ndarray, hole: np.ndarray, result: Inpainted
 ) -> None:
     """Writes two pictures for each iteration: the hidden tokens, and the images so far."""
     for step in range(len(result.trajectory.tokens)):
         masks, views = inpainter.snapshot(images, hole, result.trajectory, step)
-        save_picture(folder / f"mask_scheduling/test_{step}.png", grid(masks[:SHOWN], 8))
-        save_picture(folder / f"imga/test_{step}.png", grid(views[:SHOWN], 8))
+        first_masks, first_views = masks[:IMAGES_IN_PICTURE], views[:IMAGES_IN_PICTURE]
+        save_picture(folder / f"mask_scheduling/test_{step}.png", grid(first_masks, 8))
+        save_picture(folder / f"imga/test_{step}.png", grid(first_views, 8))
 
 
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
@@ -107,8 +96,8 @@ def main(schedule: str) -> None:
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
             background(inpainter.device) as begin,
         ):
-            task = Task(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
-            with parallel_map(task.fill, pieces, inpainter.device) as filled:
+            job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
+            with parallel_map(job.fill, pieces, inpainter.device) as filled:
                 for (indices, variant), taken in zip(pieces, filled, strict=True):
                     steps[:, variant, indices.start : indices.stop] = taken
                     bar.update(taken.numel())

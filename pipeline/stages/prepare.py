@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -12,24 +13,24 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.copies import Prints, find_copies
-from maskgit.data.holes import draw_numbered_holes
+from maskgit.data.holes import draw_numbered_holes, number_of_its_kind
+from maskgit.data.mask_sets import MaskSet
 from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
 from pipeline.inputs.images import draw_image, make_batch, read_image
+from pipeline.inputs.mask_files import MaskFiles, counts_text, load_mask_files, mask_table
 from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
-    HOLES_CSV,
-    PREPARED,
-    REPORTS,
     StoredArray,
     fresh_folder,
     new_array,
-    project_root,
+    read_table,
     save_array,
     write_table,
 )
 from pipeline.plumbing.params import Data, load_params
+from pipeline.plumbing.places import HOLES_CSV, MASKS_CSV, PREPARED, REPORTS, project_root
 from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run
@@ -39,7 +40,7 @@ BLOCK = 4096  # images or rows that are copied at a time
 TOGETHER = 64  # images that a process makes at a time
 TOGETHER_BYTES = 4_000_000  # at most, of these images
 LEFT_OUT = REPORTS / "left_out.csv"  # the files of a source that the stage refused, and why
-SHOWN = 4  # reasons that a message names
+REASONS_NAMED = 4  # in the message of a source with too few usable images
 
 
 class Source(NamedTuple):
@@ -175,8 +176,9 @@ def refusal(data: Data, fault: str, manifest: pd.DataFrame) -> UserError:
     write_table(project_root() / LEFT_OUT, left_out)
     counts = left_out["reason"].value_counts()
     reasons = [f"{count} x {reason}{setting_for(reason)}" for reason, count in counts.items()]
-    others = f" and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
-    why = f"{', '.join(reasons[:SHOWN])}{others}"
+    more = len(reasons) - REASONS_NAMED
+    others = f" and {more} other reasons" if more > 0 else ""
+    why = f"{', '.join(reasons[:REASONS_NAMED])}{others}"
     return UserError(f"{data.source}: {fault}; left out: {why}; see {LEFT_OUT}")
 
 
@@ -214,17 +216,37 @@ def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | N
     return masks[tests]
 
 
-def save_holes(path: Path, count: int, data: Data, seed: int, workers: Workers) -> np.ndarray:
-    """Draws holes, writes them to a file, and returns them, bool (count, size, size)."""
+def save_holes(
+    path: Path, count: int, data: Data, seed: int, workers: Workers, sets: dict[str, MaskSet]
+) -> np.ndarray:
+    """Draws holes, writes them to a file, and returns them, bool (count, size, size).
+
+    sets: the split's masks from files, by their path in `data.holes`.
+    """
     holes = new_array(path, bool, (count, data.size, data.size))
     draw = partial(
-        draw_numbered_holes, kinds=data.holes, area=data.hole_area, size=data.size, seed=seed
+        draw_numbered_holes,
+        kinds=data.holes,
+        area=data.hole_area,
+        size=data.size,
+        seed=seed,
+        sets={name: masks.hole for name, masks in sets.items()},
     )
     blocks = ranges(count, TOGETHER)
     for block, drawn in zip(blocks, workers.map(draw, blocks), strict=True):
         holes[block.start : block.stop] = drawn
     holes.flush()
     return holes
+
+
+def used_files(
+    count: int, kinds: list[str], files: dict[str, MaskFiles], sets: dict[str, MaskSet]
+) -> list[str]:
+    """Returns the mask file that each of `count` holes was made of, '' where it was drawn."""
+    return [
+        files[kind].file(sets[kind].row(number_of_its_kind(i, kinds))) if kind in sets else ""
+        for i, kind in zip(range(count), cycle(kinds), strict=False)
+    ]
 
 
 def hole_table(split: str, holes: np.ndarray, kinds: list[str]) -> pd.DataFrame:
@@ -245,23 +267,31 @@ def prepare(
         usable = np.flatnonzero(source.files["reason"] == "")
         rows = {split: np.searchsorted(usable, members[split]) for split in SPLITS}
         tests = given_holes(data, source, members["test"])
+        how = data.size, seed, Path(unsorted), workers, data.follow_links
+        files = {path: load_mask_files(path, *how) for path in dict.fromkeys(data.mask_sets)}
         tables = []
         for split, count, shift in (
             ("train", TRAINING_HOLES, 1),
             ("val", len(rows["val"]), 2),
             ("test", len(rows["test"]), 0),
         ):
-            path, kinds = folder / f"{split}_holes.npy", data.holes
+            path, kinds = folder / f"{split}_holes.npy", data.hole_kinds
+            sets = {name: masks.of_split(split, seed + shift) for name, masks in files.items()}
             if split == "test" and tests is not None:
-                holes, kinds = tests, ["given"]
+                holes, kinds, sets = tests, ["given"], {}
                 save_array(path, holes)
             else:
-                holes = save_holes(path, count, data, seed + shift, workers)
+                holes = save_holes(path, count, data, seed + shift, workers, sets)
             if split != "train":
-                tables.append(hole_table(split, holes, kinds))
+                table = hole_table(split, holes, kinds)
+                if sets:
+                    table["mask"] = used_files(count, data.holes, files, sets)
+                tables.append(table)
             source.save(folder / f"{split}.npy", rows[split], split == "train")
         save_manifest(folder / "manifest.csv", manifest, source.digests)
         pd.concat(tables).to_csv(folder / HOLES_CSV, index=False)
+        if files:
+            mask_table(files).to_csv(folder / MASKS_CSV, index=False)
         save_masks(folder / "test_holes", holes)
         test = source.pixels[rows["test"][:40]]
         holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
@@ -284,6 +314,9 @@ def main() -> None:
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}{setting_for(reason)}")
+    if data.mask_sets:
+        for name, masks in read_table(PREPARED / MASKS_CSV).groupby("set", sort=False):
+            print(counts_text(name, masks))
 
 
 if __name__ == "__main__":

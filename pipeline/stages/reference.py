@@ -1,9 +1,10 @@
 """Stage reference: scores baselines and bounds, and extracts the features of the true images.
 
-The baselines are classic fills. `tokenizer` is the tokenizer's upper bound: holes filled from the
-true tokens, which no sampler knows. `true_images` is the lower bound of distances: as many other
-true images. Fills share their known pixels with the true images. With few images their Fréchet
-distance may therefore be below that bound, which is mostly bias. The kernel distance has no bias.
+The baselines are classic fills; `score.others` adds those of other tools. `tokenizer` is the
+tokenizer's upper bound: holes filled from the true tokens, which no sampler knows. `true_images` is
+the lower bound of distances: as many other true images. Fills share their known pixels with the
+true images. With few images their Fréchet distance may therefore be below that bound, which is
+mostly bias. The kernel distance has no bias.
 """
 
 import numpy as np
@@ -17,21 +18,22 @@ from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import tokenizer_kinds
+from pipeline.inputs.others import load_others, notes_table
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
+from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
+from pipeline.plumbing.launch import network_stage, shared_folder
+from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import (
+    FILLS,
     IMAGES_CSV,
     MODEL,
+    OTHERS_CSV,
     PREPARED,
     REFERENCE,
     TOKENIZER,
-    load_array,
-    load_task,
-    save_array,
-    write_whole,
 )
-from pipeline.plumbing.launch import network_stage, shared_folder
-from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
+from pipeline.reporting.pictures import save_results
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
@@ -52,14 +54,15 @@ def other_true_images(count: int, crops: int, seed: int) -> np.ndarray | None:
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
-    others = other_true_images(len(truth), params.data.crops, params.seed)
+    true_images = other_true_images(len(truth), params.data.crops, params.seed)
+    others = load_others(params.score.others, truth, holes)
     with stage_run("reference", params, REFERENCE), shared_folder(REFERENCE) as folder:
         extractor = load_extractor(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
-        names = [*params.score.baselines, "tokenizer"]
+        names = [*params.score.baselines, *others, "tokenizer"]
         found = {}
-        sets = 1 + len(names) + (others is not None)
+        sets = 1 + len(names) + (true_images is not None)
         with tqdm(total=len(truth) * sets, unit="image") as bar:
             bar.set_description("features of the true images")
             features = extractor(truth, progress=bar.update)
@@ -68,20 +71,28 @@ def main() -> None:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":
                     filled = reconstruct(tokenizer, truth, holes)
+                elif name in others:
+                    filled = others[name].images
                 else:
                     pairs = zip(truth, holes, strict=True)
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
                 found[name] = compute_scores(
                     Evaluation([filled], *task, lpips=lpips, progress=bar.update)
                 )
-            if others is not None:
+            if true_images is not None:
                 bar.set_description("score true_images")
-                unpaired = Evaluation([others], *task, paired=False, progress=bar.update)
+                unpaired = Evaluation([true_images], *task, paired=False, progress=bar.update)
                 found["true_images"] = compute_scores(unpaired)
         if ranks.rank():
             return
         save_array(folder / "features.npy", features)
-        write_whole(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        write_atomically(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        for name, fills in others.items():
+            save_results(folder / FILLS / name, fills.images)
+            if fills.note:
+                print(f"warning: score.others.{name}: {fills.note}")
+        if others:
+            notes_table(others).to_csv(folder / OTHERS_CSV, index=False)
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)

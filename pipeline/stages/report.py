@@ -1,4 +1,4 @@
-"""Stage report: all tables -> the headline, one table, plots, picture grids, the model folder."""
+"""Stage report: makes the headline, one table, plots, grids and the model folder of all tables."""
 
 from functools import partial
 from pathlib import Path
@@ -6,15 +6,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from maskgit.data.mask_sets import AREAS
+from maskgit.scoring.baselines import BOUNDS
+from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
+    fresh_folder,
+    json_text,
+    load_task,
+    read_table,
+    write_atomically,
+    write_table,
+)
+from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.plumbing.places import (
+    FILLS,
     HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
     MODEL_FOLDER,
+    OTHERS_CSV,
     PREPARED,
     REFERENCE,
     REPORTS,
@@ -22,21 +36,14 @@ from pipeline.plumbing.files import (
     TOKENIZER,
     TRANSFORMER,
     UNCERTAINTY,
-    fresh_folder,
-    json_text,
-    load_task,
-    read_table,
     results_folder,
-    write_table,
-    write_whole,
 )
-from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.reporting.card import GRID, model_card
 from pipeline.reporting.comparisons import answer, compare, comparison_text
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
 from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
-from pipeline.reporting.tables import BOUNDS, by_area, by_kind
+from pipeline.reporting.tables import HOLE_AREAS, by_area, by_kind
 from pipeline.reporting.text import scores_text
 from pipeline.serving.registry import register
 from pipeline.tracking.stage import stage_run
@@ -45,25 +52,28 @@ SUMMARY = REPORTS / "summary"
 
 
 def schedules(params: Params) -> list[str]:
-    """Those that dvc.yaml runs, beside one pass: the three of the study and the headline."""
+    """Returns the schedules that dvc.yaml runs: the three of the study and the headline's.
+
+    The method `one_pass` is not among them.
+    """
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
-    """Every schedule's rows, then the baselines'."""
+    """Returns the rows of every schedule, then those of the baselines."""
     tables = [read_table(SCORES / f"{name}.csv") for name in (*names, ONE_PASS)]
     table = pd.concat([*tables, read_table(REFERENCE / "scores.csv")], ignore_index=True)
     return table.astype({"iterations": "Int64"})
 
 
 def merge_image_scores(names: list[str]) -> pd.DataFrame:
-    """The scores of every image, by schedule and then by baseline."""
+    """Returns the scores of every image, by schedule and then by baseline."""
     folders = [*(IMAGE_SCORES / name for name in (*names, ONE_PASS)), REFERENCE]
     return pd.concat([read_table(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
 
 
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
-    """The row for `gamma`, and beside its distances those of true images and the tokenizer."""
+    """Returns the row for `gamma`, with the distances of true images and tokenizer beside it."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
     bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
     distances = [each.name for each in score_columns(table.columns) if each.score.is_distance]
@@ -78,20 +88,29 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     )
 
 
-def headline_images(images: pd.DataFrame, params: Params) -> tuple[str, np.ndarray]:
-    """The score that decides, and the headline's on each image."""
-    score = column_of(DECIDES, images.columns).name
+def headline_images(images: pd.DataFrame, params: Params) -> tuple[Column, np.ndarray]:
+    """Returns the column of the score that decides, and the headline's score of each image."""
+    score = column_of(DECIDES, images.columns)
     chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
-    return score, images.loc[chosen, score].to_numpy()
+    return score, images.loc[chosen, score.name].to_numpy()
 
 
 def hole_kinds(split: str) -> pd.Series:
-    """The kind of each image's hole, by the image's number."""
+    """Returns the kind of each image's hole, by the image's number."""
     holes = read_table(PREPARED / HOLES_CSV)
     return holes[holes["split"] == split].set_index("image")["kind"]
 
 
+def other_notes(params: Params) -> dict[str, str]:
+    """How each of the other tools changed known pixels, '' where it did not."""
+    if not params.score.others:
+        return {}
+    notes = read_table(REFERENCE / OTHERS_CSV).set_index("method")["note"]
+    return {tool: "" if pd.isna(note) else note for tool, note in notes.items()}
+
+
 def results(name: str, steps: int) -> Path:
+    """Returns the folder of a schedule's filled images."""
     return INPAINTED / name / str(steps) / results_folder()
 
 
@@ -106,6 +125,11 @@ def main() -> None:
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
         by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
+        notes = other_notes(params)
+        by_schedule |= {
+            name + " (known pixels restored)" * bool(note): REFERENCE / FILLS / name
+            for name, note in notes.items()
+        }
         counts = params.inpaint.iterations
         by_steps = {f"{params.gamma} {count}": results(params.gamma, count) for count in counts}
         with fresh_folder(SUMMARY) as folder:
@@ -118,7 +142,7 @@ def main() -> None:
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
         differences = compare(images_scored)
         buckets = {
-            "buckets": by_area(images_scored),
+            "buckets": by_area(images_scored, AREAS if params.data.mask_sets else HOLE_AREAS),
             "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
         }
         found = answer(images_scored, differences)
@@ -128,7 +152,7 @@ def main() -> None:
         for name, content in tables.items():
             write_table(REPORTS / f"{name}.csv", content)
         write_table(REPORTS / "schedules.csv", plotted)
-        write_whole(Path("metrics.json"), json_text(row | {"answer": found}).encode())
+        write_atomically(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
             card = partial(model_card, table=table, answer=found)
             write_model_folder(folder, params, uncertainty, card)
@@ -136,6 +160,9 @@ def main() -> None:
             save_picture(folder / GRID, draw_grid(*shown, best))
     registered = register(run.run_id, params, *headline_images(images_scored, params))
     print(scores_text(table))
+    for name, note in notes.items():
+        if note:
+            print(f"{name} {note}")
     print("\n" + comparison_text(differences, params.gamma, steps))
     print("\n" + registered)
     print("\n" + found)

@@ -12,32 +12,41 @@ import pandas as pd
 
 from pipeline.inputs.listing import files_behind, hashes
 from pipeline.plumbing.errors import UserError, plain_errors
-from pipeline.plumbing.files import SOURCES, fresh_folder, project_root
+from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import SOURCES, project_root
 
 KEYS = (
     "data.source",
+    "data.holes",
     "vqgan.checkpoint",
     "train.checkpoint",
     "train.start_from",
     "score.weights",
     "score.lpips",
+    "score.others",
 )
 
 
-def path_of(key: str, params: Params) -> Path | None:
-    """Returns the path that a parameter names, from the project's root; None where it is empty."""
+def paths_of(key: str, params: Params) -> list[Path]:
+    """Returns the paths that a parameter names, from the project's root; none where it is empty."""
     section, name = key.split(".")
     value = getattr(getattr(params, section), name)
-    if not value or (key == "data.source" and value == "synthetic"):
-        return None
-    path = project_root() / value
-    if not path.exists():
-        raise UserError(
-            f"{key}: {value} does not exist; put it there, or run 'dvc freeze sources' to go on "
-            "with what was made of it"
-        )
-    return path
+    if key == "data.source":
+        named = [value] if value != "synthetic" else []
+    elif key == "data.holes":
+        named = list(dict.fromkeys(params.data.mask_sets))
+    elif key == "score.others":
+        named = list(value.values())
+    else:
+        named = [value] if value else []
+    for path in named:
+        if not (project_root() / path).exists():
+            raise UserError(
+                f"{key}: {path} does not exist; put it there, or run 'dvc freeze sources' to go "
+                "on with what was made of it"
+            )
+    return [project_root() / path for path in named]
 
 
 def check_history() -> None:
@@ -58,10 +67,10 @@ def main() -> None:
     params = load_params()
     with hashes() as known, fresh_folder(SOURCES) as folder:
         for key in KEYS:
-            path = path_of(key, params)
-            follow_links = key != "data.source" or params.data.follow_links
-            files = files_behind(path, follow_links) if path else []
-            rows = known.listing(files, path.parent) if path else []
+            follow_links = not key.startswith("data.") or params.data.follow_links
+            rows = []
+            for path in paths_of(key, params):
+                rows += known.listing(files_behind(path, follow_links), path.parent)
             table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
             table.to_csv(folder / f"{key}.csv", index=False)
 

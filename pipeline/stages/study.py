@@ -8,10 +8,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import keep_freed_memory, parallel_map
+from maskgit.device import keep_freed_memory
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
+from maskgit.parallel import parallel_map
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.score import Evaluation
@@ -21,18 +22,19 @@ from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import STUDY, fresh_folder, load_task
+from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import STUDY
 from pipeline.reporting.extractor import load_reference_extractor
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
-IMAGES = 256  # at most, of the validation and of the test split
+IMAGES = 256  # the most that are used of the validation and of the test split
 
 
-class Task:
-    """Images with holes and the features of the true images; `batch` images are filled at once."""
+class StudySet:
+    """Images with holes, on which settings are scored; `batch` images are filled at once."""
 
     def __init__(self, images: np.ndarray, holes: np.ndarray, batch: int, extractor: Extractor):
         self.images, self.holes, self.batch, self.extractor = images, holes, batch, extractor
@@ -59,7 +61,11 @@ class Task:
 
 
 def tune(
-    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, task: Task, seed: int
+    sampler: Sampler,
+    networks: tuple[Tokenizer, Transformer],
+    plan: Plan,
+    images: StudySet,
+    seed: int,
 ) -> tuple[Sampler, pd.DataFrame]:
     """Returns the sampler with the best of the plan's temperatures, and the scores of all pairs."""
     pairs = product(plan.temperatures, plan.choice_temperatures)
@@ -67,7 +73,7 @@ def tune(
     rows = []
     for one in tqdm(tried, "tune", unit="pair"):
         inpainter = make_inpainter(one, *networks)
-        columns, _ = task.scores(inpainter, plan.gammas[0], plan.tuned_at, seed)
+        columns, _ = images.scores(inpainter, plan.gammas[0], plan.tuned_at, seed)
         rows.append(one.model_dump(include={"temperature", "choice_temperature"}))
         rows[-1] |= pd.DataFrame(columns).mean().to_dict()
     table = pd.DataFrame(rows)
@@ -85,9 +91,9 @@ def run_plan(
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            task = Task(images, holes, params.inpaint.batch_size, extractor)
+            test = StudySet(images, holes, params.inpaint.batch_size, extractor)
             for gamma, iterations in settings:
-                columns, steps = task.scores(inpainter, gamma, iterations, params.seed)
+                columns, steps = test.scores(inpainter, gamma, iterations, params.seed)
                 tables.append(
                     image_table(gamma, iterations, holes, columns, steps).assign(hole_kind=kind)
                 )
@@ -98,12 +104,11 @@ def run_plan(
 def main(decoder: str) -> None:
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
-    values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
-    with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
+    with stage_run("study", params, output, decoder), fresh_folder(output) as folder:
         extractor = load_reference_extractor(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
-        validation = Task(images, holes, params.inpaint.batch_size, extractor)
+        validation = StudySet(images, holes, params.inpaint.batch_size, extractor)
         sampler = params.inpaint.changed(decoder=decoder)
         sampler, tuning = tune(sampler, networks, plan, validation, params.seed)
         inpainter = make_inpainter(sampler, *networks)
@@ -112,7 +117,6 @@ def main(decoder: str) -> None:
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)
-        run.log_table(tuning, "tuning.json")
 
 
 if __name__ == "__main__":

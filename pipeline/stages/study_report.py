@@ -3,7 +3,9 @@
 import pandas as pd
 
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import REPORTS, STUDY, fresh_folder, read_table
+from pipeline.plumbing.files import fresh_folder, read_table
+from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import REPORTS, STUDY
 from pipeline.reporting.study import findings, findings_text, plot_study, settings_table
 from pipeline.reporting.study_plans import PLANS
 from pipeline.tracking.stage import stage_run
@@ -12,7 +14,7 @@ OUTPUT = REPORTS / "study"
 
 
 def main() -> None:
-    with stage_run("study_report", {}, OUTPUT) as run, fresh_folder(OUTPUT) as folder:
+    with stage_run("study_report", load_params(), OUTPUT), fresh_folder(OUTPUT) as folder:
         images = pd.concat([read_table(STUDY / name / "images.csv") for name in PLANS])
         settings = settings_table(images)
         found = findings(images)
@@ -21,7 +23,6 @@ def main() -> None:
         plot_study(settings, folder / "study.png")
         words = findings_text(settings, found)
         (folder / "findings.md").write_text(words + "\n", encoding="utf-8")
-        run.log_artifact(folder)
     print(words)
 
 

@@ -16,16 +16,17 @@ from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
-from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import cuda_graphs, network_stage
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
 VALIDATED = 512  # validation images that an evaluation reconstructs
-SHOWN = 40  # validation images in the reconstruction picture
+RECONSTRUCTIONS = 40  # validation images in the picture of reconstructions
 
 
 def save(
@@ -34,7 +35,7 @@ def save(
     """Writes the tokenizer, its history and a picture of reconstructions."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    truth = validation[:SHOWN]
+    truth = validation[:RECONSTRUCTIONS]
     rebuilt = decode_each(model, encode_each(model, truth))
     save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
     last = history[-1]

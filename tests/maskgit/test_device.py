@@ -1,44 +1,11 @@
-import threading
-import time
-
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from maskgit import device
-from maskgit.device import (
-    WAITING,
-    Rows,
-    background,
-    batch_invariant_chunks,
-    best_device,
-    bf16_is_faster,
-    compiled,
-    parallel_map,
-)
+from maskgit.device import best_device, bf16_is_faster, compiled
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
-def test_rows_of_a_memory_map_are_those_of_the_array(tmp_path, dtype):
-    array = np.random.default_rng(0).integers(300, size=(2, 7, 3)).astype(dtype)
-    np.save(tmp_path / "a.npy", array)
-    rows = Rows(np.load(tmp_path / "a.npy", mmap_mode="r"), CPU)
-    view, row = np.array([0, 1, 1, 0]), np.array([6, 0, 6, 6])
-    assert np.array_equal(rows[view, row].numpy(), array[view, row])
-    assert np.array_equal(rows[view,].numpy(), array[view])
-
-
-@given(count=st.integers(1, 20))
-def test_on_a_processor_each_row_goes_alone(count):
-    batch = torch.arange(3 * count).view(count, 3)
-    parts = batch_invariant_chunks(batch)
-    assert [len(part) for part in parts] == [1] * count
-    assert torch.equal(torch.cat(parts), batch)
 
 
 def test_on_a_processor_nothing_is_compiled():
@@ -89,92 +56,3 @@ def test_a_gpu_that_only_emulates_bf16_keeps_float32(monkeypatch, real):
 
 def test_apples_gpus_keep_float32():
     assert not bf16_is_faster(torch.device("mps"))
-
-
-GPU = torch.device("meta")  # any device but the processor will do
-
-
-def test_on_a_gpu_pieces_of_work_are_done_beside_and_all_before_the_block_ends():
-    done, here = [], threading.get_ident()
-    with background(GPU) as run:
-        for i in range(3 * WAITING):
-            run(lambda i: done.append((i, threading.get_ident() != here)), i)
-    assert sorted(done) == [(i, True) for i in range(3 * WAITING)]
-
-
-def test_on_a_processor_a_piece_of_work_is_done_at_once():
-    done = []
-    with background(CPU) as run:
-        run(done.append, 1)
-        assert done == [1]
-
-
-def test_a_piece_of_work_that_fails_is_said_when_the_block_ends():
-    with pytest.raises(OSError, match="full"), background(GPU) as run:
-        run(fail)
-
-
-def fail():
-    raise OSError("full")
-
-
-def test_pieces_come_in_order_each_on_one_core():
-    before = torch.get_num_threads()
-    with parallel_map(lambda i: (i, torch.get_num_threads()), range(9), CPU) as made:
-        assert list(made) == [(i, 1) for i in range(9)]
-    assert torch.get_num_threads() == before
-
-
-def test_after_a_failure_no_more_pieces_are_begun():
-    before, begun = torch.get_num_threads(), []
-
-    def work(i):
-        begun.append(i)
-        if i == 0:
-            raise ValueError("no")
-        time.sleep(0.01)
-
-    with pytest.raises(ValueError, match="no"), parallel_map(work, range(1000), CPU) as made:
-        list(made)
-    assert len(begun) < 1000
-    assert torch.get_num_threads() == before
-
-
-@pytest.fixture
-def pieces():
-    """Work that takes a moment, and the numbers of the pieces that were begun and done."""
-    begun, done = [], []
-
-    def work(i):
-        begun.append(i)
-        time.sleep(0.05)
-        done.append(i)
-
-    return work, begun, done
-
-
-def test_what_stops_the_block_leaves_nothing_at_work(pieces):
-    work, begun, done = pieces
-    with pytest.raises(SystemExit), parallel_map(work, range(1000), CPU) as made:
-        next(made)
-        raise SystemExit
-    assert sorted(begun) == sorted(done)
-    assert len(begun) < 1000
-
-
-@pytest.mark.parametrize("nth", [1, 2])
-def test_a_stop_while_the_threads_start_leaves_nothing_at_work(pieces, nth, monkeypatch):
-    work, begun, done = pieces
-    start, started = threading.Thread.start, []
-
-    def start_and_stop(thread):
-        start(thread)
-        started.append(thread)
-        if len(started) == nth:
-            raise SystemExit
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", start_and_stop)
-        with pytest.raises(SystemExit), parallel_map(work, range(1000), CPU):
-            pass
-    assert sorted(begun) == sorted(done)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from maskgit import load
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.clone import ROOT
 
 

@@ -16,7 +16,7 @@ from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.onnx_export import onnx_files
 from maskgit.schedules import SCHEDULES
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.clone import ROOT
 from tests.small_models import FSQ, KMEANS, save_small_models
 

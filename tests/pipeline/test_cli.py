@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
-from maskgit.data.holes import grown
+from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app, home_expanded
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.small_models import write_params
 
 
@@ -151,7 +151,10 @@ def test_before_anything_is_trained_the_weights_that_come_with_the_project_fill(
     assert result.exit_code == 0 and "1 of 1 filled by weights" in result.output
 
 
-def test_an_export_in_half_precision_fills_too(project):
+@pytest.mark.parametrize("models", ["small_models", "small_fsq_models"])
+def test_an_export_in_half_precision_fills_too(models, tmp_path, monkeypatch, request):
+    project = shutil.copytree(request.getfixturevalue(models), tmp_path / "project")
+    monkeypatch.chdir(project)
     picture(project / "a.png")
     hole(project / "hole.png")
     assert run("export", "small", "--half").exit_code == 0
@@ -198,7 +201,7 @@ def test_a_mask_may_be_turned_round_and_widened(project):
 
     assert np.array_equal(changed("hole.png"), where)
     assert np.array_equal(changed("black.png", "--invert-mask"), where)
-    assert np.array_equal(changed("hole.png", "--grow", "3"), grown(where, 3))
+    assert np.array_equal(changed("hole.png", "--grow", "3"), dilate(where, 3))
     Image.new("1", (80, 60)).save(project / "black.png")
     assert "black is filled, white kept" in str(
         run(*arguments, "black.png", "--invert-mask").exception

@@ -8,21 +8,23 @@ from collections import Counter
 from itertools import combinations, product
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from maskgit import load
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, score_columns
-from pipeline.plumbing.files import results_folder
 from pipeline.plumbing.params import ONE_PASS, load_params
+from pipeline.plumbing.places import results_folder
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor
 from pipeline.reporting.pictures import HOLE_COLOUR
-from pipeline.reporting.tables import BOUNDS
 from pipeline.stages import report
 from tests.pictures import colours, cycle, read, tiles
 from tests.stages import runs
@@ -460,6 +462,76 @@ def test_other_holes_train_no_tokenizer(changed):
     would_run = changed.stages_run(changed.run("dvc", "repro", "--dry"))
     assert {"encode", "reference", "inpaint@cosine"} <= would_run  # they read the holes
     assert "train_vqgan" not in would_run
+
+
+@pytest.fixture(scope="module")
+def filled_by_others(finished_clone, tmp_path_factory):
+    """A clone with fills by OpenCV (Navier-Stokes), once as PNG and once as JPEG."""
+    clone = finished_clone.copy(tmp_path_factory.mktemp("others") / "copy")
+    clone.run("maskgit", "task", "data/raw/task")
+    given = clone.folder / "data/raw/task"
+    for tool, ending in (("stokes", ".png"), ("as_jpeg", ".jpg")):
+        (clone.folder / "data/raw" / tool).mkdir()
+        for path in (given / "images").iterdir():
+            filled = cv2.inpaint(read(path), read(given / "masks" / path.name), 3, cv2.INPAINT_NS)
+            Image.fromarray(filled).save(clone.folder / f"data/raw/{tool}/{path.stem}{ending}")
+    named = [f"+score.others.{tool}=data/raw/{tool}" for tool in ("stokes", "as_jpeg")]
+    clone.output = clone.run("dvc", "exp", "run", "-S", named[0], "-S", named[1])
+    return clone
+
+
+def test_fills_of_other_tools_cost_their_row(filled_by_others):
+    ran = filled_by_others.stages_run(filled_by_others.output)
+    assert ran - {"sources"} == {"reference", "report"}
+
+
+def test_fills_of_other_tools_stand_in_every_table(filled_by_others, table):
+    reports = filled_by_others.folder / "reports"
+    found = pd.read_csv(reports / "scores.csv")
+    added = set(found["schedule"]) - set(table["schedule"])
+    assert added == {"stokes", "as_jpeg"}
+    columns = [each.name for each in score_columns(found.columns) if each.name != "diversity_hole"]
+    assert found[found["schedule"].isin(added)][columns].notna().all(axis=None)
+    differences = pd.read_csv(reports / "differences.csv")
+    judged = differences.dropna(subset="verdict")
+    assert added <= set(judged["second"]) and added <= set(differences["second"])
+    for name in ("buckets", "kinds"):
+        assert added <= set(pd.read_csv(reports / f"{name}.csv")["schedule"])
+    pd.testing.assert_frame_equal(
+        found[~found["schedule"].isin(added)].reset_index(drop=True), table
+    )
+
+
+def test_fills_of_other_tools_stand_in_the_picture_grid(filled_by_others, task, params):
+    names, shown = report.schedules(params), params.report.grid
+    side = task[0].shape[1]
+    rows = tiles(filled_by_others.folder / "reports/summary/schedules.png", shown, side)
+    for row, tool in zip(rows[3 + len(names) :], ("stokes", "as_jpeg"), strict=True):
+        fills = filled_by_others.folder / f"outputs/reference/fills/{tool}"
+        expected = np.stack([read(fills / f"image_{i:03d}.png") for i in range(shown)])
+        assert np.array_equal(row, expected)
+        known = ~task[1][:shown]
+        assert np.array_equal(expected[known], task[0][:shown][known])
+
+
+def test_the_tool_that_changed_known_pixels_is_named(filled_by_others):
+    assert "warning: score.others.as_jpeg: changed known pixels" in filled_by_others.output
+    assert "score.others.stokes: changed" not in filled_by_others.output
+    notes = pd.read_csv(filled_by_others.folder / "outputs/reference/others.csv")
+    assert dict(zip(notes["method"], notes["note"].notna(), strict=True)) == {
+        "stokes": False,
+        "as_jpeg": True,
+    }
+
+
+def test_a_fill_that_is_taken_away_stops_the_next_run(filled_by_others):
+    gone = sorted((filled_by_others.folder / "data/raw/stokes").iterdir())[0]
+    gone.rename(filled_by_others.folder / "gone.png")
+    try:
+        with pytest.raises(AssertionError, match=f"{gone.name} is missing"):
+            filled_by_others.run("dvc", "repro")
+    finally:
+        (filled_by_others.folder / "gone.png").rename(gone)
 
 
 def test_the_first_run_leaves_only_its_record_to_commit(clone):

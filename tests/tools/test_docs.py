@@ -82,7 +82,7 @@ def setting_names():
 
     def walk(values, prefix=""):
         for name, value in values.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value:
                 yield from walk(value, f"{prefix}{name}.")
             else:
                 yield prefix + name

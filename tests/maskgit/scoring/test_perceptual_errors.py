@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from maskgit.device import to_float
 from maskgit.perception import PerceptualLoss
+from maskgit.pixels import to_float
 from maskgit.scoring.perceptual_errors import perceptual_errors
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.bench import photos
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.store import project_with_store
 
 

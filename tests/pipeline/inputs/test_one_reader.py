@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.commands.folders import load as load_for_score
 from pipeline.inputs.dataset import read_source
 from pipeline.page.session import fill_photo_as, hole_to_fill, open_photo
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 
 rng = np.random.default_rng(0)
 RGBA = rng.integers(256, size=(64, 64, 4), dtype=np.uint8)

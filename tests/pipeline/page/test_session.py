@@ -7,7 +7,7 @@ from PIL import Image
 from maskgit import load
 from maskgit.data.image_files import UnusableImage, decode_picture, encode_png
 from pipeline.page.session import (
-    SHOWN,
+    PAGE_SIDE,
     brushed,
     draw_photo,
     fill_photo_as,
@@ -15,7 +15,7 @@ from pipeline.page.session import (
     open_photo,
     preview,
 )
-from pipeline.plumbing.files import MODEL_FOLDER
+from pipeline.plumbing.places import MODEL_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def fill(small_models):
     return load(small_models / MODEL_FOLDER)
 
 
-def stroke(height=SHOWN, width=SHOWN):
+def stroke(height=PAGE_SIDE, width=PAGE_SIDE):
     layer = np.zeros((height, width, 4), dtype=np.uint8)
     layer[height // 4 : height // 2, width // 4 : width // 2] = 255
     return layer
@@ -44,7 +44,7 @@ def test_a_stroke_on_the_preview_is_a_hole_of_the_photo():
 @pytest.mark.parametrize("shape", [(64, 64), (3000, 40), (700, 900)])
 def test_a_preview_has_the_photos_proportions(shape):
     shown = preview(np.zeros((*shape, 3), dtype=np.uint8))
-    assert max(shown.shape[:2]) == SHOWN
+    assert max(shown.shape[:2]) == PAGE_SIDE
     assert shown.shape[0] / shown.shape[1] == pytest.approx(shape[0] / shape[1], rel=0.1)
 
 

@@ -93,12 +93,18 @@ BAD = {
     "data.size": (30, r"data.size: .* multiple of 4, but it is 30"),
     "data.fit": ("squash", r"data.fit: .*'crop' or 'pad', but it is 'squash'"),
     "data.hole_area": ([0.5, 0.2], r"data: hole_area should be two shares .* the smaller first"),
+    "data.holes": (["a/masks", "b/masks"], r"data: two sets of masks are called masks; rename one"),
     "vqgan.codebook_size": (70000, r"vqgan.codebook_size: .* 65535, but it is 70000"),
     "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
     "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, moment"),
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
+    "feed_forward.channels": (
+        [50, 64],
+        r"feed_forward.channels.0: .* multiple of 32, but it is 50",
+    ),
+    "score.others": ({"telea": "fills"}, r"score.others: 'telea' is a row of the tables already"),
     "report.iterations": (9, r"report.iterations \(9\) should be one of inpaint.iterations"),
     "data": (None, r"data: .* but it is None"),
 }
@@ -109,6 +115,13 @@ def test_bad_values_get_one_line_that_names_the_key(project, key, value, message
     with pytest.raises(UserError, match=r"^params.yaml: .*" + message) as caught:
         load_params(project(key, value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_of_codes_that_the_quantizer_cannot_have_is_named(project):
+    project("vqgan.codebook_size", 1000)
+    assert load_params(project("vqgan.quantizer", "kmeans")).vqgan.codebook_size == 1000
+    with pytest.raises(UserError, match=r"^params.yaml: vqgan: quantizer fsq takes .* not 1000$"):
+        load_params(project("vqgan.quantizer", "fsq"))
 
 
 def test_a_picture_is_a_whole_number_of_cells(project):
@@ -179,5 +192,33 @@ def test_a_tilde_means_the_home_in_every_path(project, monkeypatch, key):
     if key == "score.lpips":
         project("data.size", 64)
     section, name = key.split(".")
-    params = load_params(project(key, "~/own/file"))
-    assert getattr(getattr(params, section), name) == "/home/anna/own/file"
+    value = {"lama": "~/own/file"} if key == "score.others" else "~/own/file"
+    found = getattr(getattr(load_params(project(key, value)), section), name)
+    expected = {
+        "score.others": {"lama": "/home/anna/own/file"},
+        "data.holes": ["/home/anna/own/file"],
+    }
+    assert found == expected.get(key, "/home/anna/own/file")
+
+
+def test_a_hole_may_be_a_drawn_kind_or_the_path_of_masks(project):
+    data = load_params(project("data.holes", ["box", "sets/film.zip", "./masks"])).data
+    assert data.mask_sets == ["sets/film.zip", "./masks"]
+    assert data.hole_kinds == ["box", "film.zip", "masks"]
+    with pytest.raises(UserError, match=r"data.holes.0: .*path of a folder or zip .* 'masks'"):
+        load_params(project("data.holes", "masks"))
+
+
+def test_other_tools_have_names_that_tables_and_dvc_take(project):
+    assert load_params(project("score.others", None)).score.others == {}
+    assert load_params(project("score.others", {"lama": "a"})).score.others == {"lama": "a"}
+    for name in ("big lama", "lama-2", "2", "true_images", "cosine"):
+        with pytest.raises(UserError, match=rf"score.others: '{name}' "):
+            load_params(project("score.others", {name: "a"}))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_feed_forward_network_has_the_tokenizers_perceptual_loss(project, preset):
+    """So that the two are compared and not two losses."""
+    loaded = load_params(project("preset", preset))
+    assert loaded.feed_forward.perceptual_weight == loaded.vqgan.perceptual_weight

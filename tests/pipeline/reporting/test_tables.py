@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskgit.data.mask_sets import AREAS
 from maskgit.scoring.intervals import summarise, with_ends
 from pipeline.reporting.tables import by_area, by_kind, image_table
 from pipeline.reporting.text import score_cells, scores_text, with_interval
@@ -42,6 +43,12 @@ def images():
         ],
         ignore_index=True,
     )
+
+
+def test_buckets_may_have_other_ends(images):
+    table = by_area(images, AREAS)
+    assert list(table["hole_area"].unique()) == ["0.00-0.10", "0.10-0.20"]
+    assert list(table["n"].unique()) == [20, 40]
 
 
 def test_a_bucket_holds_the_images_of_its_sizes_and_every_image_has_one(images):

@@ -113,6 +113,19 @@ def test_the_masks_of_the_labs_layout_count(project):
     assert not recorded(value="cat_face").equals(before)
 
 
+def test_masks_and_fills_that_parameters_name_count(project):
+    for key, name in (("data.holes", "masks"), ("score.others", "fills")):
+        (project / name).mkdir()
+        write(project / name / "1.png", b"first")
+        value = ["box", "./masks"] if key == "data.holes" else {"lama": "fills"}
+        before = recorded(key, value=value)
+        assert list(before["file"]) == [f"{name}/1.png"]
+        write(project / name / "1.png", b"later", seconds=50)
+        assert not recorded(key, value=value).equals(before)
+    assert recorded("data.holes", value="box").empty
+    assert recorded("score.others", value={}).empty
+
+
 def test_a_path_that_is_missing_stops_with_its_mend(project):
     with pytest.raises(UserError, match=r"data.source: gone does not exist.*dvc freeze sources"):
         recorded(value="gone")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from maskgit.data.holes import draw_holes
-from pipeline.plumbing.files import PREPARED, STUDY
+from pipeline.plumbing.places import PREPARED, STUDY
 from pipeline.reporting.extractor import EXTRACTOR
 from pipeline.reporting.study import REFERENCE
 from pipeline.reporting.study_plans import Plan

@@ -13,8 +13,6 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from maskgit.data.holes import draw_holes
 from maskgit.device import DEVICE, best_device
@@ -39,8 +37,8 @@ from pipeline.bench.models import (
     make_transformer,
     our_training,
 )
-from pipeline.bench.race import count_flops, time_run
-from pipeline.bench.run import machine
+from pipeline.bench.race import count_flops, machine, time_run
+from pipeline.bench.step_memory import COUNTED, training_gigabytes
 from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.errors import UserError
@@ -52,11 +50,9 @@ from pipeline.stages.report import schedules
 from pipeline.tracking.stage import stage_run
 
 TABLE = REPORTS / "bench_presets.csv"
-COUNTED = 2  # images in the step of which operations and saved bytes are counted
 WARM_UP = 5  # steps before the timed ones, in which networks are compiled or captured
 TIMED, STEPS = 5, 8  # runs that are timed on a GPU, and steps in each; a processor does 3 and 1
 ITERATIONS = 5  # of decoding
-WORKING = 1.2  # over what a step saves for its backward pass: what that pass itself takes
 
 
 def use_device(name: str) -> None:
@@ -95,51 +91,6 @@ def tokenizer_trainer(params: Params, batch: int, accumulate: int) -> TokenizerT
     perceptual = PerceptualLoss().to(best_device()) if how.perceptual_weight else None
     model = make_tokenizer(params)
     return TokenizerTrainer(model, images, images[:1], how, perceptual, 0, cuda_graphs())
-
-
-def saved_bytes(run: Callable[[], object]) -> int:
-    """Returns the bytes of all tensors that a run keeps for its backward pass."""
-    kept = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage  # held, so that no later one lies in its place
-        return tensor
-
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        run()
-    return sum(storage.nbytes() for storage in kept.values())
-
-
-def state_bytes(value: object) -> int:
-    """Returns the bytes of all tensors in a state dict."""
-    if isinstance(value, Tensor):
-        return value.nbytes
-    if isinstance(value, dict | list | tuple):
-        parts = value.values() if isinstance(value, dict) else value
-        return sum(map(state_bytes, parts))
-    return 0
-
-
-def training_gigabytes(
-    trainer: Callable[[int, int], Trainer], batch: int, accumulate: int, data: float
-) -> float:
-    """Estimates the device memory of a training, in gigabytes.
-
-    The state (weights, averages, optimisers) and the gradients, the images that are held there,
-    and what a step keeps for its backward pass: counted in a batch of COUNTED images, and scaled
-    to that of a part. WORKING stands for what the backward pass itself takes.
-
-    trainer: makes one for a batch size and `accumulate`. data: bytes of images and tokens.
-    """
-    small = trainer(COUNTED, 1)
-    small.step()  # in which optimisers make their state
-    kept = saved_bytes(small.step)
-    model = small.parts["model"]
-    fixed = state_bytes(small.state_dict()) + sum(p.nbytes for p in model.parameters())
-    weights = state_bytes(model.state_dict())
-    images = max(0, kept - weights) / COUNTED * -(-batch // accumulate)
-    return (fixed + data + WORKING * images) / 1e9
 
 
 def step_seconds(trainer: Trainer, on_gpu: bool) -> float:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from maskgit.device import DEVICE, best_device
 from pipeline.bench import presets
+from pipeline.bench.step_memory import training_gigabytes
 from pipeline.cli import app
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
@@ -62,8 +63,6 @@ def test_the_device_that_is_named_is_taken(project):
 
 def test_half_a_batch_takes_half_the_memory_beside_what_is_fixed(project):
     make = partial(presets.tokenizer_trainer, load_params(preset="tiny"))
-    whole, half, none = (
-        presets.training_gigabytes(make, 32, parts, data=0.0) for parts in (1, 2, 32)
-    )
+    whole, half, none = (training_gigabytes(make, 32, parts, data=0.0) for parts in (1, 2, 32))
     assert none < half < whole
     assert whole - half == pytest.approx((half - none) * 16 / 15)

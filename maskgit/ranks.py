@@ -116,6 +116,19 @@ def barrier() -> None:
         dist.barrier()
 
 
+@torch.no_grad()
+def share_weights(network: nn.Module) -> None:
+    """Overwrites the weights of a network by those of the first rank, from which all are to start.
+
+    Weights that are drawn after the ranks' own seeds were set differ.
+    """
+    if is_distributed():
+        weights = list(network.parameters())
+        together = torch.cat([weight.flatten() for weight in weights])
+        broadcast_tensors(together)
+        _copy_parts(together, weights)
+
+
 def average_gradients(network: nn.Module) -> None:
     """Replaces the gradients of a network by their means over all ranks.
 
@@ -123,7 +136,12 @@ def average_gradients(network: nn.Module) -> None:
     """
     if is_distributed():
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        together = all_reduce_sum(torch.cat([g.flatten() for g in gradients])) / world_size()
-        parts = together.split([g.numel() for g in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        together = all_reduce_sum(torch.cat([gradient.flatten() for gradient in gradients]))
+        _copy_parts(together / world_size(), gradients)
+
+
+def _copy_parts(together: Tensor, tensors: list[Tensor]) -> None:
+    """Copies the parts of a flat tensor into tensors, in their order."""
+    parts = together.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

@@ -55,6 +55,7 @@ class FeedForwardTrainer(Trainer):
             weight_decay=1e-4,
             betas=(0.9, 0.99),
         )
+        ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.parts = {

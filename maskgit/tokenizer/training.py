@@ -83,6 +83,8 @@ class TokenizerTrainer(Trainer):
         critic = list(self.critic.parameters())
         self.critic_adamw = adamw(critic, how.learning_rate, weight_decay=1e-2, betas=(0.5, 0.9))
         self.optimisers = [self.muon, self.adamw, self.critic_adamw]
+        for network in (model, self.critic):
+            ranks.share_weights(network)
         self.graphed, self.replayed = graphed, {}
         self.parts = {
             "model": model,

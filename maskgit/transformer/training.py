@@ -66,6 +66,7 @@ class TransformerTrainer(Trainer):
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
         )
         self.loss = compiled(partial(masked_token_loss, model), device)
+        ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.guide = deepcopy(self.average)

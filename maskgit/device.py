@@ -1,32 +1,54 @@
 """Chooses the device, its precision and its memory settings."""
 
 import ctypes
+import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import nn
 
+Function = TypeVar("Function", bound=Callable)
+
+DEVICE = "MASKGIT_DEVICE"  # the environment variable of `best_device`
 GPU_BATCH = 256  # images that pass through a network together on a GPU, outside training
 
 
 def best_device() -> torch.device:
-    """Returns the GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Returns the GPU where there is one, else the processor.
+
+    An NVIDIA or AMD GPU is "cuda" (torch calls AMD's so, too), an Apple GPU "mps". The environment
+    variable MASKGIT_DEVICE names another device.
+    """
+    if chosen := os.environ.get(DEVICE):
+        return torch.device(chosen)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def has_float64(device: torch.device) -> bool:
+    """Returns whether a device computes in float64, as all but Apple's GPUs do."""
+    return device.type != "mps"
 
 
 @cache
 def bf16_is_faster(device: torch.device) -> bool:
     """Returns whether a device multiplies matrices faster in bf16 than in float32.
 
-    GPUs do. So do processors with matrix units (AMX), and AMD's with avx512_bf16 (2 to 3 times as
-    fast on Zen 4). On a Xeon with avx512_bf16 alone a training step took 1.5 to 1.8 times as long
-    as in float32, and without any bf16 instruction it is emulated, hundreds of times slower.
+    NVIDIA's GPUs do from Ampere on; older ones, such as the T4, emulate bf16. AMD's do. On Apple's
+    it was not measured, so they keep float32. Of processors those with matrix units (AMX) do, and
+    AMD's with avx512_bf16 (2 to 3 times as fast on Zen 4). On a Xeon with avx512_bf16 alone a
+    training step took 1.5 to 1.8 times as long as in float32, and without any bf16 instruction it
+    is emulated, hundreds of times slower.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and "AuthenticAMD" in cpu_info()))
 
@@ -42,15 +64,23 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
 
 
-def compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """Returns the network compiled by torch on a GPU, and as it is on other devices.
+def compiled(function: Function, device: torch.device) -> Function:
+    """Returns a network or function compiled by torch on a GPU, and as it is on other devices.
 
     The first call compiles, for half a minute. On an H100 a training step of the transformer of
     preset `base` takes 25 ms compiled and 48 ms otherwise. A step of the tokenizer takes 44 ms
-    compiled and 28 ms otherwise, since convolutions have fast kernels already.
+    compiled and 28 ms otherwise, since convolutions have fast kernels already. Where something is
+    missing that compiling needs, such as a C compiler, one line says so, and nothing is compiled.
     """
-    able = device.type == "cuda" and find_spec("triton") is not None
-    return torch.compile(network) if able else network
+    if device.type != "cuda" or find_spec("triton") is None:
+        return function
+    try:
+        torch.compile(torch.add)(torch.ones(2, device=device), 1)
+    except Exception as error:  # of many kinds: torch's, Triton's, the operating system's
+        fault = " ".join(str(error).split())[:80]
+        print(f"training is not compiled ({type(error).__name__}: {fault}), which is slower")
+        return function
+    return torch.compile(function)
 
 
 def keep_freed_memory() -> None:

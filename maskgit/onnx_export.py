@@ -6,6 +6,7 @@ numpy (docs/onnx_fill.py).
 """
 
 import io
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,7 @@ def onnx_files(inpainter: Inpainter) -> dict[str, bytes]:
     for name, graph in GRAPHS.items():
         file = io.BytesIO()
         program = torch.onnx.export(
-            graph(inpainter).eval(),
+            deepcopy(graph(inpainter)).eval().cpu(),  # the samples are there
             samples[name],
             input_names=graph.inputs,
             output_names=[graph.output],

@@ -1,5 +1,7 @@
 """Divides work on a batch, so that no result depends on the batch size or the number of cores."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
@@ -12,6 +14,8 @@ from maskgit.device import GPU_BATCH
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+WRITERS, WAITING = 8, 16  # threads of `background`, and pieces of work for them
 
 
 def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
@@ -46,3 +50,32 @@ def parallel_map(
         pool.terminate()
         pool.join()
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def background(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Yields run(work, *arguments), which on a GPU returns at once and works in a thread.
+
+    So the device goes on while, for instance, pictures are written. No more than WAITING pieces
+    wait. The block ends when all are done, and raises what the first to fail has raised; when it
+    ends by an exception, pieces that have not begun are left out. On a processor, whose threads are
+    busy (`parallel_map`), the work is done at once.
+    """
+    if device.type == "cpu":
+        yield lambda work, *arguments: work(*arguments)
+        return
+    waiting = deque()
+    pool = ThreadPool(min(WRITERS, os.cpu_count() or 1))
+
+    def run(work: Callable[..., object], *arguments: object) -> None:
+        if len(waiting) == WAITING:
+            waiting.popleft().get()
+        waiting.append(pool.apply_async(work, arguments))
+
+    try:
+        yield run
+        for piece in waiting:
+            piece.get()
+    finally:
+        pool.terminate()
+        pool.join()

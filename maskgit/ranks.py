@@ -4,15 +4,40 @@ A single process is rank 0 of 1, and every operation here returns its input. All
 the collective operations in the same order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
+
+
+def backends(device: torch.device) -> str:
+    """Returns the backends of collective operations among networks on a device.
+
+    Losses, counts and objects are exchanged as CPU tensors, gradients on the device. Unless asked,
+    torch registers a backend for the device alone; then every operation on a CPU tensor fails.
+    """
+    if device.type != "cuda":
+        return "cpu:gloo"
+    return f"cpu:gloo,cuda:{'nccl' if dist.is_nccl_available() else 'gloo'}"
+
+
+@contextmanager
+def group(device: torch.device, timeout: timedelta) -> Iterator[None]:
+    """Makes this process one of the group that torchrun started, for the time of the block.
+
+    device: of this process's networks. timeout: for which a rank waits for the others.
+    """
+    dist.init_process_group(backends(device), timeout=timeout)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def is_distributed() -> bool:
@@ -91,26 +116,32 @@ def barrier() -> None:
         dist.barrier()
 
 
-class Loss(nn.Module):
-    """A loss function of a model as a module.
+@torch.no_grad()
+def share_weights(network: nn.Module) -> None:
+    """Overwrites the weights of a network by those of the first rank, from which all are to start.
 
-    DistributedDataParallel averages gradients only of what runs in its module's `forward`.
+    Weights that are drawn after the ranks' own seeds were set differ.
     """
-
-    def __init__(self, model: nn.Module, loss: Callable[..., Tensor]):
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, *inputs) -> Tensor:
-        return self.loss(self.model, *inputs)
+    if is_distributed():
+        weights = list(network.parameters())
+        together = torch.cat([weight.flatten() for weight in weights])
+        broadcast_tensors(together)
+        _copy_parts(together, weights)
 
 
-def parallel(network: nn.Module) -> nn.Module:
-    """Returns the network with gradients that are averaged over all ranks.
+def average_gradients(network: nn.Module) -> None:
+    """Replaces the gradients of a network by their means over all ranks.
 
-    It averages the parameters that require gradients when it is called. Call it again when that
-    changes.
+    All ranks have to have gradients for the same parameters.
     """
-    if not is_distributed():
-        return network
-    return DistributedDataParallel(network, forward_sync_buffers=False)
+    if is_distributed():
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        together = all_reduce_sum(torch.cat([gradient.flatten() for gradient in gradients]))
+        _copy_parts(together / world_size(), gradients)
+
+
+def _copy_parts(together: Tensor, tensors: list[Tensor]) -> None:
+    """Copies the parts of a flat tensor into tensors, in their order."""
+    parts = together.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

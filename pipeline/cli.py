@@ -375,17 +375,35 @@ def bench(
     size: Annotated[str, typer.Option(help="Preset of the models: laptop or lab.")] = ("laptop"),
     only: Annotated[str, typer.Option(help="Steps to time, separated by commas.")] = "",
     repeats: Annotated[int | None, typer.Option(min=1, help="Timed runs of each way.")] = None,
+    presets: Annotated[
+        str, typer.Option(help="Presets to measure instead, separated by commas.")
+    ] = "",
+    device: Annotated[
+        str | None, typer.Option(help="Device of --presets: cuda, mps or cpu; best if not given.")
+    ] = None,
 ) -> None:
     """Time the original lab's code and this project's, and write reports/bench.csv.
+
+    With --presets it measures what presets cost on a device instead: training steps, images a
+    second, memory and minutes. It then writes reports/bench_presets.csv.
 
     Steps: train, inpaint, score, prepare, load, train_vqgan. Two more run only if named. "growth"
     measures memory and training steps as the work grows. "photos" fills a photo of 12 megapixels
     with the trained model; all others use random weights. "laptop" takes about 5 minutes on two
     cores, "lab" about 10.
 
-    Example: maskgit bench --only train,inpaint
+    Example: maskgit bench --device cuda --presets base,gpu128
     """
     with plain_errors():
+        if presets:
+            from maskgit.device import keep_freed_memory
+            from pipeline.bench.presets import run_presets
+
+            keep_freed_memory()
+            run_presets(device, presets.split(","))
+            return
+        if device:
+            raise UserError("--device belongs to --presets")
         if size not in ("laptop", "lab"):
             raise UserError("--size: should be laptop or lab")
         from maskgit.device import keep_freed_memory

@@ -55,7 +55,7 @@ class FeedForwardTrainer(Trainer):
             weight_decay=1e-4,
             betas=(0.9, 0.99),
         )
-        self.network = ranks.parallel(model)
+        ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.parts = {
@@ -76,9 +76,10 @@ class FeedForwardTrainer(Trainer):
         truth, hole = self.draw_batch()
 
         with autocast(self.device):
-            loss, metrics = self.loss(self.network(mask_pixels(truth, hole)), truth, hole)
+            loss, metrics = self.loss(model(mask_pixels(truth, hole)), truth, hole)
         model.zero_grad(set_to_none=True)
         loss.backward()
+        ranks.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         self.muon.step()
         self.adamw.step()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import autocast
+from maskgit.device import autocast, has_float64
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
@@ -91,11 +91,11 @@ class Inpainter:
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.decoder = decoder
-        self.paste = blend if seamless else composite
+        self.device = next(transformer.parameters()).device
+        self.paste = partial(blend, device=self.device) if seamless else composite
         self.best_of = best_of
         guided = isinstance(transformer, GuidedTransformer)
         self.guidance = {"guidance": guidance} if guided else {}  # an argument of its calls
-        self.device = next(transformer.parameters()).device
 
     @torch.inference_mode()
     def __call__(
@@ -134,6 +134,8 @@ class Inpainter:
     ) -> Trajectory:
         """Decodes a batch and returns its tokens after each step; arguments as in a call."""
         tokens, hidden = self.encode(images, hole)
+        if not has_float64(self.device):  # in which tokens are chosen
+            tokens, hidden = tokens.cpu(), hidden.cpu()
         return decode(
             self.decoder,
             partial(self.predict, pixel_embedding=self.embed_known_pixels(images, hole)),
@@ -190,7 +192,8 @@ class Inpainter:
     def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Decodes tokens int64 (N, T) to images uint8 (N, H, W, 3) that fit the known pixels."""
         grid = self.transformer.grid
-        return decode_into_hole(self.tokenizer, tokens.unflatten(1, (grid, grid)), images, hole)
+        tokens = tokens.to(self.device).unflatten(1, (grid, grid))
+        return decode_into_hole(self.tokenizer, tokens, images, hole)
 
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
@@ -221,4 +224,5 @@ class Inpainter:
         only, the last bits would depend on how many are hidden in the rest of the batch.
         """
         with autocast(self.device):
-            return self.transformer(tokens, pixel_embedding, **self.guidance).float()[hidden]
+            logits = self.transformer(tokens.to(self.device), pixel_embedding, **self.guidance)
+        return logits.float().to(hidden.device)[hidden]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskgit import perception, ranks
-from maskgit.device import GPU_BATCH
+from maskgit.device import GPU_BATCH, best_device
 from maskgit.scoring.torchvision_import import import_torchvision
 
 # As pytorch_fid.inception.FID_WEIGHTS_URL, which cannot be imported without torchvision.
@@ -227,7 +227,7 @@ def _pytorch_fid_inception(state_dict: dict[str, Tensor]) -> nn.Module:
 
 def _on_best_device(name: str, source: str, network: nn.Module) -> Extractor:
     """Returns an extractor on the GPU where there is one, as pytorch-fid does."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     return Extractor(name, source, network.eval().requires_grad_(False).to(device), device)
 
 

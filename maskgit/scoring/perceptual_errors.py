@@ -1,15 +1,29 @@
 """Perceptual distances of fills to true images, on the features of networks."""
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit.device import best_device
+from maskgit.device import GPU_BATCH, best_device, has_float64
 from maskgit.perception import PerceptualLoss
 from maskgit.pixels import to_float
 
-BATCH = 16  # images that pass through the perceptual network together
+BATCH = 16  # images that pass through a network together on a processor
+
+
+def batches(count: int, device: torch.device) -> list[slice]:
+    """Returns the batches in which `count` images pass through a network."""
+    size = BATCH if device.type == "cpu" else GPU_BATCH
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+@cache
+def perceptual_network(device: torch.device) -> PerceptualLoss:
+    """Returns the perceptual network on a device."""
+    return PerceptualLoss().eval().to(device)
 
 
 def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -26,11 +40,10 @@ def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
         float64 (N,), at least 0, NaN where an image has no hole.
     """
     device = best_device()
-    network = PerceptualLoss().eval().to(device)
+    network = perceptual_network(device)
     rows = [np.empty(0)]
     with torch.inference_mode():
-        for start in range(0, len(output), BATCH):
-            batch = slice(start, start + BATCH)
+        for batch in batches(len(output), device):
             pairs = zip(
                 network.features(to_float(output[batch], device)),
                 network.features(to_float(truth[batch], device)),
@@ -43,10 +56,10 @@ def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
 
 def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:
     """Returns the squared distance of features (B, C, h, w), averaged over the hole: (B,)."""
-    weight = F.adaptive_avg_pool2d(hole, a.shape[2:])
-    error = (a - b).square().sum(dim=1, keepdim=True)
-    total = (weight.double() * error.double()).sum(dim=(1, 2, 3))
-    return total / weight.double().sum(dim=(1, 2, 3))
+    precise = torch.float64 if has_float64(a.device) else torch.float32
+    weight = F.adaptive_avg_pool2d(hole, a.shape[2:]).to(precise)
+    error = (a - b).square().sum(dim=1, keepdim=True).to(precise)
+    return (weight * error).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
 
 
 def lpips_errors(
@@ -65,7 +78,7 @@ def lpips_errors(
     rows, device = [np.empty(0)], best_device()
     network = network.to(device)
     with torch.inference_mode():
-        for start in range(0, len(output), BATCH):
-            pair = (to_float(images[start : start + BATCH], device) for images in (output, truth))
-            rows.append(network(*pair).flatten().double().cpu().numpy())
+        for batch in batches(len(output), device):
+            pair = (to_float(images[batch], device) for images in (output, truth))
+            rows.append(network(*pair).flatten().cpu().double().numpy())
     return np.where(hole.any(axis=(1, 2)), np.concatenate(rows), np.nan)

@@ -5,13 +5,15 @@ To add a score, add an entry to SCORES.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from maskgit.scoring.distances import frechet, kernel_distance
 from maskgit.scoring.intervals import with_ends, without_end
-from maskgit.scoring.pixel_errors import l1, psnr, ssim
+from maskgit.scoring.pixel_errors import l1, psnr
+from maskgit.scoring.pixel_errors import ssim as ssim_one_by_one
 from maskgit.scoring.score import Better, Column, Evaluation, Scope, Score, mean_over_sets
 
 
@@ -25,6 +27,14 @@ def _kernel(e: Evaluation) -> np.ndarray:
     return mean_over_sets(
         kernel_distance(each, e.truth_features, e.paired).by_pair() for each in e.features
     )
+
+
+def _ssim(e: Evaluation) -> np.ndarray:
+    if e.extractor.device.type in ("cpu", "mps"):  # the latter has no float64
+        return e.in_holes(ssim_one_by_one)
+    from maskgit.scoring.ssim import ssim
+
+    return e.in_holes(partial(ssim, device=e.extractor.device))
 
 
 # The functions below import torch only when they are called, since tables are read without it.
@@ -84,7 +94,7 @@ SSIM = Score(
     label="SSIM in the hole",
     better=Better.HIGHER,
     scope=Scope.HOLE,
-    compute=lambda e: e.in_holes(ssim),
+    compute=_ssim,
     source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
 )
 L1 = Score(

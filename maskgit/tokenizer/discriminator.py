@@ -33,7 +33,19 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
     """Returns the weight of the adversarial loss at which both gradients are equal (equation 7)."""
-    (reconstruction_gradient,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
-    (adversarial_gradient,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + 1e-6)
+    return gradient_ratio(*last_gradients(reconstruction, adversarial, last_layer))
+
+
+def last_gradients(
+    reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Returns the gradients of both losses at the decoder's last layer."""
+    (of_reconstruction,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
+    (of_adversarial,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
+    return of_reconstruction, of_adversarial
+
+
+def gradient_ratio(reconstruction: Tensor, adversarial: Tensor) -> Tensor:
+    """Returns the ratio of two gradients' lengths, at most 10,000."""
+    ratio = reconstruction.norm() / (adversarial.norm() + 1e-6)
     return ratio.clamp(0, 1e4).detach()

@@ -36,6 +36,7 @@ class TokenizerTraining(Section):
 
     steps: Count
     batch_size: BatchSize
+    accumulate: Count = 1  # parts of a batch that are decoded one by one, for less memory
     learning_rate: Positive
     warmup: Count
     commitment_weight: NotNegative

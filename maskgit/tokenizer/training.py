@@ -6,21 +6,39 @@ images into a hole: it sees the pixels around the hole (asymmetric VQGAN, arXiv 
 the hole codes that differ a little from the true ones.
 """
 
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from maskgit import ranks
 from maskgit.data.holes import mixture
+from maskgit.data.known_pixels import mask_pixels
 from maskgit.device import autocast
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
-from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
+from maskgit.tokenizer.discriminator import (
+    PatchDiscriminator,
+    adaptive_weight,
+    discriminator_loss,
+    gradient_ratio,
+    last_gradients,
+)
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
-from maskgit.training.losses import losses_in_hole
-from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
+from maskgit.training.graphs import Replayed
+from maskgit.training.losses import looked_at, losses_in_hole
+from maskgit.training.optim import (
+    adamw,
+    make_capturable,
+    muon_and_adamw,
+    set_learning_rate,
+    warmup_cosine,
+)
 from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
 SETTLED = 0.6  # share of the steps after which the codes are frozen and the decoder learns holes
@@ -32,6 +50,7 @@ HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes ar
 class TokenizerTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), flipping each at random.
 
+    graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`).
     Every `evaluate_every` steps and at the end the metrics include the validation's (`val_...`)
     and the codebook's usage and perplexity.
     """
@@ -44,6 +63,7 @@ class TokenizerTrainer(Trainer):
         how: TokenizerTraining,
         perceptual: nn.Module | None,
         seed: int,
+        graphed: bool = False,
     ):
         self.model, self.validation = model, validation
         self.how, self.perceptual = how, perceptual
@@ -62,8 +82,10 @@ class TokenizerTrainer(Trainer):
         self.critic = PatchDiscriminator().to(self.device)
         critic = list(self.critic.parameters())
         self.critic_adamw = adamw(critic, how.learning_rate, weight_decay=1e-2, betas=(0.5, 0.9))
-        self.settled = False
-        self.network, self.judge = ranks.parallel(model), ranks.parallel(self.critic)
+        self.optimisers = [self.muon, self.adamw, self.critic_adamw]
+        for network in (model, self.critic):
+            ranks.share_weights(network)
+        self.graphed, self.replayed = graphed, {}
         self.parts = {
             "model": model,
             "critic": self.critic,
@@ -73,52 +95,125 @@ class TokenizerTrainer(Trainer):
             "batches": self.batches,
             "generators": self.generators,
         }
+        self.begin()
+
+    def begin(self) -> None:
+        """Makes the optimisers ready for graphs, if there are any; captured ones are dropped."""
+        self.replayed.clear()
+        if self.graphed:
+            make_capturable(self.optimisers, self.device)
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.begin()
 
     def step(self) -> Metrics:
-        how, model, critic = self.how, self.model, self.critic
+        how, model = self.how, self.model
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
-        set_learning_rate([self.muon, self.adamw, self.critic_adamw], learning_rate)
+        set_learning_rate(self.optimisers, learning_rate)
         settled = self.done >= SETTLED * self.steps
         if settled:
             model.settle_codes()
-        if settled != self.settled:
-            self.settled, self.network = settled, ranks.parallel(model)
-        truth, hole = self.draw_batch(HOLED * settled)
-
-        with autocast(self.device):
-            output, quantized = self.network(truth, hole, MISTAKES * settled)
-            output, losses = losses_in_hole(output, truth, hole, self.perceptual)
-            metrics = {name: loss.detach() for name, loss in losses.items()}
-            reconstruction = losses["reconstruction_loss"]
-            if self.perceptual is not None:
-                reconstruction = reconstruction + how.perceptual_weight * losses["perceptual_loss"]
-            loss = reconstruction + how.commitment_weight * quantized.loss
-            metrics["commitment_loss"] = quantized.loss.detach()
-            adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_step
-            if adversarial_on:
-                fooling = -critic.requires_grad_(False)(output).mean()
-                weight = adaptive_weight(reconstruction, fooling, model.last_layer)
-                loss = loss + how.adversarial_weight * weight * fooling
-                metrics["adversarial_loss"] = fooling.detach()
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        self.muon.step()
-        self.adamw.step()
-
-        if adversarial_on:
-            critic.requires_grad_(True)
-            with autocast(self.device):
-                critic_loss = discriminator_loss(self.judge(truth), self.judge(output.detach()))
-            self.critic_adamw.zero_grad(set_to_none=True)
-            critic_loss.backward()
-            self.critic_adamw.step()
-            metrics["discriminator_loss"] = critic_loss.detach()
+        adversarial = how.adversarial_weight > 0 and self.done >= how.discriminator_step
+        metrics = self.learner(settled, adversarial)(*self.draw_batch(HOLED * settled))
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
         return metrics
+
+    def learner(self, settled: bool, adversarial: bool) -> Callable[[Tensor, Tensor], Metrics]:
+        """Returns `learn` for this part of the training, as a graph if there are any."""
+        learn = partial(self.learn, settled=settled, adversarial=adversarial)
+        if not self.graphed:
+            return learn
+        return self.replayed.setdefault((settled, adversarial), Replayed(learn))
+
+    def learn(self, truth: Tensor, hole: Tensor, settled: bool, adversarial: bool) -> Metrics:
+        """Changes the networks by one batch and returns its losses.
+
+        The decoder, which takes nearly all of the memory, gets the batch in `how.accumulate` parts.
+        Encoder and quantizer get it whole, so that codes and random numbers do not depend on the
+        parts. Each part counts by its share of the images.
+        """
+        how, model, critic = self.how, self.model, self.critic
+        model.zero_grad(set_to_none=True)
+        with autocast(self.device):
+            codes, quantized = model.quantize(truth, hole, MISTAKES * settled)
+            commitment = how.commitment_weight * quantized.loss
+        leaf = codes.detach().requires_grad_(codes.requires_grad)
+        parts = list(zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole)], strict=True))
+        rebuild = partial(self.rebuild, area=looked_at(hole).mean())
+        weight = None
+        if adversarial and len(parts) > 1:
+            weight = self.adversarial_weight(parts, rebuild)
+        outputs, metrics = [], defaultdict(float)
+        for part in parts:
+            share = len(part[0]) / len(truth)
+            with autocast(self.device):
+                output, loss, losses = rebuild(*part)
+                losses["commitment_loss"] = quantized.loss.detach()
+                if adversarial:
+                    fooling = -critic.requires_grad_(False)(output).mean()
+                    if len(parts) == 1:
+                        weight = adaptive_weight(loss, fooling, model.last_layer)
+                    loss = loss + how.adversarial_weight * weight * fooling
+                    losses["adversarial_loss"] = fooling.detach()
+            (loss * share).backward()
+            outputs.append(output.detach())
+            for name, value in losses.items():
+                metrics[name] += share * value
+        if codes.requires_grad:
+            ((codes * leaf.grad).sum() + commitment).backward()  # leaf's gradient is that of codes
+        ranks.average_gradients(model)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        self.muon.step()
+        self.adamw.step()
+        if adversarial:
+            metrics["discriminator_loss"] = self.learn_to_judge(truth, torch.cat(outputs))
+        return dict(metrics)
+
+    def rebuild(
+        self, codes: Tensor, truth: Tensor, hole: Tensor, area: Tensor
+    ) -> tuple[Tensor, Tensor, Metrics]:
+        """Decodes codes into the holes of images; returns pictures, their loss, and its parts.
+
+        area: see `losses_in_hole`.
+        """
+        output = self.model.decoder(codes, mask_pixels(truth, hole))
+        output, losses = losses_in_hole(output, truth, hole, self.perceptual, area)
+        loss = losses["reconstruction_loss"]
+        if self.perceptual is not None:
+            loss = loss + self.how.perceptual_weight * losses["perceptual_loss"]
+        return output, loss, {name: value.detach() for name, value in losses.items()}
+
+    def adversarial_weight(
+        self, parts: list[tuple[Tensor, ...]], rebuild: Callable[..., tuple]
+    ) -> Tensor:
+        """Returns `adaptive_weight` of a batch in parts, at the price of decoding it once more."""
+        count, sums = sum(len(part[0]) for part in parts), [0.0, 0.0]
+        for part in parts:
+            with autocast(self.device):
+                output, loss, _ = rebuild(*part)
+                fooling = -self.critic.requires_grad_(False)(output).mean()
+                found = last_gradients(loss, fooling, self.model.last_layer)
+            share = len(part[0]) / count
+            sums = [s + share * gradient for s, gradient in zip(sums, found, strict=True)]
+        return gradient_ratio(*sums)
+
+    def learn_to_judge(self, truth: Tensor, output: Tensor) -> Tensor:
+        """Changes the discriminator by true and rebuilt images, and returns its loss."""
+        critic, total = self.critic.requires_grad_(True), 0.0
+        critic.zero_grad(set_to_none=True)
+        parts = [images.chunk(self.how.accumulate) for images in (truth, output)]
+        for real, fake in zip(*parts, strict=True):
+            with autocast(self.device):
+                loss = discriminator_loss(critic(real), critic(fake)) * (len(real) / len(truth))
+            loss.backward()
+            total += loss.detach()
+        ranks.average_gradients(critic)
+        self.critic_adamw.step()
+        return total
 
     def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
         """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).

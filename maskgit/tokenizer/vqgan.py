@@ -161,6 +161,13 @@ class VQGAN(nn.Module):
         `mistakes`, since the codes that a transformer predicts are not the true ones either. The
         unit of the distance is the length of a typical code.
         """
+        codes, quantized = self.quantize(images, hole, mistakes)
+        return self.decoder(codes, mask_pixels(images, hole)), quantized
+
+    def quantize(
+        self, images: Tensor, hole: Tensor, mistakes: float = 0.0
+    ) -> tuple[Tensor, Quantized]:
+        """Returns the codes that the decoder sees in `forward`, and what the quantizer did."""
         latents = self.encoder(images)
         touched, covered = hidden_tokens(hole, self.cell, self.margin)
         distance = None
@@ -168,8 +175,7 @@ class VQGAN(nn.Module):
             distance = mistakes * torch.rand(len(images), 1, 1, 1, device=images.device)
             distance = distance * covered[:, None]
         quantized = self.codebook(latents, distance)
-        codes = quantized.codes * (covered | ~touched)[:, None]
-        return self.decoder(codes, mask_pixels(images, hole)), quantized
+        return quantized.codes * (covered | ~touched)[:, None], quantized
 
     @property
     def last_layer(self) -> Tensor:
@@ -203,6 +209,7 @@ def codebook_usage(counts: Tensor) -> tuple[float, float]:
 
     The perplexity is exp(entropy). counts: how often each code occurs, int64 (size,).
     """
+    counts = counts.cpu()  # not every GPU has float64
     frequency = counts.double() / counts.sum()
     entropy = -(frequency * frequency.clamp_min(1e-12).log()).sum()
     return (counts > 0).double().mean().item(), entropy.exp().item()

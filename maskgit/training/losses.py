@@ -10,18 +10,32 @@ def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
     return F.l1_loss(output, truth) + F.mse_loss(output, truth)
 
 
+def looked_at(hole: Tensor) -> Tensor:
+    """Returns 1 in the hole, bool (B, H, W), and beside it, where blending compares pixels, else 0.
+
+    Float (B, 1, H, W).
+    """
+    return F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
+
+
 def losses_in_hole(
-    output: Tensor, truth: Tensor, hole: Tensor, perceptual: nn.Module | None
+    output: Tensor,
+    truth: Tensor,
+    hole: Tensor,
+    perceptual: nn.Module | None,
+    area: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Returns `output` in the hole and `truth` elsewhere, and the losses of it for each hole pixel.
 
     output, truth: float (B, 3, H, W) in [-1, 1]; hole: bool (B, H, W), not empty in all images. The
     losses are `reconstruction_loss` and, with a perceptual distance, `perceptual_loss`. The pixels
-    beside the hole count as well, since blending compares them.
+    that are `looked_at` count. area: their share, of the whole batch where these images are a part
+    of it; without, it is that of these images.
     """
-    drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
+    drawn = looked_at(hole)
+    area = drawn.mean() if area is None else area
     output = torch.where(drawn > 0, output, truth)
-    losses = {"reconstruction_loss": reconstruction_loss(output, truth) / drawn.mean()}
+    losses = {"reconstruction_loss": reconstruction_loss(output, truth) / area}
     if perceptual is not None:
-        losses["perceptual_loss"] = perceptual(output, truth) / drawn.mean()
+        losses["perceptual_loss"] = perceptual(output, truth) / area
     return output, losses

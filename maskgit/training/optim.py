@@ -47,8 +47,12 @@ class Muon(torch.optim.Optimizer):
                 updates = torch.stack(self._nesterov(same, group["momentum"]))
                 updates = orthogonalise(updates.flatten(2)).view(updates.shape)
                 size = 0.2 * math.sqrt(max(updates[0].flatten(1).shape))
-                torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(same, list(updates), alpha=-group["lr"] * size)
+                rate = group["lr"]
+                torch._foreach_mul_(same, 1 - rate * group["weight_decay"])
+                if isinstance(rate, Tensor):
+                    torch._foreach_add_(same, list(updates * (-rate * size)))
+                else:
+                    torch._foreach_add_(same, list(updates), alpha=-rate * size)
 
     def _nesterov(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
         gradients = [p.grad for p in parameters]
@@ -112,4 +116,15 @@ def set_learning_rate(optimisers: list[torch.optim.Optimizer], learning_rate: fl
     """Sets the learning rate of all parameters of the optimisers."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+
+def make_capturable(optimisers: list[torch.optim.Optimizer], device: torch.device) -> None:
+    """Moves the learning rates to the device, where a CUDA graph reads them at each replay."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            rate = float(group["lr"])
+            group |= {"lr": torch.tensor(rate, device=device), "capturable": True}

@@ -46,6 +46,7 @@ class RandomGenerators:
             "torch": self.torch.get_state(),
             "global": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
         }
         return {"ranks": ranks.all_gather(own)}
 
@@ -56,6 +57,8 @@ class RandomGenerators:
         torch.set_rng_state(state["global"])
         if state["cuda"]:
             torch.cuda.set_rng_state_all(state["cuda"])
+        for values in state["mps"]:
+            torch.mps.set_rng_state(values)
 
 
 class ShuffledBatches:

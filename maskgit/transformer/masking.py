@@ -47,6 +47,10 @@ class Example(NamedTuple):
         """Copies all tensors to a device."""
         return Example(*[part.to(device) for part in self])
 
+    def chunk(self, count: int) -> "list[Example]":
+        """Splits the batch into `count` parts of equal size, the last of which may be smaller."""
+        return [Example(*parts) for parts in zip(*[t.chunk(count) for t in self], strict=True)]
+
 
 def mask_ratios(count: int, gamma: Gamma, rng: np.random.Generator) -> Tensor:
     """Samples the share of tokens to hide for each image, (count,): gamma(r), r ~ U[0, 1).

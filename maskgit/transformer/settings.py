@@ -42,6 +42,7 @@ class TransformerTraining(Section):
 
     steps: Count
     batch_size: BatchSize
+    accumulate: Count = 1  # parts of a batch that pass one by one, for less memory
     learning_rate: Positive
     warmup: Count
     weight_decay: NotNegative

@@ -2,17 +2,26 @@
 
 import math
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from maskgit import ranks
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast, compiled
 from maskgit.rows import Rows, to_device
 from maskgit.schedules import Gamma
-from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
+from maskgit.training.graphs import Replayed
+from maskgit.training.optim import (
+    make_capturable,
+    muon_and_adamw,
+    set_learning_rate,
+    update_ema,
+    warmup_cosine,
+)
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
@@ -29,7 +38,7 @@ class TransformerTrainer(Trainer):
     (`view_maps`). validation: fixed batches. gamma: the mask schedule of training. Every
     `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
     averaged weights. `best` keeps the averaged weights of the best evaluation, `guide` early ones
-    (see `guidance`).
+    (see `guidance`). graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`).
     """
 
     def __init__(
@@ -42,6 +51,7 @@ class TransformerTrainer(Trainer):
         how: TransformerTraining,
         gamma: Gamma,
         seed: int,
+        graphed: bool = False,
     ):
         self.model, self.validation, self.how, self.gamma = model, validation, how, gamma
         self.steps = how.steps
@@ -55,7 +65,8 @@ class TransformerTrainer(Trainer):
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, how.weight_decay, betas=(0.9, 0.98)
         )
-        self.loss = compiled(ranks.parallel(ranks.Loss(model, masked_token_loss)), device)
+        self.loss = compiled(partial(masked_token_loss, model), device)
+        ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
         self.guide = deepcopy(self.average)
@@ -69,6 +80,18 @@ class TransformerTrainer(Trainer):
             "batches": self.batches,
             "generators": self.generators,
         }
+        self.graphed, self.replayed = graphed, None
+        self.begin()
+
+    def begin(self) -> None:
+        """Makes the optimisers ready for a graph, if there is one; a captured one is dropped."""
+        if self.graphed:
+            make_capturable([self.muon, self.adamw], self.device)
+            self.replayed = Replayed(lambda *batch: self.learn(Example(*batch)))
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.begin()
 
     def step(self) -> Metrics:
         how, model = self.how, self.model
@@ -76,21 +99,9 @@ class TransformerTrainer(Trainer):
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
         set_learning_rate([self.muon, self.adamw], learning_rate)
         batch = self.draw_batch()
-
-        with autocast(self.device):
-            loss = self.loss(batch, how.label_smoothing)
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
-        self.muon.step()
-        self.adamw.step()
+        learned = self.replayed(*batch) if self.replayed else self.learn(batch)
         update_ema(self.average, model, self.done, how.ema_decay)
-
-        metrics = {
-            "train_loss": loss.detach(),
-            "gradient_norm": norm,
-            "learning_rate": learning_rate,
-        }
+        metrics = learned | {"learning_rate": learning_rate}
         self.done += 1
         if self.done == math.ceil(GUIDE * how.steps):
             self.guide.load_state_dict(self.average.state_dict())
@@ -98,6 +109,32 @@ class TransformerTrainer(Trainer):
             metrics |= evaluate_transformer(self.average, self.validation)
             self.best.update(self.average, metrics["val_loss"])
         return metrics
+
+    def learn(self, batch: Example) -> Metrics:
+        """Changes the network by one batch and returns its loss and the gradient's length."""
+        how, model = self.how, self.model
+        model.zero_grad(set_to_none=True)
+        loss = self.accumulate_gradients(batch)
+        ranks.average_gradients(model)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), how.gradient_clip)
+        self.muon.step()
+        self.adamw.step()
+        return {"train_loss": loss, "gradient_norm": norm}
+
+    def accumulate_gradients(self, batch: Example) -> Tensor:
+        """Adds the gradients of a batch's loss to those of the weights, and returns the loss.
+
+        The batch passes in `how.accumulate` parts. Its loss is a mean over its hidden tokens, so
+        that each part counts by its share of these.
+        """
+        total, count = 0.0, batch.hidden.sum()
+        for part in batch.chunk(self.how.accumulate):
+            share = part.hidden.sum() / count
+            with autocast(self.device):
+                loss = self.loss(part, self.how.label_smoothing) * share
+            loss.backward()
+            total = total + loss.detach()
+        return total
 
     def draw_batch(self) -> Example:
         """Samples a training batch: random views of the next images, see `hide`."""

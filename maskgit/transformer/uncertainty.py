@@ -43,6 +43,6 @@ def uncertainty_curve(
                 generator,
             )
             with autocast(device):
-                losses.append(hidden_token_losses(model, example.to(device)).double().cpu())
+                losses.append(hidden_token_losses(model, example.to(device)).cpu().double())
         means.append(torch.cat(losses).mean().item())
     return np.array(means)

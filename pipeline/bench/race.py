@@ -1,5 +1,6 @@
 """Times several implementations of the same work, in turn, in one process."""
 
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
+
+from maskgit.device import best_device, bf16_is_faster
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,23 @@ class Result:
     difference: float | None
 
 
+def machine() -> str:
+    """Describes the machine in one line."""
+    device = best_device()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    if device.type != "cpu":
+        return f"{device.type} on {platform.machine()}"
+    bf16 = "with" if bf16_is_faster(device) else "without"
+    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+    return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
+
+
 def finish() -> None:
     """Waits for the GPU, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    kind = best_device().type
+    if kind != "cpu":
+        getattr(torch, kind).synchronize()
 
 
 def count_flops(run: Callable[[], object]) -> tuple[int, object]:

@@ -1,14 +1,13 @@
 """The command of the benchmark: times the steps, prints, writes and logs the table."""
 
-import platform
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
 
-from maskgit.device import best_device, bf16_is_faster
-from pipeline.bench.race import time_race
+from maskgit.device import best_device
+from pipeline.bench.race import machine, time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
 from pipeline.plumbing.params import load_params
@@ -43,15 +42,6 @@ def size_of(preset: str) -> Size:
         inpaint_images=16 if on_gpu else 2,
         repeats=7 if on_gpu else 2,
     )
-
-
-def machine() -> str:
-    """Describes the machine in one line."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    bf16 = "with" if bf16_is_faster(best_device()) else "without"
-    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
-    return f"{torch.get_num_threads()} threads of {name}, {bf16} bf16"
 
 
 def run_bench(preset: str, steps: list[str], repeats: int | None) -> None:

@@ -6,7 +6,16 @@ import torch
 from pipeline.bench.race import Race, Result
 
 # Dense bf16 peaks in floating-point operations a second, from the makers' data sheets.
-BF16_PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "L4": 121e12}
+BF16_PEAKS = {
+    "A100": 312e12,
+    "A10": 125e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "RTX 4090": 165e12,
+    "MI300X": 1307e12,
+}
 
 
 def summarise(race: Race, result: Result, preset: str) -> pd.DataFrame:

@@ -17,11 +17,12 @@ import torch
 import torch.distributed as dist
 
 from maskgit import ranks
-from maskgit.device import keep_freed_memory
+from maskgit.device import best_device, keep_freed_memory
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder, partial_path
 
 VARIABLE = "MASKGIT_LAUNCH"
+GRAPHS = "MASKGIT_CUDA_GRAPHS"
 PATIENCE = timedelta(hours=2)  # for which ranks wait while the first one finishes the stage
 
 
@@ -37,18 +38,17 @@ def network_stage() -> Iterator[None]:
 def several_processes() -> Iterator[None]:
     """Starts the stage again by MASKGIT_LAUNCH, or joins the group in a process that it started.
 
-    Does nothing where the variable is not set. Raises UserError where its command is not found.
+    Does nothing where the variable is not set. Raises UserError where its command is not found, or
+    starts more processes than there are GPUs.
     """
     if not dist.is_available():
         yield
     elif dist.is_torchelastic_launched():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group(timeout=PATIENCE)
-        try:
+        device = best_device()
+        if device.type == "cuda":
+            torch.cuda.set_device(own_gpu())
+        with ranks.group(device, PATIENCE):
             yield
-        finally:
-            dist.destroy_process_group()
     else:
         if launcher := shlex.split(os.environ.get(VARIABLE, "")):
             module = sys.modules["__main__"].__spec__.name
@@ -58,6 +58,26 @@ def several_processes() -> Iterator[None]:
             except FileNotFoundError:
                 raise UserError(f"{VARIABLE}: there is no command {launcher[0]}") from None
         yield
+
+
+def cuda_graphs() -> bool:
+    """Returns whether a training step is to run as one CUDA graph: a single GPU, if GRAPHS says so.
+
+    It is not the default, since nobody has measured it yet.
+    """
+    asked = os.environ.get(GRAPHS) == "1"
+    return asked and best_device().type == "cuda" and ranks.world_size() == 1
+
+
+def own_gpu() -> int:
+    """Returns the number of this process's GPU. Raises UserError where there are too few GPUs."""
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= count:
+        raise UserError(
+            f"torchrun starts more processes than this machine has GPUs ({count}); "
+            f"set --nproc-per-node {count} in {VARIABLE}"
+        )
+    return number
 
 
 @contextmanager

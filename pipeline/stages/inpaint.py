@@ -1,6 +1,7 @@
 """Stage inpaint@SCHEDULE: fills the holes of images, and draws the steps of decoding."""
 
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from maskgit import ranks
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
-from maskgit.parallel import parallel_map
+from maskgit.parallel import background, parallel_map
 from maskgit.schedules import Gamma, linear, make_gamma
 from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
 from pipeline.plumbing.files import load_task
@@ -36,6 +37,7 @@ class FillJob(NamedTuple):
     counts: list[int]
     seed: int
     folder: Path
+    background: Callable[..., None]  # see `maskgit.parallel.background`
 
     def fill(self, piece: tuple[range, int]) -> torch.Tensor:
         """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
@@ -50,7 +52,8 @@ class FillJob(NamedTuple):
         steps = []
         for count, result in filled:
             where = self.folder / str(count)
-            save_results(where / results_folder(variant), result.images, indices.start)
+            results = where / results_folder(variant)
+            self.background(save_results, results, result.images, indices.start)
             steps.append(result.trajectory.steps().cpu())
             if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)
@@ -88,15 +91,16 @@ def main(schedule: str) -> None:
         every, size = range(len(images)), inpaint.batch_size
         batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
-        job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
         with (
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
-            parallel_map(job.fill, pieces, inpainter.device) as filled,
+            background(inpainter.device) as begin,
         ):
-            for (indices, variant), taken in zip(pieces, filled, strict=True):
-                steps[:, variant, indices.start : indices.stop] = taken
-                bar.update(taken.numel())
+            job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
+            with parallel_map(job.fill, pieces, inpainter.device) as filled:
+                for (indices, variant), taken in zip(pieces, filled, strict=True):
+                    steps[:, variant, indices.start : indices.stop] = taken
+                    bar.update(taken.numel())
         steps = ranks.all_reduce_sum(steps).numpy()
         if ranks.rank():
             return

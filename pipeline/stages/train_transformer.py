@@ -22,7 +22,7 @@ from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
-from pipeline.plumbing.launch import network_stage
+from pipeline.plumbing.launch import cuda_graphs, network_stage
 from pipeline.plumbing.params import Params, Train, load_params
 from pipeline.plumbing.places import MODEL, PREPARED, TOKENS, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.snapshots import snapshots_of
@@ -137,7 +137,7 @@ def main() -> None:
         else:
             config, model = new_model(settings, inputs)
         data = inputs.images, inputs.tokens, inputs.holes, examples
-        trainer = TransformerTrainer(model, *data, settings, gamma, seed)
+        trainer = TransformerTrainer(model, *data, settings, gamma, seed, cuda_graphs())
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return

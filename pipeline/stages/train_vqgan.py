@@ -18,7 +18,7 @@ from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
-from pipeline.plumbing.launch import network_stage
+from pipeline.plumbing.launch import cuda_graphs, network_stage
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER
 from pipeline.plumbing.snapshots import snapshots_of
@@ -77,7 +77,9 @@ def main() -> None:
         config = vqgan.part(TokenizerConfig).model_dump()
         model = build(VQGAN, config)
         perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
-        trainer = TokenizerTrainer(model, images, validation, vqgan, perceptual, seed)
+        trainer = TokenizerTrainer(
+            model, images, validation, vqgan, perceptual, seed, cuda_graphs()
+        )
         history = train(trainer, snapshots, run, "train tokenizer")
         if ranks.rank():
             return

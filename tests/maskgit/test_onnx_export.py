@@ -5,6 +5,8 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from maskgit import load
 from maskgit.data.cats.cat import draw_cats
@@ -69,3 +71,25 @@ def test_the_loop_in_numpy_fills_as_ours(folder, tmp_path, monkeypatch, example)
 def test_a_model_of_tokens_only_is_refused(token_models):
     with pytest.raises(ValueError, match="sees the known pixels"):
         onnx_files(Inpainter(*token_models))
+
+
+def test_graphs_are_made_of_copies_on_the_processor_so_that_a_gpu_mixes_no_devices(
+    models, monkeypatch
+):
+    moved, exported = [], []
+    move = nn.Module.cpu
+
+    class Program:
+        def save(self, file):
+            pass
+
+    def export(graph, *arguments, **options):
+        exported.append(graph)
+        return Program()
+
+    monkeypatch.setattr(nn.Module, "cpu", lambda graph: moved.append(graph) or move(graph))
+    monkeypatch.setattr(torch.onnx, "export", export)
+    onnx_files(Inpainter(*models))
+    assert len(exported) == 3 and exported == moved
+    own = {id(parameter) for model in models for parameter in model.parameters()}
+    assert not own & {id(parameter) for graph in exported for parameter in graph.parameters()}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.parallel import batch_invariant_chunks, parallel_map
+from maskgit.parallel import WAITING, background, batch_invariant_chunks, parallel_map
 
 CPU = torch.device("cpu")
 
@@ -87,3 +87,30 @@ def test_a_stop_while_the_threads_start_leaves_nothing_at_work(pieces, nth, monk
         with pytest.raises(SystemExit), parallel_map(work, range(1000), CPU):
             pass
     assert sorted(begun) == sorted(done)
+
+
+GPU = torch.device("meta")  # any device but the processor will do
+
+
+def test_on_a_gpu_pieces_of_work_are_done_beside_and_all_before_the_block_ends():
+    done, here = [], threading.get_ident()
+    with background(GPU) as run:
+        for i in range(3 * WAITING):
+            run(lambda i: done.append((i, threading.get_ident() != here)), i)
+    assert sorted(done) == [(i, True) for i in range(3 * WAITING)]
+
+
+def test_on_a_processor_a_piece_of_work_is_done_at_once():
+    done = []
+    with background(CPU) as run:
+        run(done.append, 1)
+        assert done == [1]
+
+
+def test_a_piece_of_work_that_fails_is_said_when_the_block_ends():
+    with pytest.raises(OSError, match="full"), background(GPU) as run:
+        run(fail)
+
+
+def fail():
+    raise OSError("full")

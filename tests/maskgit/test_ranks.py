@@ -5,15 +5,16 @@ This file runs twice: pytest starts it again under torchrun, where it writes wha
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.distributed_c10d import Backend, BackendConfig
 
 from maskgit import ranks
 from maskgit.data.cats.cat import draw_cat
@@ -37,16 +38,12 @@ HOW = TokenizerTraining(
 )
 
 
-def mean_error(model, inputs, truth):
-    return F.mse_loss(model(inputs), truth)
-
-
 def linear_gradient(rows):
     """Of a small linear regression on these rows of a fixed problem."""
     torch.manual_seed(0)
     model, inputs, truth = torch.nn.Linear(3, 2), torch.randn(8, 3), torch.randn(8, 2)
-    loss = ranks.parallel(ranks.Loss(model, mean_error))
-    loss(inputs[rows], truth[rows]).backward()
+    F.mse_loss(model(inputs[rows]), truth[rows]).backward()
+    ranks.average_gradients(model)
     return model.weight.grad
 
 
@@ -144,6 +141,12 @@ def test_the_gradient_is_that_of_the_whole_batch(found):
         torch.testing.assert_close(each["gradient"], linear_gradient(range(8)))
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_group_has_a_backend_for_cpu_tensors_and_for_those_of_its_device(device):
+    chosen = BackendConfig(Backend(ranks.backends(torch.device(device))))
+    assert set(chosen.get_device_backend_map()) == {"cpu", device}
+
+
 def test_features_are_those_of_one_process_in_image_order(found):
     alone = number_extractor()(numbered_images(21)).tolist()
     assert all(each["features"] == alone for each in found)
@@ -160,6 +163,5 @@ def test_both_ranks_train_the_same_tokenizer_and_discriminator(found):
 
 
 if __name__ == "__main__":
-    dist.init_process_group()
-    torch.save(found_by_this_rank(), Path(sys.argv[1]) / f"{ranks.rank()}.pt")
-    dist.destroy_process_group()
+    with ranks.group(torch.device("cpu"), timedelta(minutes=5)):
+        torch.save(found_by_this_rank(), Path(sys.argv[1]) / f"{ranks.rank()}.pt")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskgit.inpainting import inpainter as module
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
@@ -197,3 +198,16 @@ def test_only_the_ring_around_the_hole_counts():
     elsewhere[:, 10, 14] = 255 - images[:, 10, 14]
     assert ring_errors(elsewhere, images, hole) != before
     assert ring_errors(drawn, images, np.zeros_like(hole)) == 0
+
+
+def test_without_float64_on_the_device_tokens_are_chosen_on_the_processor(models, monkeypatch):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 16:40, 20:44] = True
+    expected = fill(Inpainter(*models), images, hole, SCHEDULES["cosine"], 3)
+    monkeypatch.setattr(module, "has_float64", lambda device: False)
+    moved, move = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: moved.append(tensor) or move(tensor))
+    found = fill(Inpainter(*models), images, hole, SCHEDULES["cosine"], 3)
+    assert np.array_equal(found, expected)
+    assert [tensor.dtype for tensor in moved[:2]] == [torch.int64, torch.bool]  # tokens, hidden

@@ -5,18 +5,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskgit import device
 from maskgit.data.cats.cat import draw_cats
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import SCHEDULES
+from maskgit.tokenizer import training as tokenizer_training
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import QUANTIZERS
 from maskgit.tokenizer.settings import TokenizerTraining
-from maskgit.tokenizer.training import SETTLED, TokenizerTrainer
+from maskgit.tokenizer.training import HOLED, SETTLED, TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training import optim
+from maskgit.training.graphs import Replayed
 from maskgit.training.trainer import metric_values
 from maskgit.transformer import model as transformer_model
+from maskgit.transformer import training as transformer_training
 from maskgit.transformer.masking import Holes, fixed_batches, hide
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 from maskgit.transformer.settings import TransformerTraining
@@ -57,12 +61,12 @@ def cats():
 SIZES = {"kmeans": 32, "fsq": 64}  # of the codebook; settings allow fsq no 32
 
 
-def tokenizer_trainer(cats, perceptual=None, quantizer="kmeans", **changes):
+def tokenizer_trainer(cats, perceptual=None, quantizer="kmeans", graphed=False, **changes):
     torch.manual_seed(0)
     sizes = {"channels": 16, "decoder_blocks": 1, "codebook_size": SIZES[quantizer]}
     model = VQGAN(**sizes, quantizer=quantizer)
     how = TokenizerTraining(**dict(TOKENIZER) | changes)
-    return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual, SEED)
+    return TokenizerTrainer(model, cats[:32], cats[32:], how, perceptual, SEED, graphed)
 
 
 def tokenizer_run(cats, perceptual=None, **changes):
@@ -156,7 +160,7 @@ def one_cell_holes():
     return Holes(pixels, *[part.flatten(1) for part in hidden_tokens(pixels, 4, 2)])
 
 
-def transformer_trainer(stripes, cell=4):
+def transformer_trainer(stripes, cell=4, graphed=False, **changes):
     torch.manual_seed(0)
     model = MaskedTransformer(
         codebook_size=8, latent_dim=4, grid=4, cell=cell, dim=32, heads=2, layers=2, dropout=0.1
@@ -165,7 +169,8 @@ def transformer_trainer(stripes, cell=4):
     (images, tokens), holes, cosine = stripes, one_cell_holes(), SCHEDULES["cosine"]
     sees_pixels = model.sees_pixels
     validation = fixed_batches(images, tokens[0], holes, sees_pixels, cosine, seed=0)
-    return TransformerTrainer(model, images, tokens, holes, validation, TRANSFORMER, cosine, SEED)
+    how = TRANSFORMER.changed(**changes)
+    return TransformerTrainer(model, images, tokens, holes, validation, how, cosine, SEED, graphed)
 
 
 def transformer_run(stripes, cell=4):
@@ -252,6 +257,67 @@ def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_a
 
 
 @pytest.fixture
+def float32(monkeypatch):
+    """Full precision whatever the processor: parts of a batch differ from it by rounding alone."""
+    monkeypatch.setattr(device, "bf16_is_faster", lambda device: False)
+
+
+def assert_equal_gradients(model, expected, tolerance=1e-6):
+    pairs = [
+        (p.grad, q.grad) for p, q in zip(model.parameters(), expected.parameters(), strict=True)
+    ]
+    assert all((found is None) == (wanted is None) for found, wanted in pairs)
+    pairs = [pair for pair in pairs if pair[0] is not None]
+    largest = max(wanted.abs().max() for _, wanted in pairs)
+    assert max((found - wanted).abs().max() for found, wanted in pairs) <= tolerance * max(
+        1, largest
+    )
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])  # of eight images; 3 divides them unevenly
+def test_the_transformers_gradient_is_that_of_the_whole_batch_however_it_is_divided(
+    float32, stripes, parts
+):
+    whole = transformer_trainer(stripes)
+    divided = transformer_trainer(stripes, accumulate=parts)
+    for parameter in whole.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    divided.model.load_state_dict(whole.model.state_dict())
+    batch = whole.draw_batch()
+    assert len(set(batch.hidden.sum(dim=1).tolist())) > 1  # else any weights of parts would do
+    losses = [each.accumulate_gradients(batch) for each in (whole, divided) if each.model.eval()]
+    torch.testing.assert_close(*losses)
+    assert_equal_gradients(divided.model, whole.model)
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_the_tokenizers_gradient_is_that_of_the_whole_batch_however_it_is_divided(
+    float32, cats, quantizer, settled, adversarial
+):
+    how = {"quantizer": quantizer, "adversarial_weight": 0.5, "perceptual_weight": 0.3}
+    perceptual = PerceptualLoss()
+    whole = tokenizer_trainer(cats, perceptual, **how)
+    divided = tokenizer_trainer(cats, perceptual, accumulate=2, **how)
+    batch = whole.draw_batch(HOLED * settled)
+    losses = []
+    for each in (whole, divided):
+        each.model.train()
+        if settled:
+            each.model.settle_codes()
+        torch.manual_seed(0)
+        losses.append(metric_values(each.learn(*batch, settled, adversarial)))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    tolerance = 1e-5 if adversarial else 1e-6  # the discriminator multiplies what rounding leaves
+    assert_equal_gradients(divided.model, whole.model, tolerance)
+    if adversarial:
+        assert_equal_gradients(divided.critic, whole.critic, tolerance)
+    for name, value in whole.model.codebook.state_dict().items():
+        torch.testing.assert_close(divided.model.codebook.state_dict()[name], value)
+
+
+@pytest.fixture
 def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(transformer_model, "is_synchronous", lambda device: False)
 
@@ -276,3 +342,44 @@ def test_a_loss_of_a_fixed_shape_is_the_same_loss(as_on_a_gpu, stripes):
     model, batch = trainer.model.eval(), trainer.draw_batch()
     expected = hidden_token_losses(model, batch, 0.1).mean()
     torch.testing.assert_close(masked_token_loss(model, batch, 0.1), expected)
+
+
+def by_repetition(step, inputs):
+    """In place of a CUDA graph: the step again, on the same inputs, into the same results."""
+    results = {}
+
+    def replay():
+        for name, value in step(*inputs).items():
+            results.setdefault(name, value.clone()).copy_(value)
+
+    return replay, results
+
+
+def test_a_replayed_step_takes_new_inputs_and_keeps_earlier_results():
+    replayed = Replayed(lambda x, y: {"sum": x + y}, by_repetition)
+    given = [(torch.tensor([float(i)]), torch.tensor([2.0 * i])) for i in range(8)]
+    found = [replayed(*pair)["sum"] for pair in given]
+    assert [value.item() for value in found] == [3.0 * i for i in range(8)]
+    assert replayed.inputs  # captured
+
+
+@pytest.fixture
+def replaying(monkeypatch):
+    for module in (tokenizer_training, transformer_training):
+        monkeypatch.setattr(module, "Replayed", lambda step: Replayed(step, by_repetition))
+
+
+def test_a_training_by_graphs_is_the_training_without(float32, replaying, cats, stripes, tmp_path):
+    adversarial = {"adversarial_weight": 0.5}
+    for make, given in ((tokenizer_trainer, [cats]), (transformer_trainer, [stripes])):
+        changes = adversarial if make is tokenizer_trainer else {}
+        plain = finish(make(*given, **changes))
+        stopped = make(*given, graphed=True, **changes)
+        found = [(stopped.done, metric_values(stopped.step())) for _ in range(7)]
+        state = through_a_file(stopped.state_dict(), tmp_path / "state.pt")
+        resumed = make(*given, graphed=True, **changes)
+        resumed.load_state_dict(state)
+        found += finish(resumed)
+        for (_, metrics), (_, expected) in zip(found, plain, strict=True):
+            for name in {"reconstruction_loss", "commitment_loss", "train_loss"} & set(expected):
+                assert metrics[name] == pytest.approx(expected[name], rel=0.02), name

@@ -1,0 +1,56 @@
+"""Estimates the memory of a training on a device, from a step with a few images on any device."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from maskgit.training.trainer import Trainer
+
+COUNTED = 2  # images in the step of which saved bytes, and elsewhere operations, are counted
+WORKING = 1.2  # over what a step saves for its backward pass: what that pass itself takes
+
+
+def saved_bytes(run: Callable[[], object]) -> int:
+    """Returns the bytes of all tensors that a run keeps for its backward pass."""
+    kept = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage  # held, so that no later one lies in its place
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def state_bytes(value: object) -> int:
+    """Returns the bytes of all tensors in a state dict."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, dict | list | tuple):
+        parts = value.values() if isinstance(value, dict) else value
+        return sum(map(state_bytes, parts))
+    return 0
+
+
+def training_gigabytes(
+    trainer: Callable[[int, int], Trainer], batch: int, accumulate: int, data: float
+) -> float:
+    """Estimates the device memory of a training, in gigabytes.
+
+    The state (weights, averages, optimisers) and the gradients, the images that are held there,
+    and what a step keeps for its backward pass: counted in a batch of COUNTED images, and scaled
+    to that of a part. WORKING stands for what the backward pass itself takes.
+
+    trainer: makes one for a batch size and `accumulate`. data: bytes of images and tokens.
+    """
+    small = trainer(COUNTED, 1)
+    small.step()  # in which optimisers make their state
+    kept = saved_bytes(small.step)
+    model = small.parts["model"]
+    fixed = state_bytes(small.state_dict()) + sum(p.nbytes for p in model.parameters())
+    weights = state_bytes(model.state_dict())
+    images = max(0, kept - weights) / COUNTED * -(-batch // accumulate)
+    return (fixed + data + WORKING * images) / 1e9

@@ -1,0 +1,41 @@
+"""Each process of torchrun has a GPU of its own; a CUDA graph is for a single one."""
+
+import pytest
+import torch
+
+from pipeline.plumbing import launch
+from pipeline.plumbing.errors import UserError
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_a_process_takes_the_gpu_of_its_number_on_this_machine(monkeypatch, two_gpus):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert launch.own_gpu() == 1
+
+
+def test_more_processes_than_gpus_are_refused_in_one_line(monkeypatch, two_gpus):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UserError, match="more processes than this machine has GPUs \\(2\\)"):
+        launch.own_gpu()
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "processes", "expected"),
+    [
+        ("1", "cuda", 1, True),
+        ("", "cuda", 1, False),
+        ("1", "cpu", 1, False),
+        ("1", "cuda", 2, False),
+    ],
+)
+def test_graphs_are_for_one_process_on_a_gpu_that_asks_for_them(
+    monkeypatch, asked, kind, processes, expected
+):
+    monkeypatch.setenv(launch.GRAPHS, asked)
+    monkeypatch.setattr(launch, "best_device", lambda: torch.device(kind))
+    monkeypatch.setattr(launch.ranks, "world_size", lambda: processes)
+    assert launch.cuda_graphs() == expected

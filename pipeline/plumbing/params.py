@@ -9,12 +9,13 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from maskgit.data.holes import HOLES
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import SCHEDULES
 from maskgit.scoring.baselines import BASELINES
+from maskgit.scoring.networks import EXTRACTORS
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
@@ -29,6 +30,14 @@ UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # `entropic` needs a trained transformer
 
 
+def one_or_several(value: Any) -> Any:
+    """Returns a list of a name alone, and any other value as it is."""
+    return [value] if isinstance(value, str) else value
+
+
+Several = (BeforeValidator(one_or_several), Field(min_length=1))  # of a list, or a name alone
+
+
 class Data(Section):
     """Section `data`: the images, their size and splits, and their holes."""
 
@@ -41,13 +50,8 @@ class Data(Section):
     crops: Annotated[int, Field(ge=0, le=64)]
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
-    holes: Annotated[list[Annotated[str, one_of(HOLES)]], Field(min_length=1)]
+    holes: Annotated[list[Annotated[str, one_of(HOLES)]], *Several]
     hole_area: tuple[Share, Share]
-
-    @field_validator("holes", mode="before")
-    @classmethod
-    def one_or_several(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def check_area(self) -> "Data":
@@ -103,7 +107,7 @@ class Inpaint(Sampler):
 class Score(Section):
     """Section `score`: networks and baselines of the scores."""
 
-    extractor: Literal["auto", "inception", "efficientnet_lite0"]
+    extractor: Annotated[list[Literal[EXTRACTORS]], *Several]
     weights: UserPath | None
     lpips: UserPath | None
     baselines: list[Annotated[str, one_of(BASELINES)]]

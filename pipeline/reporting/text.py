@@ -93,7 +93,7 @@ def columns_markdown() -> str:
     """Returns the documentation's table of scores in Markdown, a row for each score."""
     lines = ["| column | score | better | of | source |", "|---|---|---|---|---|"]
     for score in scores.SCORES:
-        named = [score.network_column("NETWORK")]
+        named = [score.network_column(network) for network in (*score.short, "NETWORK")]
         if score.official:
             named = [Column(score, *score.official), *named]
         names = ", else ".join(f"`{column.name}`" for column in named)

@@ -27,11 +27,12 @@ from pipeline.plumbing.files import (
     load_array,
     load_task,
     save_array,
+    write_sums,
     write_whole,
 )
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
-from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
+from pipeline.reporting.extractor import EXTRACTOR, FEATURES, load_extractors, load_lpips
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
@@ -54,16 +55,21 @@ def main() -> None:
     truth, holes = load_task(params.inpaint.split)
     others = other_true_images(len(truth), params.data.crops, params.seed)
     with stage_run("reference", params, REFERENCE), shared_folder(REFERENCE) as folder:
-        extractor = load_extractor(params.score.extractor, params.score.weights)
+        extractors = load_extractors(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         names = [*params.score.baselines, "tokenizer"]
         found = {}
         sets = 1 + len(names) + (others is not None)
-        with tqdm(total=len(truth) * sets, unit="image") as bar:
+        with tqdm(total=len(truth) * sets * len(extractors), unit="image") as bar:
             bar.set_description("features of the true images")
-            features = extractor(truth, progress=bar.update)
-            task = truth, holes, features, extractor
+            judges = [(each(truth, progress=bar.update), each) for each in extractors]
+
+            def scores_of(fill: np.ndarray, **inputs) -> dict[str, np.ndarray]:
+                task = [fill], truth, holes
+                given = [Evaluation(*task, *j, progress=bar.update, **inputs) for j in judges]
+                return compute_scores(*given)
+
             for name in names:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":
@@ -71,17 +77,19 @@ def main() -> None:
                 else:
                     pairs = zip(truth, holes, strict=True)
                     filled = np.stack([BASELINES[name](*pair) for pair in pairs])
-                found[name] = compute_scores(
-                    Evaluation([filled], *task, lpips=lpips, progress=bar.update)
-                )
+                found[name] = scores_of(filled, lpips=lpips)
             if others is not None:
                 bar.set_description("score true_images")
-                unpaired = Evaluation([others], *task, paired=False, progress=bar.update)
-                found["true_images"] = compute_scores(unpaired)
+                found["true_images"] = scores_of(others, paired=False)
         if ranks.rank():
             return
-        save_array(folder / "features.npy", features)
-        write_whole(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        by_judge = folder / FEATURES.name
+        by_judge.mkdir()
+        for features, extractor in judges:
+            save_array(by_judge / f"{extractor.name}.npy", features)
+        write_sums(by_judge)
+        names = [extractor.name for extractor in extractors]
+        write_whole(folder / EXTRACTOR.name, "".join(f"{name}\n" for name in names).encode())
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)

@@ -23,7 +23,7 @@ from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import STUDY, fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
-from pipeline.reporting.extractor import load_reference_extractor
+from pipeline.reporting.extractor import load_reference_extractors
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
@@ -34,9 +34,11 @@ IMAGES = 256  # at most, of the validation and of the test split
 class Task:
     """Images with holes and the features of the true images; `batch` images are filled at once."""
 
-    def __init__(self, images: np.ndarray, holes: np.ndarray, batch: int, extractor: Extractor):
-        self.images, self.holes, self.batch, self.extractor = images, holes, batch, extractor
-        self.features = extractor(images)
+    def __init__(
+        self, images: np.ndarray, holes: np.ndarray, batch: int, extractors: list[Extractor]
+    ):
+        self.images, self.holes, self.batch = images, holes, batch
+        self.judges = [(extractor(images), extractor) for extractor in extractors]
 
     def scores(
         self, inpainter: Inpainter, gamma: str, iterations: int, seed: int
@@ -54,8 +56,8 @@ class Task:
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
         with parallel_map(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
-        held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
-        return compute_scores(held), steps
+        task = [filled], self.images, self.holes
+        return compute_scores(*[Evaluation(*task, *judge) for judge in self.judges]), steps
 
 
 def tune(
@@ -77,7 +79,11 @@ def tune(
 
 
 def run_plan(
-    inpainter: Inpainter, plan: Plan, images: np.ndarray, extractor: Extractor, params: Params
+    inpainter: Inpainter,
+    plan: Plan,
+    images: np.ndarray,
+    extractors: list[Extractor],
+    params: Params,
 ) -> pd.DataFrame:
     """Returns every score of every setting on every kind of hole, for each image."""
     tables, settings = [], plan.settings()
@@ -85,7 +91,7 @@ def run_plan(
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            task = Task(images, holes, params.inpaint.batch_size, extractor)
+            task = Task(images, holes, params.inpaint.batch_size, extractors)
             for gamma, iterations in settings:
                 columns, steps = task.scores(inpainter, gamma, iterations, params.seed)
                 tables.append(
@@ -100,15 +106,15 @@ def main(decoder: str) -> None:
     output = STUDY / decoder
     values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
     with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
-        extractor = load_reference_extractor(params.score.weights)
+        extractors = load_reference_extractors(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
-        validation = Task(images, holes, params.inpaint.batch_size, extractor)
+        validation = Task(images, holes, params.inpaint.batch_size, extractors)
         sampler = params.inpaint.changed(decoder=decoder)
         sampler, tuning = tune(sampler, networks, plan, validation, params.seed)
         inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
-        scores = run_plan(inpainter, plan, test[:IMAGES], extractor, params)
+        scores = run_plan(inpainter, plan, test[:IMAGES], extractors, params)
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)

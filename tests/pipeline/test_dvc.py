@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from maskgit import load
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
-from maskgit.scoring.scores import DECIDES, SCORES, score_columns
+from maskgit.scoring.scores import DECIDES, SCORES, column_of, score_columns
 from pipeline.plumbing.files import results_folder
 from pipeline.plumbing.params import ONE_PASS, load_params
 from pipeline.reporting.comparisons import label
@@ -141,8 +141,10 @@ def test_the_headline_has_the_distances_of_its_bounds(clone, table):
 
 
 def test_the_network_of_the_features_is_on_record_for_the_stages_that_score(clone, table):
-    used = load_extractor((clone.folder / EXTRACTOR).read_text().strip(), None)
-    assert DECIDES.column(used).name in table
+    used = (clone.folder / EXTRACTOR).read_text().split()
+    for kind in used:
+        assert DECIDES.column(load_extractor(kind, None)).name in table
+    assert column_of(DECIDES, table).name == DECIDES.network_column(used[0]).name
 
 
 def fills(clone, schedule, iterations, variant=0):

@@ -9,12 +9,14 @@ from maskgit.scoring.score import Better, Column
 from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import REPORTS
+from pipeline.plumbing.seconds import with_seconds
 from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
 Brackets hold 95 % intervals over images. {{directions}}
 The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
+seconds:     for an image, of one core or of the GPU, as measured when this machine filled them
 one_pass:    the most likely tokens, all in one iteration
 tokenizer:   the tokenizer's upper bound, drawn from the true tokens
 true_images: as many other true images
@@ -36,7 +38,8 @@ def scores_page(table: Path) -> str:
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:
         found = pd.read_csv(table)
-        parts = [scores_text(found)]
+        shown = with_seconds(found) if table == REPORTS / "scores.csv" else found
+        parts = [scores_text(shown)]
     except (ValueError, TypeError, LookupError):
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
     headline, differences = Path("metrics.json"), table.with_name("differences.csv")

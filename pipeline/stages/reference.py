@@ -6,13 +6,15 @@ true images. Fills share their known pixels with the true images. With few image
 distance may therefore be below that bound, which is mostly bias. The kernel distance has no bias.
 """
 
+from time import perf_counter
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.inpainting.seam import reconstruct
-from maskgit.scoring.baselines import BASELINES
+from maskgit.scoring.baselines import BASELINES, Fill
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
@@ -32,6 +34,7 @@ from pipeline.plumbing.files import (
 )
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.extractor import EXTRACTOR, FEATURES, load_extractors, load_lpips
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -50,16 +53,28 @@ def other_true_images(count: int, crops: int, seed: int) -> np.ndarray | None:
     return train[np.sort(np.random.default_rng(seed).choice(len(train), count, replace=False))]
 
 
+def fill_all(fill: Fill, images: np.ndarray, holes: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the images filled by a baseline, uint8 (N, H, W, 3), and the seconds an image."""
+    fill(images[0], holes[0])  # the first call loads libraries, which should not count
+    started = perf_counter()
+    filled = np.stack([fill(*pair) for pair in zip(images, holes, strict=True)])
+    return filled, (perf_counter() - started) / len(images)
+
+
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
     others = other_true_images(len(truth), params.data.crops, params.seed)
-    with stage_run("reference", params, REFERENCE), shared_folder(REFERENCE) as folder:
+    with (
+        stage_run("reference", params, REFERENCE),
+        seconds_of(REFERENCE) as times,
+        shared_folder(REFERENCE) as folder,
+    ):
         extractors = load_extractors(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         names = [*params.score.baselines, "tokenizer"]
-        found = {}
+        found, seconds = {}, {}
         sets = 1 + len(names) + (others is not None)
         with tqdm(total=len(truth) * sets * len(extractors), unit="image") as bar:
             bar.set_description("features of the true images")
@@ -75,14 +90,14 @@ def main() -> None:
                 if name == "tokenizer":
                     filled = reconstruct(tokenizer, truth, holes)
                 else:
-                    pairs = zip(truth, holes, strict=True)
-                    filled = np.stack([BASELINES[name](*pair) for pair in pairs])
+                    filled, seconds[name] = fill_all(BASELINES[name], truth, holes)
                 found[name] = scores_of(filled, lpips=lpips)
             if others is not None:
                 bar.set_description("score true_images")
                 found["true_images"] = scores_of(others, paired=False)
         if ranks.rank():
             return
+        times += [(name, None, taken) for name, taken in seconds.items()]
         by_judge = folder / FEATURES.name
         by_judge.mkdir()
         for features, extractor in judges:

@@ -243,6 +243,18 @@ def test_the_answer_is_printed_below_the_differences(clone):
     assert differences < printed.index(answer)
 
 
+def test_seconds_are_shown_beside_the_steps_and_change_no_file_of_the_report(clone, table, params):
+    printed = clone.run(sys.executable, "-m", "pipeline", "table").splitlines()
+    assert printed[0].split()[:5] == ["schedule", "iterations", "steps", "seconds", "n"]
+    for schedule, iterations in settings(params):
+        (row,) = [r for r in map(str.split, printed[:20]) if r[:2] == [schedule, str(iterations)]]
+        assert float(row[3]) > 0
+    assert "seconds" not in table
+    assert "seconds" not in (clone.folder / "dvc.lock").read_text()
+    _, (*_, report) = clone.reports()
+    assert report.data.metrics["seconds"] > 0
+
+
 @pytest.mark.parametrize("name", ["buckets", "kinds"])
 def test_every_image_is_in_one_bucket(clone, task, name):
     buckets = pd.read_csv(clone.folder / f"reports/{name}.csv")

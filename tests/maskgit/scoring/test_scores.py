@@ -39,7 +39,7 @@ class Difference(nn.Module):
         return (a - b).square().mean(dim=(1, 2, 3), keepdim=True)
 
 
-EXTRACTOR = Extractor("pixels", "", Pixels(), torch.device("cpu"))
+EXTRACTOR = Extractor("pixels", "", Pixels(), torch.device("cpu"), perceptual="efficientnet_lite0")
 OFFICIAL = replace(EXTRACTOR, official=True)
 LITE2 = replace(EXTRACTOR, name="lite2", perceptual="efficientnet_lite2")
 EXTRACTORS = pytest.mark.parametrize(

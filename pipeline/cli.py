@@ -12,7 +12,8 @@ from typer.core import TyperGroup
 from maskgit.inpainting.registry import units
 from maskgit.scoring.networks import EXTRACTORS
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import MODEL_FOLDER, REPORTS, WEIGHTS, json_text
+from pipeline.plumbing.files import json_text
+from pipeline.plumbing.places import MODEL_FOLDER, REPORTS, WEIGHTS
 
 MAX_SEED = 2**63 - 1  # as in params.yaml
 
@@ -109,9 +110,9 @@ def inpaint(
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
         from pipeline.commands.photos import fill_all, passed_over, plan
-        from pipeline.models.fill import load_fill, model_at_hand
+        from pipeline.models.fill import default_model_folder, load_fill
 
-        folder = model or model_at_hand()
+        folder = model or default_model_folder()
         fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out, variants, mask_suffix)
@@ -146,9 +147,9 @@ def export(
     """
     with plain_errors():
         from pipeline.commands.model import export as copy_model
-        from pipeline.models.fill import model_at_hand
+        from pipeline.models.fill import default_model_folder
 
-        copy_model(model or model_at_hand(), out, half, onnx)
+        copy_model(model or default_model_folder(), out, half, onnx)
         print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 
@@ -171,7 +172,7 @@ def demo(
     Example: maskgit demo --model cats-model
     """
     with plain_errors():
-        from pipeline.models.fill import load_fill, model_at_hand
+        from pipeline.models.fill import default_model_folder, load_fill
         from pipeline.plumbing.ports import port_to_serve
 
         chosen = port_to_serve(host, port, default=7860)
@@ -179,7 +180,7 @@ def demo(
             from pipeline.page.page import serve
         except ModuleNotFoundError as error:
             raise UserError(f"the page needs {error.name}; 'make demo' installs it") from None
-        serve(load_fill(model or model_at_hand()), host, chosen, browser)
+        serve(load_fill(model or default_model_folder()), host, chosen, browser)
 
 
 @app.command(rich_help_panel=FILL)
@@ -371,7 +372,7 @@ def bench(
         from pipeline.bench.photos import run_photos
         from pipeline.bench.run import run_bench
         from pipeline.bench.steps import STEPS
-        from pipeline.models.fill import model_at_hand
+        from pipeline.models.fill import default_model_folder
 
         steps = only.split(",") if only else list(STEPS)
         extra = ("growth", "photos")
@@ -386,7 +387,7 @@ def bench(
         if "growth" in steps:
             run_growth(repeats or 3)
         if "photos" in steps:
-            run_photos(model_at_hand())
+            run_photos(default_model_folder())
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-def grown(hole: np.ndarray, by: int) -> np.ndarray:
+def dilate(hole: np.ndarray, by: int) -> np.ndarray:
     """A hole, bool (H, W), with all that lies within `by` pixels of it."""
     if by == 0 or not hole.any():
         return hole

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskgit.device import to_float
+from maskgit.pixels import to_float
 
 
 def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> Tensor:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import autocast, batch_invariant_chunks
+from maskgit.device import autocast
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory, decode
 from maskgit.inpainting.seam import blend, composite, ring_errors
+from maskgit.parallel import batch_invariant_chunks
 from maskgit.schedules import Gamma
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, decode_into_hole, encode_each

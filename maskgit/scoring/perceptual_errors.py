@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgit.device import best_device, to_float
+from maskgit.device import best_device
 from maskgit.perception import PerceptualLoss
+from maskgit.pixels import to_float
 
 BATCH = 16  # images that pass through the perceptual network together
 

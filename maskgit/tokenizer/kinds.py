@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.device import batch_invariant_chunks, to_float, to_uint8
+from maskgit.parallel import batch_invariant_chunks
+from maskgit.pixels import to_float, to_uint8
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import Codebook
 from maskgit.tokenizer.registry import TOKENIZERS

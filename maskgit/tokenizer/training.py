@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from maskgit import ranks
 from maskgit.data.holes import mixture
-from maskgit.device import Rows, autocast, pixels_to_float, to_device, to_float
+from maskgit.device import autocast
+from maskgit.pixels import pixels_to_float, to_float
+from maskgit.rows import Rows, to_device
 from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight, discriminator_loss
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskgit.data.known_pixels import mask_pixels
-from maskgit.device import pixels_to_float
+from maskgit.pixels import pixels_to_float
 from maskgit.schedules import Gamma
 
 PARTLY = 0.5  # share of the hole-shaped examples in which some hidden tokens are revealed already

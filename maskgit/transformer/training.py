@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import Rows, autocast, compiled, to_device
+from maskgit.device import autocast, compiled
+from maskgit.rows import Rows, to_device
 from maskgit.schedules import Gamma
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer

@@ -20,8 +20,9 @@ from pipeline.bench.models import make_holes, make_transformer, our_training, pa
 from pipeline.bench.race import Race, Way, time_race
 from pipeline.lab.way import TrainingChoices, train_lab_transformer
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import REPORTS, fresh_folder
+from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.plots import plt, save
 from pipeline.reporting.text import aligned
 from pipeline.tracking.stage import stage_run

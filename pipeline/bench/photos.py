@@ -20,7 +20,8 @@ from maskgit.filling import Fill
 from maskgit.inpainting.windows import plan_windows
 from maskgit.scoring.baselines import BASELINES
 from pipeline.models.fill import load_fill
-from pipeline.plumbing.files import REPORTS, fresh_folder
+from pipeline.plumbing.files import fresh_folder
+from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.pictures import labelled_rows, save_picture
 from pipeline.reporting.text import aligned
 from pipeline.tracking.stage import stage_run

@@ -11,8 +11,8 @@ from maskgit.device import best_device, bf16_is_faster
 from pipeline.bench.race import time_race
 from pipeline.bench.steps import STEPS, Size
 from pipeline.bench.table import readable, summarise, utilisation
-from pipeline.plumbing.files import REPORTS
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.text import aligned
 from pipeline.tracking.stage import stage_run
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from maskgit.pixels import to_float
 from PIL import Image
 from torch import nn
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import best_device, bf16_is_faster, to_float
+from maskgit.device import best_device, bf16_is_faster
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices

@@ -7,7 +7,7 @@ from mlflow.entities import Run
 
 from maskgit.scoring.intervals import with_ends
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.places import project_root
 from pipeline.reporting.text import score_cells
 from pipeline.tracking.store import open_store
 

@@ -9,7 +9,7 @@ from maskgit.model_folder import CARD, folder_files, read_model_folder
 from maskgit.onnx_export import onnx_files
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import write_sums
+from pipeline.plumbing.hashing import write_sums
 
 
 def wanted_decoding(fill: Fill, **changes: object) -> Decoding:

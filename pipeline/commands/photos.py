@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from maskgit.data.holes import HOLES, draw_holes, grown
+from maskgit.data.holes import HOLES, dilate, draw_holes
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
 from maskgit.data.masks import check_hole, check_shape, marked, percent
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
 from pipeline.plumbing.errors import UserError, out_of_memory
-from pipeline.plumbing.files import write_whole
+from pipeline.plumbing.files import write_atomically
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
 MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
@@ -179,7 +179,7 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
     hole, how = marked(mask, picture.shape)
-    hole = grown(hole ^ invert, grow)
+    hole = dilate(hole ^ invert, grow)
     check_hole(hole, name, invert)
     where = "" if how == "white" else f", where the mask is {'not ' * invert}{how}"
     return Task(picture, hole, "; ".join([percent(hole) + where, *picture.notes]))
@@ -236,7 +236,7 @@ def show(bar: tqdm, first: float, length: float, share: float) -> None:
 
 
 def save_png(pixels: np.ndarray, path: Path, profile: bytes | None = None) -> None:
-    write_whole(path, encode_png(pixels, profile))
+    write_atomically(path, encode_png(pixels, profile))
 
 
 def draw_masks(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.plumbing.entry import entry_hash, outputs, shown_params
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import content_hash
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params, load_params
 from pipeline.tracking.delivery import reason, runs_waiting, send_ended
 from pipeline.tracking.stage import stage_run

@@ -8,7 +8,7 @@ import pandas as pd
 from maskgit.scoring.score import Better, Column
 from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import REPORTS
+from pipeline.plumbing.places import REPORTS
 from pipeline.plumbing.seconds import with_seconds
 from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text

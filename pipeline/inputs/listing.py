@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from pipeline.inputs.dataset import LAB, LAB_MASKS
 from pipeline.inputs.untrusted import leads_out, walk
-from pipeline.plumbing.files import file_hash, project_root, write_whole
+from pipeline.plumbing.files import write_atomically
+from pipeline.plumbing.hashing import file_hash
+from pipeline.plumbing.places import project_root
 
 SETTLED = 2  # seconds after which another write of the same size would show in a file's time
 DESCRIPTIONS = (".yml", ".yaml")  # of a checkpoint, beside it
@@ -77,4 +79,4 @@ def hashes() -> Iterator[Hashes]:
         now, text = time.time_ns(), io.StringIO()
         settled = (row for row in known.items() if now - row[1][1] > SETTLED * 10**9)
         csv.writer(text).writerows((file, *found) for file, found in settled)
-        write_whole(path, text.getvalue().encode("utf-8", errors="surrogateescape"))
+        write_atomically(path, text.getvalue().encode("utf-8", errors="surrogateescape"))

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 from maskgit.lab.tokenizer import LabVQGAN
 from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import one_line
+from pipeline.plumbing.places import project_root
 from pipeline.plumbing.yaml_files import read_yaml
 
 Width = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]  # norms have 32 groups

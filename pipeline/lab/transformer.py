@@ -10,8 +10,8 @@ from torch import Tensor
 from maskgit.lab.transformer import LabTransformer
 from pipeline.models.checkpoints import build_from_state, read_weights, record_origin
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import project_root
 from pipeline.plumbing.params import Count, one_line
+from pipeline.plumbing.places import project_root
 
 HEADS = 16  # of the lab's transformer; no shape in its file depends on it
 PREFIX = "transformer."  # of keys where the transformer was saved as part of a larger model

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from maskgit.pixels import to_float
 from PIL import Image
 from torch import Tensor, nn
 
-from maskgit.device import autocast, to_float
+from maskgit.device import autocast
 from maskgit.lab.decoder import LabInpainter
 from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN

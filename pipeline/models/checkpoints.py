@@ -24,17 +24,18 @@ from maskgit.checkpoints import (
     state_dict_mismatch,
 )
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import check_sum, file_hash, write_whole
+from pipeline.plumbing.files import write_atomically
+from pipeline.plumbing.hashing import file_hash, verify_checksum
 
 
 def save_model(path: Path, config: dict, model: nn.Module) -> None:
     """Writes a model; `config` holds its constructor's arguments."""
-    write_whole(path, checkpoint_of(config, model).to_bytes())
+    write_atomically(path, checkpoint_of(config, model).to_bytes())
 
 
 def read_model(path: Path) -> Checkpoint:
     """Reads a checkpoint that a stage saved. Raises UserError if it is missing or damaged."""
-    check_sum(path)
+    verify_checksum(path)
     with _one_line(path):
         return read_checkpoint(path)
 

@@ -7,10 +7,11 @@ from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
 from maskgit.model_folder import CONFIG, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import MODEL_FOLDER, WEIGHTS, check_sum
+from pipeline.plumbing.hashing import verify_checksum
+from pipeline.plumbing.places import MODEL_FOLDER, WEIGHTS
 
 
-def model_at_hand() -> Path:
+def default_model_folder() -> Path:
     """Returns the folder of the model that the pipeline trained, else of the shipped one."""
     return MODEL_FOLDER if MODEL_FOLDER.exists() else shipped_weights()
 
@@ -30,7 +31,7 @@ def load_fill(folder: Path) -> Fill:
     own = folder == MODEL_FOLDER
     if own:
         for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
-            check_sum(folder / name)
+            verify_checksum(folder / name)
     try:
         return load(folder)
     except BadModel as error:

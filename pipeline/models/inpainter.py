@@ -6,7 +6,8 @@ from maskgit.inpainting.settings import Sampler
 from maskgit.tokenizer.kinds import Tokenizer, tokenizer_kinds
 from maskgit.transformer.kinds import Transformer, transformer_kinds
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY, read_table
+from pipeline.plumbing.files import read_table
+from pipeline.plumbing.places import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY
 
 
 def load_networks() -> tuple[Tokenizer, Transformer]:

@@ -8,15 +8,10 @@ import pandas as pd
 from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.transformer.guidance import without_guide
 from pipeline.models.checkpoints import read_model
-from pipeline.plumbing.files import (
-    MODEL,
-    PREPARED,
-    TOKENIZER,
-    TRANSFORMER,
-    content_hash,
-    load_array,
-)
+from pipeline.plumbing.files import load_array
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER, TRANSFORMER
 
 
 def write_model_folder(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from maskgit.checkpoints import BadCheckpoint, Model, read_checkpoint, restore
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import file_hash, project_root
+from pipeline.plumbing.hashing import file_hash
+from pipeline.plumbing.places import project_root
 
 
 def start_model(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from maskgit.data.cats.cat import draw_cat
-from maskgit.data.holes import grown
+from maskgit.data.holes import dilate
 from maskgit.data.image_files import (
     Picture,
     UnusableImage,
@@ -22,7 +22,7 @@ from maskgit.filling import Fill
 from maskgit.inpainting.any_size import Patch
 from maskgit.inpainting.replay import picture_after, steps_taken
 from pipeline.inputs.untrusted import read_file
-from pipeline.plumbing.files import write_whole
+from pipeline.plumbing.files import write_atomically
 
 SHOWN = 640  # pixels, the longer side of what the page shows; the photo itself stays as it is
 CATS = 1  # the seed of the page's cats: others than those of a training, whose seed is 0
@@ -78,7 +78,7 @@ class Result:
     def save(self, folder: Path) -> Path:
         """As PNG, with the photo's depth, channels and colour profile."""
         path = folder / f"{self.photo.name}-{self.gamma}-{self.variant}.png"
-        write_whole(path, encode_png(self.pixels, self.photo.picture.profile))
+        write_atomically(path, encode_png(self.pixels, self.photo.picture.profile))
         return path
 
 
@@ -127,7 +127,7 @@ def hole_to_fill(
             raise UnusableImage(f"the mask: {error}") from None
         check_shape(white.shape, photo.shape)
         hole |= white ^ invert
-    hole = grown(hole, grow)
+    hole = dilate(hole, grow)
     if mask is not None:
         check_hole(hole, "the mask", invert)
     if not hole.any():

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
-from pipeline.plumbing.files import content_hash
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.yaml_files import parse_yaml, read_yaml
 

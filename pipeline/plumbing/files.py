@@ -63,7 +63,7 @@ def path_in_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Writes a file atomically, by a temporary file beside it: the file is complete or absent."""
     partial = path.with_name(path.name + ".partial")
     with path_in_errors(path):
@@ -80,7 +80,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Writes a table as CSV, atomically."""
-    write_whole(path, table.to_csv(index=False).encode())
+    write_atomically(path, table.to_csv(index=False).encode())
 
 
 def json_text(record: Mapping[str, object]) -> str:
@@ -92,7 +92,7 @@ def json_text(record: Mapping[str, object]) -> str:
     return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
-def partial_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Returns the temporary path of a folder or file until it is complete."""
     return path.with_name(path.name + ".partial")
 
@@ -100,7 +100,7 @@ def partial_of(path: Path) -> Path:
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder that replaces `path` when the block ends without an error."""
-    partial = partial_of(path)
+    partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with path_in_errors(path):
@@ -163,7 +163,7 @@ def write_sums(folder: Path) -> None:
 # Reading
 
 
-def check_sum(path: Path) -> None:
+def verify_checksum(path: Path) -> None:
     """Checks a file against SHA256SUMS beside it. Raises UserError if it is missing or differs.
 
     A file without SHA256SUMS beside it passes.
@@ -182,7 +182,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     """Reads a table that a stage wrote. Raises UserError where it is missing or damaged."""
     import pandas as pd
 
-    check_sum(path)
+    verify_checksum(path)
     try:
         return pd.read_csv(path)
     except ValueError as error:
@@ -191,7 +191,7 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     """Reads an array that a stage wrote. Raises UserError where it is missing or damaged."""
-    check_sum(path)
+    verify_checksum(path)
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from maskgit import ranks
 from maskgit.device import keep_freed_memory
 from pipeline.plumbing.errors import UserError, plain_errors
-from pipeline.plumbing.files import fresh_folder, partial_of
+from pipeline.plumbing.files import fresh_folder, partial_path
 
 VARIABLE = "MASKGIT_LAUNCH"
 PATIENCE = timedelta(hours=2)  # for which ranks wait while the first one finishes the stage
@@ -65,7 +65,7 @@ def shared_folder(path: Path) -> Iterator[Path]:
     """As `fresh_folder`, for all ranks; the first rank completes it when all have written."""
     if ranks.rank():
         ranks.barrier()
-        yield partial_of(path)
+        yield partial_path(path)
         ranks.barrier()
         return
     with fresh_folder(path) as folder:

@@ -11,15 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.plumbing.files import (
-    INPAINTED,
-    REFERENCE,
-    SUMS,
-    file_hash,
-    project_root,
-    read_table,
-    write_table,
-)
+from pipeline.plumbing.files import read_table, write_table
+from pipeline.plumbing.hashing import SUMS, file_hash
+from pipeline.plumbing.places import INPAINTED, REFERENCE, project_root
 
 if TYPE_CHECKING:
     import pandas as pd

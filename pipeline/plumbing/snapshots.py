@@ -23,7 +23,9 @@ from tqdm import tqdm
 from maskgit import ranks
 from maskgit.device import best_device, bf16_is_faster
 from pipeline.plumbing.errors import disk_is_full
-from pipeline.plumbing.files import content_hash, project_root, write_whole
+from pipeline.plumbing.files import write_atomically
+from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.places import project_root
 from pipeline.plumbing.yaml_files import read_yaml
 
 SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # between snapshots
@@ -79,7 +81,7 @@ class Snapshots:
         buffer.seek(0)
         buffer.write(hashlib.sha256(buffer.getbuffer()[DIGEST:]).digest())
         try:
-            write_whole(self.path, buffer.getbuffer())
+            write_atomically(self.path, buffer.getbuffer())
         except OSError as error:
             if not disk_is_full(error):
                 raise

@@ -10,7 +10,9 @@ from maskgit.scoring.features import FALLBACK, Extractor, choose_extractor
 from maskgit.scoring.lpips_network import lpips_network
 from maskgit.scoring.scores import FRECHET
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import REFERENCE, check_sum, load_array, project_root
+from pipeline.plumbing.files import load_array
+from pipeline.plumbing.hashing import verify_checksum
+from pipeline.plumbing.places import REFERENCE, project_root
 
 EXTRACTOR = REFERENCE / "extractor.txt"  # the judges, a name a line; the first decides
 FEATURES = REFERENCE / "features"  # of the true images, a file for each judge
@@ -43,7 +45,7 @@ def load_reference_extractors(weights: str | Path | None) -> list[Extractor]:
 
     `auto` might choose another one by now. Raises UserError.
     """
-    check_sum(EXTRACTOR)
+    verify_checksum(EXTRACTOR)
     kinds = EXTRACTOR.read_text(encoding="utf-8").split()
     try:
         return load_extractors(kinds, weights)

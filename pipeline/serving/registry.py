@@ -24,8 +24,9 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from maskgit.inpainting.settings import Decoding
 from maskgit.scoring.intervals import mean_interval
-from pipeline.plumbing.files import MODEL_FOLDER, PREPARED, content_hash, project_root
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
+from pipeline.plumbing.places import MODEL_FOLDER, PREPARED, project_root
 
 NAME = "maskgit-inpainting"
 IMAGE_SCORES = "headline_images.json"  # of the report's run: what a later model is held against

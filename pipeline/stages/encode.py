@@ -4,26 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from maskgit.parallel import parallel_map
 from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
-from maskgit.device import parallel_map
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, encode_each, tokenizer_kinds
 from maskgit.tokenizer.vqgan import codebook_usage
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
-    MODEL,
-    PREPARED,
-    TOKENIZER,
-    TOKENS,
-    load_array,
-    new_array,
-    save_array,
-)
+from pipeline.plumbing.files import load_array, new_array, save_array
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER, TOKENS
 from pipeline.tracking.stage import stage_run
 
 

@@ -9,23 +9,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from maskgit.parallel import parallel_map
 from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
-from maskgit.device import parallel_map
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.schedules import Gamma, linear, make_gamma
 from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
-from pipeline.plumbing.files import (
-    INPAINTED,
-    STEPS_CSV,
-    load_task,
-    results_folder,
-)
+from pipeline.plumbing.files import load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
+from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
 from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run

@@ -18,18 +18,9 @@ from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
 from pipeline.inputs.images import draw_image, make_batch, read_image
 from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
-from pipeline.plumbing.files import (
-    HOLES_CSV,
-    PREPARED,
-    REPORTS,
-    StoredArray,
-    fresh_folder,
-    new_array,
-    project_root,
-    save_array,
-    write_table,
-)
+from pipeline.plumbing.files import StoredArray, fresh_folder, new_array, save_array, write_table
 from pipeline.plumbing.params import Data, load_params
+from pipeline.plumbing.places import HOLES_CSV, PREPARED, REPORTS, project_root
 from pipeline.plumbing.workers import Workers
 from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_picture
 from pipeline.tracking.stage import stage_run

@@ -20,20 +20,11 @@ from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.files import (
-    IMAGES_CSV,
-    MODEL,
-    PREPARED,
-    REFERENCE,
-    TOKENIZER,
-    load_array,
-    load_task,
-    save_array,
-    write_sums,
-    write_whole,
-)
+from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
+from pipeline.plumbing.hashing import write_sums
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import IMAGES_CSV, MODEL, PREPARED, REFERENCE, TOKENIZER
 from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.extractor import EXTRACTOR, FEATURES, load_extractors, load_lpips
 from pipeline.reporting.tables import image_table, table_row
@@ -104,7 +95,7 @@ def main() -> None:
             save_array(by_judge / f"{extractor.name}.npy", features)
         write_sums(by_judge)
         names = [extractor.name for extractor in extractors]
-        write_whole(folder / EXTRACTOR.name, "".join(f"{name}\n" for name in names).encode())
+        write_atomically(folder / EXTRACTOR.name, "".join(f"{name}\n" for name in names).encode())
         rows = []
         for name, columns in found.items():
             scores = summarise(columns)

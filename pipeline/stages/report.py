@@ -10,6 +10,15 @@ from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import (
+    fresh_folder,
+    json_text,
+    load_task,
+    read_table,
+    write_atomically,
+    write_table,
+)
+from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.plumbing.places import (
     HOLES_CSV,
     IMAGE_SCORES,
     IMAGES_CSV,
@@ -22,15 +31,8 @@ from pipeline.plumbing.files import (
     TOKENIZER,
     TRANSFORMER,
     UNCERTAINTY,
-    fresh_folder,
-    json_text,
-    load_task,
-    read_table,
     results_folder,
-    write_table,
-    write_whole,
 )
-from pipeline.plumbing.params import ONE_PASS, Params, load_params
 from pipeline.reporting.card import GRID, model_card
 from pipeline.reporting.comparisons import answer, compare, comparison_text
 from pipeline.reporting.grids import draw_grid
@@ -130,7 +132,7 @@ def main() -> None:
         for name, content in tables.items():
             write_table(REPORTS / f"{name}.csv", content)
         write_table(REPORTS / "schedules.csv", plotted)
-        write_whole(Path("metrics.json"), json_text(row | {"answer": found}).encode())
+        write_atomically(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
             card = partial(model_card, table=table, answer=found)
             write_model_folder(folder, params, uncertainty, card)

@@ -14,20 +14,17 @@ from maskgit import ranks
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
-from pipeline.plumbing.files import (
+from pipeline.plumbing.files import fresh_folder, load_task, read_table, write_table
+from pipeline.plumbing.launch import network_stage
+from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import (
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
     SCORES,
     STEPS_CSV,
-    fresh_folder,
-    load_task,
-    read_table,
     results_folder,
-    write_table,
 )
-from pipeline.plumbing.launch import network_stage
-from pipeline.plumbing.params import load_params
 from pipeline.reporting.extractor import load_judges, load_lpips
 from pipeline.reporting.pictures import load_picture
 from pipeline.reporting.tables import image_table, table_row

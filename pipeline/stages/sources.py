@@ -12,8 +12,9 @@ import pandas as pd
 
 from pipeline.inputs.listing import files_behind, hashes
 from pipeline.plumbing.errors import UserError, plain_errors
-from pipeline.plumbing.files import SOURCES, fresh_folder, project_root
+from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import SOURCES, project_root
 
 KEYS = (
     "data.source",

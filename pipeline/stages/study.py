@@ -5,10 +5,11 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from maskgit.parallel import parallel_map
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
-from maskgit.device import keep_freed_memory, parallel_map
+from maskgit.device import keep_freed_memory
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
@@ -21,8 +22,9 @@ from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 from pipeline.models.inpainter import load_networks, load_uncertainty
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import STUDY, fresh_folder, load_task
+from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import STUDY
 from pipeline.reporting.extractor import load_reference_extractors
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table

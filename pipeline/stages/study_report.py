@@ -3,7 +3,8 @@
 import pandas as pd
 
 from pipeline.plumbing.errors import plain_errors
-from pipeline.plumbing.files import REPORTS, STUDY, fresh_folder, read_table
+from pipeline.plumbing.files import fresh_folder, read_table
+from pipeline.plumbing.places import REPORTS, STUDY
 from pipeline.reporting.study import findings, findings_text, plot_study, settings_table
 from pipeline.reporting.study_plans import PLANS
 from pipeline.tracking.stage import stage_run

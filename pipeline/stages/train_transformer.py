@@ -20,18 +20,11 @@ from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
-from pipeline.plumbing.files import (
-    MODEL,
-    PREPARED,
-    TOKENS,
-    TRANSFORMER,
-    UNCERTAINTY,
-    fresh_folder,
-    load_array,
-)
+from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, Train, load_params
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENS, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
 

@@ -16,10 +16,11 @@ from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
 from pipeline.models.start import start_model
-from pipeline.plumbing.files import MODEL, PREPARED, TOKENIZER, fresh_folder, load_array
+from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run

@@ -11,7 +11,10 @@ from PIL import Image
 
 from maskgit.scoring.intervals import without_end
 from pipeline.plumbing.entry import outputs
-from pipeline.plumbing.files import (
+from pipeline.plumbing.files import read_table
+from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.params import Params
+from pipeline.plumbing.places import (
     INPAINTED,
     PREPARED,
     REFERENCE,
@@ -19,10 +22,7 @@ from pipeline.plumbing.files import (
     SCORES,
     TOKENIZER,
     TRANSFORMER,
-    content_hash,
-    read_table,
 )
-from pipeline.plumbing.params import Params
 from pipeline.plumbing.seconds import read_seconds, with_seconds
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.places import project_root
 
 RECORDS = "records.jsonl"
 

@@ -25,8 +25,9 @@ from PIL import Image
 
 from maskgit import ranks
 from pipeline.plumbing.entry import REPORT, changed, entry_hash, flat, shown_params
-from pipeline.plumbing.files import PREPARED, content_hash
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
+from pipeline.plumbing.places import PREPARED
 from pipeline.tracking.delivery import Sender, reason, runs_waiting
 from pipeline.tracking.outputs import log_outputs
 from pipeline.tracking.spool import Spool, spool_folder

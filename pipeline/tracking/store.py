@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
-from pipeline.plumbing.files import project_root
+from pipeline.plumbing.places import project_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,9 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from maskgit.parallel import batch_invariant_chunks, parallel_map
+from maskgit.rows import Rows
 from torch import nn
 
-from maskgit.device import Rows, batch_invariant_chunks, compiled, parallel_map
+from maskgit.device import compiled
 
 CPU = torch.device("cpu")
 

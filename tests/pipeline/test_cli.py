@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from pipeline.plumbing.places import MODEL_FOLDER
 from typer.testing import CliRunner
 
-from maskgit.data.holes import grown
+from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app, home_expanded
-from pipeline.plumbing.files import MODEL_FOLDER
 from tests.small_models import write_params
 
 
@@ -198,7 +198,7 @@ def test_a_mask_may_be_turned_round_and_widened(project):
 
     assert np.array_equal(changed("hole.png"), where)
     assert np.array_equal(changed("black.png", "--invert-mask"), where)
-    assert np.array_equal(changed("hole.png", "--grow", "3"), grown(where, 3))
+    assert np.array_equal(changed("hole.png", "--grow", "3"), dilate(where, 3))
     Image.new("1", (80, 60)).save(project / "black.png")
     assert "black is filled, white kept" in str(
         run(*arguments, "black.png", "--invert-mask").exception

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
-
-from pipeline.plumbing.files import INPAINTED, SCORES, TOKENS, content_hash
+from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.places import INPAINTED, SCORES, TOKENS
 
 TORCHRUN = f"{sys.executable} -m torch.distributed.run --standalone --local-ranks-filter 0"
 TWO = f"{TORCHRUN} --nproc-per-node 2"

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.data.holes import HOLES, draw_holes, grown
+from maskgit.data.holes import HOLES, dilate, draw_holes
 
 
 @settings(max_examples=25)
@@ -69,5 +69,5 @@ def test_a_grown_hole_has_all_that_lies_near_it():
     rows, columns = np.mgrid[:30, :40]
     near = np.hypot(rows - 10, columns - 12) <= 4
     near |= np.hypot(rows - 25, columns - 39) <= 4
-    assert np.array_equal(grown(hole, 4), near)
-    assert np.array_equal(grown(hole, 0), hole) and not grown(np.zeros_like(hole), 4).any()
+    assert np.array_equal(dilate(hole, 4), near)
+    assert np.array_equal(dilate(hole, 0), hole) and not dilate(np.zeros_like(hole), 4).any()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from maskgit.pixels import to_float
 
-from maskgit.device import to_float
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from maskgit.pixels import to_float
 
-from maskgit.device import to_float
 from maskgit.perception import PerceptualLoss, efficientnet_lite
 from maskgit.scoring.perceptual_errors import perceptual_errors
 

@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.plumbing.places import PREPARED, TRANSFORMER, UNCERTAINTY
 
 from maskgit import load
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.model import MaskedTransformer
 from pipeline.models.model_folder import write_model_folder
-from pipeline.plumbing.files import PREPARED, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.params import load_params
 from tests.small_models import write_params
 

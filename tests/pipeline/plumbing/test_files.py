@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipeline.plumbing.hashing import verify_checksum
 from torch import nn
 
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import (
-    check_sum,
     fresh_folder,
     json_text,
     load_array,
     new_array,
     save_array,
-    write_whole,
+    write_atomically,
 )
 from pipeline.reporting.pictures import save_picture
 
@@ -34,7 +34,7 @@ WRITERS = {
     "model": lambda folder: save_model(folder / "m.safetensors", {}, nn.Linear(200, 200)),
     "picture": lambda folder: save_picture(folder / "p.png", NOISE),
     "table": lambda folder: pd.DataFrame(NOISE[0]).to_csv(folder / "t.csv", chunksize=1),
-    "bytes": lambda folder: write_whole(folder / "b", NOISE.tobytes()),
+    "bytes": lambda folder: write_atomically(folder / "b", NOISE.tobytes()),
 }
 
 
@@ -71,7 +71,7 @@ def test_a_single_file_is_named_where_the_disk_is_full(tmp_path):
     (tmp_path / "b").write_text("old")
     full = pytest.raises(SystemExit, match=r"b: the disk is full")
     with full, small_files(), plain_errors():
-        write_whole(tmp_path / "b", bytes(2000))
+        write_atomically(tmp_path / "b", bytes(2000))
     assert (tmp_path / "b").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
@@ -110,7 +110,7 @@ def test_any_flipped_bit_is_found(made, at, bit):
             load_array(path)
     finally:
         path.write_bytes(whole)
-    check_sum(path)
+    verify_checksum(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x80\x04pickle"])

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.places import INPAINTED, REFERENCE
 
-from pipeline.plumbing.files import INPAINTED, REFERENCE, content_hash, fresh_folder
+from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.seconds import read_seconds, seconds_of, with_seconds
 
 COSINE = INPAINTED / "cosine"

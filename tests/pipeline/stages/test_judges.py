@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.plumbing.places import IMAGES_CSV, INPAINTED, PREPARED, REFERENCE, SCORES
 
 from maskgit.data.holes import draw_holes
 from maskgit.scoring.scores import DECIDES, column_of, score_columns
-from pipeline.plumbing.files import IMAGES_CSV, INPAINTED, PREPARED, REFERENCE, SCORES
 from pipeline.plumbing.params import ONE_PASS
 from pipeline.plumbing.seconds import read_seconds
 from pipeline.reporting.extractor import EXTRACTOR, FEATURES

@@ -23,7 +23,7 @@ test: $(BIN)/.installed
 	ruff format --check .
 	lint-imports
 	$(DOCS)
-	pytest $(if $(SEED),--randomly-seed=$(SEED))
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadscope $(if $(SEED),--randomly-seed=$(SEED))
 
 docs: $(BIN)/.installed
 	$(DOCS)

@@ -1,21 +1,13 @@
-"""Chooses the device and its precision, and brings images to it as tensors."""
+"""Chooses the device, its precision and its memory settings."""
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-
-Piece = TypeVar("Piece")
-Result = TypeVar("Result")
+from torch import nn
 
 GPU_BATCH = 256  # images that pass through a network together on a GPU, outside training
 
@@ -76,87 +68,6 @@ def keep_freed_memory() -> None:
             mallopt(m_trim_threshold, 2**31 - 1)
 
 
-class Rows:
-    """An array of which rows are read as tensors on a device.
-
-    A GPU holds the whole array where that takes at most a quarter of its free memory, so that no
-    step waits for a copy. Otherwise only the rows that are asked for are read. Of a memory map
-    nothing else is then in memory.
-    """
-
-    def __init__(self, array: np.ndarray, device: torch.device):
-        self.array, self.device = array, device
-        self.held = None
-        if device.type == "cuda" and array.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
-            self.held = _signed(np.array(array)).to(device)
-
-    def __getitem__(self, index: tuple[np.ndarray, ...]) -> Tensor:
-        """Returns the rows at `index`, int arrays of equal length; uint16 values become int32."""
-        if self.held is None:
-            return _signed(self.array[index]).to(self.device)
-        return self.held[tuple(to_device(i, self.device) for i in index)]
-
-
-def _signed(array: np.ndarray) -> Tensor:
-    """Returns the array as a tensor, uint16 as int32, since torch supports little of uint16."""
-    return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)
-
-
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """Copies a small array to a device, without waiting for the operations that the device runs."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
-
-
 def is_synchronous(device: torch.device) -> bool:
     """Returns whether reading a value from the device waits for no queued operations."""
     return device.type == "cpu"
-
-
-def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
-    """Splits a batch so that no result depends on the batch size: a processor gets single rows.
-
-    Threads divide a convolution or a norm differently in a batch of another size, which changes the
-    last bits of the result. A GPU gets chunks of GPU_BATCH rows, since it is slow with single rows,
-    and its results may depend on the batch size.
-    """
-    return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
-
-
-@contextmanager
-def parallel_map(
-    work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
-) -> Iterator[Iterator[Result]]:
-    """Yields the results of work(piece), in order; on a processor one thread a core computes them.
-
-    A single picture is too little work for several cores. With one thread for each picture no
-    result depends on the number of cores. When the block ends, by an exception too, all threads
-    have ended.
-    """
-    if device.type != "cpu":
-        yield map(work, pieces)
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPool(threads)  # ThreadPoolExecutor loses a thread if a stop comes as it starts
-    try:
-        yield pool.imap(work, pieces)
-    finally:
-        pool.terminate()
-        pool.join()
-        torch.set_num_threads(threads)
-
-
-def to_float(images: np.ndarray, device: torch.device) -> Tensor:
-    """Converts images uint8 (N, H, W, 3) to float (N, 3, H, W) in [-1, 1], stored channels last."""
-    return pixels_to_float(torch.from_numpy(np.ascontiguousarray(images)).to(device))
-
-
-def pixels_to_float(images: Tensor) -> Tensor:
-    """As `to_float`, for a tensor, on its own device."""
-    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def to_uint8(images: Tensor) -> np.ndarray:
-    """Converts images float (N, 3, H, W) in [-1, 1] to uint8 (N, H, W, 3), rounded."""
-    pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

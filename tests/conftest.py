@@ -5,11 +5,14 @@ Tests run in a random order, which their seed repeats. No test may depend on the
 """
 
 import hashlib
+import os
+import pickle
 import resource
 import sys
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from torch import nn
 
@@ -40,13 +43,11 @@ def pytest_terminal_summary(terminalreporter, config):
     seed = config.getoption("randomly_seed")
     terminalreporter.write_line(f"order of the tests: --randomly-seed={seed}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes
-    ours, largest = (
+    peaks = (
         resource.getrusage(who).ru_maxrss * unit / 1e9
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    terminalreporter.write_line(
-        f"peak memory: {ours:.2f} GB, of the largest process that the tests started {largest:.2f}"
-    )
+    terminalreporter.write_line(f"peak memory of the largest process: {max(peaks):.2f} GB")
 
 
 def small_pair(cell, **quantizer):
@@ -106,11 +107,22 @@ def small_models(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished_clone(tmp_path_factory):
-    """A clone in which `dvc repro` has run, to be copied, not changed; `output` is what it said."""
-    clone = Clone(tmp_path_factory.mktemp("finished"))
-    clone.output = clone.run("dvc", "repro")
-    clone.commit("first run")
-    return clone
+    """A clone in which `dvc repro` has run, to be copied, not changed; `output` is what it said.
+
+    The first process that asks makes it for all.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "finished.pickle"
+    with FileLock(shared / "finished.lock"):
+        if not made.exists():
+            (shared / "finished").mkdir()
+            clone = Clone(shared / "finished")
+            clone.output = clone.run("dvc", "repro")
+            clone.commit("first run")
+            made.write_bytes(pickle.dumps(clone))
+    return pickle.loads(made.read_bytes())
 
 
 @pytest.fixture(scope="session")

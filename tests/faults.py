@@ -23,9 +23,9 @@ from pathlib import Path
 
 import psutil
 import yaml
-from pipeline.plumbing.hashing import content_hash
 from tqdm import tqdm
 
+from pipeline.plumbing.hashing import content_hash
 from tests.clone import ROOT, Clone
 
 KILLS_IN_A_ROW = 5  # then the stage may finish, and is compared

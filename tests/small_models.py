@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import torch
-from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER, UNCERTAINTY
 
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import Config, TrainedOn, folder_files
@@ -12,6 +11,7 @@ from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER, UNCERTAINTY
 from tests.clone import ROOT
 
 KMEANS = {"quantizer": "kmeans", "codebook_size": 32}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from maskgit.pixels import to_float
 from PIL import Image
 from torch import nn
 
@@ -20,6 +19,7 @@ from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
+from maskgit.pixels import to_float
 from maskgit.schedules import make_gamma
 from maskgit.scoring.distances import frechet
 from maskgit.tokenizer.settings import TokenizerTraining

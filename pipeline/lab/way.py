@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from maskgit.pixels import to_float
 from PIL import Image
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from maskgit.device import autocast
 from maskgit.lab.decoder import LabInpainter
 from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
+from maskgit.pixels import to_float
 from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.training import reconstruction_loss
 from maskgit.training.optim import update_ema

@@ -1,6 +1,5 @@
-"""Paths of the project's files, and their atomic writing, checking and hashing."""
+"""Reads what stages wrote, and writes files atomically: complete or absent."""
 
-import hashlib
 import json
 import math
 import os
@@ -12,42 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.format import open_memmap
-from pathspec import GitIgnoreSpec
 
 from pipeline.plumbing.errors import UserError, disk_is_full
+from pipeline.plumbing.hashing import verify_checksum, write_sums
+from pipeline.plumbing.places import PREPARED
 
 if TYPE_CHECKING:  # it takes a second to load, and the command line imports this module
     import pandas as pd
-
-SOURCES = Path("data/sources")
-PREPARED = Path("data/prepared")
-TOKENS = Path("data/tokens")
-TOKENIZER = Path("outputs/vqgan")
-TRANSFORMER = Path("outputs/transformer")
-MODEL_FOLDER = Path("outputs/model")  # both, and how they fill holes: see maskgit.model_folder
-WEIGHTS = Path("weights")  # the model folder that is shipped with the project
-INPAINTED = Path("outputs/inpaint")
-REFERENCE = Path("outputs/reference")
-REPORTS = Path("reports")
-SCORES = REPORTS / "scores"
-IMAGE_SCORES = Path("outputs/scores")
-STUDY = Path("outputs/study")
-
-MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
-UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
-STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
-SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
-HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
-IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
-
-
-def project_root() -> Path:
-    """Returns the root of the project, even in temporary copies of `dvc exp run --temp` and queues.
-
-    Files that git does not track are found there: the user's own files, MLflow's store.
-    """
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
-
 
 # Writing
 
@@ -153,29 +123,7 @@ class StoredArray:
         return self.array[key]
 
 
-def write_sums(folder: Path) -> None:
-    """Writes SHA256SUMS of a folder's files."""
-    files = (file for file in files_in(folder) if file != folder / SUMS)
-    sums = "".join(f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files)
-    (folder / SUMS).write_text(sums, encoding="utf-8")
-
-
 # Reading
-
-
-def verify_checksum(path: Path) -> None:
-    """Checks a file against SHA256SUMS beside it. Raises UserError if it is missing or differs.
-
-    A file without SHA256SUMS beside it passes.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
-    sums = path.with_name(SUMS)
-    if (
-        sums.is_file()
-        and f"{file_hash(path)}  {path.name}" not in sums.read_text(encoding="utf-8").splitlines()
-    ):
-        raise UserError(f"{path} is damaged: its checksum differs; 'dvc repro' makes it again")
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -201,33 +149,3 @@ def load_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
 def load_task(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads images of the val or test split, uint8 (N, H, W, 3), and holes, bool (N, H, W)."""
     return load_array(PREPARED / f"{split}.npy"), load_array(PREPARED / f"{split}_holes.npy")
-
-
-def results_folder(fill: int = 0) -> str:
-    """Returns the folder of a method's filled images; the first fill's has the lab's name."""
-    return f"test_results_{fill + 1}" if fill else "test_results"
-
-
-def file_hash(path: Path) -> str:
-    """Returns the sha256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def files_in(folder: Path) -> list[Path]:
-    """Returns all files at any depth, sorted, without those that `.dvcignore` excludes."""
-    rules = Path(".dvcignore")
-    hidden = GitIgnoreSpec.from_lines(
-        rules.read_text(encoding="utf-8").splitlines() if rules.is_file() else []
-    )
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(p for p in found if not hidden.match_file(p.relative_to(folder).as_posix()))
-
-
-def content_hash(path: Path) -> str:
-    """Returns the sha256 of a file, or of the names and contents of a folder's files, in hex."""
-    digest = hashlib.sha256()
-    for file in [path] if path.is_file() else files_in(path):
-        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        digest.update(bytes.fromhex(file_hash(file)))
-    return digest.hexdigest()

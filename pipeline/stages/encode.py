@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from maskgit.parallel import parallel_map
 from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.data.views import view_maps
+from maskgit.parallel import parallel_map
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.kinds import Tokenizer, encode_each, tokenizer_kinds
 from maskgit.tokenizer.vqgan import codebook_usage

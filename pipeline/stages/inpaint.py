@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from maskgit.parallel import parallel_map
 from PIL import Image
 from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
+from maskgit.parallel import parallel_map
 from maskgit.schedules import Gamma, linear, make_gamma
 from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
 from pipeline.plumbing.files import load_task

@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from maskgit.parallel import parallel_map
 from tqdm import tqdm
 
 from maskgit.data.holes import draw_holes
@@ -13,6 +12,7 @@ from maskgit.device import keep_freed_memory
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
+from maskgit.parallel import parallel_map
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.score import Evaluation

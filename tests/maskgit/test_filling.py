@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from maskgit import load
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.clone import ROOT
 
 

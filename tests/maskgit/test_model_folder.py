@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 import torch
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from maskgit import load
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import BadModel, folder_files, read_model_folder
 from maskgit.tokenizer.registry import TOKENIZERS
+from pipeline.plumbing.places import MODEL_FOLDER
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from maskgit import load
 from maskgit.data.cats.cat import draw_cats
@@ -15,6 +14,7 @@ from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.onnx_export import onnx_files
 from maskgit.schedules import SCHEDULES
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.clone import ROOT
 from tests.small_models import FSQ, KMEANS, save_small_models
 

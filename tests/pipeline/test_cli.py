@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from pipeline.plumbing.places import MODEL_FOLDER
 from typer.testing import CliRunner
 
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app, home_expanded
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.small_models import write_params
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from pipeline.plumbing.places import results_folder
 
 from maskgit import load
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, column_of, score_columns
 from pipeline.plumbing.params import ONE_PASS, load_params
+from pipeline.plumbing.places import results_folder
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor
 from pipeline.reporting.pictures import HOLE_COLOUR

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from pipeline.plumbing.hashing import content_hash
 
+from pipeline.plumbing.hashing import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
 
 KILLS = int(os.environ.get("MASKGIT_KILLS", 3))

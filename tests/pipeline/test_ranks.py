@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
+
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.places import INPAINTED, SCORES, TOKENS
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from maskgit.pixels import to_float
 
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
 from maskgit.lab.decoder import LabInpainter, lab_counts
 from maskgit.lab.settings import LabChoices
+from maskgit.pixels import to_float
 from maskgit.schedules import SCHEDULES
 
 COSINE = SCHEDULES["cosine"]

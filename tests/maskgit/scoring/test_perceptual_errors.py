@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from maskgit.pixels import to_float
 
 from maskgit.perception import PerceptualLoss, efficientnet_lite
+from maskgit.pixels import to_float
 from maskgit.scoring.perceptual_errors import perceptual_errors
 
 CPU = torch.device("cpu")

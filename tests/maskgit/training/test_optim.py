@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from maskgit.pixels import to_float, to_uint8
 from torch import nn
 
+from maskgit.pixels import to_float, to_uint8
 from maskgit.training.optim import Muon, orthogonalise, update_ema, warmup_cosine
 
 

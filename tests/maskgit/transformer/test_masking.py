@@ -2,8 +2,8 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from maskgit.pixels import pixels_to_float
 
+from maskgit.pixels import pixels_to_float
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.transformer.masking import (

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from pipeline.bench import photos
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.places import MODEL_FOLDER
 from tests.store import project_with_store
 
 

@@ -24,7 +24,6 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER, project_root
 from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -34,6 +33,7 @@ from pipeline.cli import app
 from pipeline.inputs.dataset import read_source
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import MODEL_FOLDER, project_root
 from pipeline.reporting.extractor import load_extractor, load_lpips
 from tests.clone import ROOT
 

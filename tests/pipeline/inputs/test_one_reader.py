@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 from typer.testing import CliRunner
 
 from maskgit import load, open_picture
@@ -17,6 +16,7 @@ from pipeline.cli import app
 from pipeline.commands.folders import load as load_for_score
 from pipeline.inputs.dataset import read_source
 from pipeline.page.session import fill_photo_as, hole_to_fill, open_photo
+from pipeline.plumbing.places import MODEL_FOLDER
 
 rng = np.random.default_rng(0)
 RGBA = rng.integers(256, size=(64, 64, 4), dtype=np.uint8)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER
 
 from maskgit.checkpoints import read_checkpoint
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER
 from pipeline.stages import encode, prepare, train_transformer, train_vqgan
 from tests.clone import ROOT
 from tests.store import project_with_store

@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.plumbing.places import PREPARED, TRANSFORMER, UNCERTAINTY
 
 from maskgit import load
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.model import MaskedTransformer
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import PREPARED, TRANSFORMER, UNCERTAINTY
 from tests.small_models import write_params
 
 IMAGES = np.zeros((2, 64, 64, 3), dtype=np.uint8)

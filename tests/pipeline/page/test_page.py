@@ -6,10 +6,10 @@ import socket
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from maskgit import load
 from pipeline.page.session import draw_photo
+from pipeline.plumbing.places import MODEL_FOLDER
 
 pytest.importorskip("gradio", reason="the page needs gradio: make demo")
 sync_api = pytest.importorskip("playwright.sync_api")

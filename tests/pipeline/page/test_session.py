@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline.plumbing.places import MODEL_FOLDER
 
 from maskgit import load
 from maskgit.data.image_files import UnusableImage, decode_picture, encode_png
@@ -16,6 +15,7 @@ from pipeline.page.session import (
     open_photo,
     preview,
 )
+from pipeline.plumbing.places import MODEL_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.plumbing.hashing import verify_checksum
 from torch import nn
 
 from pipeline.models.checkpoints import save_model
@@ -24,6 +23,7 @@ from pipeline.plumbing.files import (
     save_array,
     write_atomically,
 )
+from pipeline.plumbing.hashing import verify_checksum
 from pipeline.reporting.pictures import save_picture
 
 NOISE = np.random.default_rng(0).integers(256, size=(200, 200, 3), dtype=np.uint8)

@@ -22,11 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from PIL import Image
-from pipeline.plumbing.places import PREPARED
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.plumbing.params import load_params
+from pipeline.plumbing.places import PREPARED
 from pipeline.serving.registry import NAME, REQUIREMENTS, beats, hash_of_test_set, register
 from tests.clone import ROOT
 from tests.import_graph import closure

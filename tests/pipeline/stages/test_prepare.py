@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
-from pipeline.plumbing.hashing import content_hash
 
 from maskgit.data.cats.cat import draw_cats
 from pipeline.plumbing import workers
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.workers import Workers
 from pipeline.stages.prepare import given_holes, load_source, make_manifest, prepare

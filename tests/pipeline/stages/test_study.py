@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.plumbing.places import PREPARED, STUDY
 
 from maskgit.data.holes import draw_holes
+from pipeline.plumbing.places import PREPARED, STUDY
 from pipeline.reporting.extractor import EXTRACTOR
 from pipeline.reporting.study import REFERENCE
 from pipeline.reporting.study_plans import Plan

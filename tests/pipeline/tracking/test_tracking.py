@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.places import PREPARED
-
 from pipeline.tracking import delivery
 from pipeline.tracking.delivery import Mirror, runs_waiting, send_ended
 from pipeline.tracking.spool import Spool, spool_folder

@@ -1,0 +1,37 @@
+"""Paths of the project's files."""
+
+import os
+from pathlib import Path
+
+SOURCES = Path("data/sources")
+PREPARED = Path("data/prepared")
+TOKENS = Path("data/tokens")
+TOKENIZER = Path("outputs/vqgan")
+TRANSFORMER = Path("outputs/transformer")
+MODEL_FOLDER = Path("outputs/model")  # both, and how they fill holes: see maskgit.model_folder
+WEIGHTS = Path("weights")  # the model folder that is shipped with the project
+INPAINTED = Path("outputs/inpaint")
+REFERENCE = Path("outputs/reference")
+REPORTS = Path("reports")
+SCORES = REPORTS / "scores"
+IMAGE_SCORES = Path("outputs/scores")
+STUDY = Path("outputs/study")
+
+MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
+STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
+HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
+IMAGES_CSV = "images.csv"  # scores image by image, in REFERENCE and in IMAGE_SCORES / SCHEDULE
+
+
+def project_root() -> Path:
+    """Returns the root of the project, even in temporary copies of `dvc exp run --temp` and queues.
+
+    Files that git does not track are found there: the user's own files, MLflow's store.
+    """
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+def results_folder(fill: int = 0) -> str:
+    """Returns the folder of a method's filled images; the first fill's has the lab's name."""
+    return f"test_results_{fill + 1}" if fill else "test_results"

@@ -41,9 +41,9 @@ def plane(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.dropna(subset=[across.name, up.name]).reset_index(drop=True)
     names = [label(*key) for key in zip(rows["schedule"], rows["iterations"], strict=True)]
     usable = ~rows["schedule"].isin(BOUNDS).to_numpy()
-    frontier = np.zeros(len(rows), dtype=bool)
-    frontier[usable] = on_frontier(_badness(rows[usable], across, up))
-    return rows.assign(name=names, frontier=frontier)
+    unbeaten = np.zeros(len(rows), dtype=bool)
+    unbeaten[usable] = on_frontier(_badness(rows[usable], across, up))
+    return rows.assign(name=names, frontier=unbeaten)
 
 
 def frontier(table: pd.DataFrame) -> pd.DataFrame:

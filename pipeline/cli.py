@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from maskgit.inpainting.registry import units
+from maskgit.scoring.networks import EXTRACTORS
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import json_text
 from pipeline.plumbing.places import MODEL_FOLDER, REPORTS, WEIGHTS
@@ -233,7 +234,7 @@ app.command("scores", hidden=True)(table)  # its name until version 0.1
 def score(
     a: Annotated[Path, typer.Argument(metavar="A", help="Folder of pictures, best as PNG.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Folder to compare with.")],
-    extractor: Annotated[str, typer.Option(help="auto, inception or efficientnet_lite0.")] = "auto",
+    extractor: Annotated[str, typer.Option(help=f"One of {', '.join(EXTRACTORS)}.")] = "auto",
     weights: Annotated[
         Path | None, typer.Option(help="Official FID weights, if they are not in torch's cache.")
     ] = None,

@@ -22,6 +22,7 @@ from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
 from maskgit.scoring.distances import kernel_distance
 from maskgit.scoring.features import choose_extractor
+from maskgit.scoring.scores import KERNEL
 
 DOCS = Path("docs")
 UNSEEN = 10**6 + 7  # a seed that no data set of the project draws
@@ -86,7 +87,9 @@ def draw_scale(count: int = 192, shown: int = 3) -> None:
         for target, strength in zip(TARGETS, strengths, strict=True):
             if np.isfinite(strength):
                 fills = damage(truth, hole, strength)
-                print(f"{name} {strength:.3g}: {extractor.kernel_name} {measured(fills):.4f}")
+                print(
+                    f"{name} {strength:.3g}: {KERNEL.column(extractor).name} {measured(fills):.4f}"
+                )
                 columns[f"{name}\n{target:g}"] = fills[:shown]
         save_columns(DOCS / f"scale-{name}.jpg", columns)
 

@@ -71,7 +71,14 @@ def closest_on_ring(
 
 
 class Inpainter:
-    """Fills holes by a tokenizer and a transformer that was trained on its tokens."""
+    """Fills holes by a tokenizer and a transformer that was trained on its tokens.
+
+    Attributes:
+        sweeps_in_one_run: whether `sweep_iterations` takes all its results from a single run, so
+            that none of them has a time of its own.
+    """
+
+    sweeps_in_one_run = False
 
     def __init__(
         self,

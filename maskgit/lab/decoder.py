@@ -48,6 +48,8 @@ def lab_counts(now: Tensor, first: Tensor, share: float, choices: LabChoices) ->
 class LabInpainter(Inpainter):
     """The lab's loop; `iterations` is the index, from 0, of the step whose image is the result."""
 
+    sweeps_in_one_run = True
+
     def __init__(
         self,
         tokenizer: Tokenizer,

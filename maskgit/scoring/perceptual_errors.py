@@ -1,7 +1,5 @@
 """Perceptual distances of fills to true images, on the features of networks."""
 
-from functools import cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,33 +18,30 @@ def batches(count: int, device: torch.device) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
-@cache
-def perceptual_network(device: torch.device) -> PerceptualLoss:
-    """Returns the perceptual network on a device."""
-    return PerceptualLoss().eval().to(device)
-
-
-def perceptual_errors(output: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def perceptual_errors(
+    output: np.ndarray, truth: np.ndarray, hole: np.ndarray, network: str = "efficientnet_lite0"
+) -> np.ndarray:
     """Returns the perceptual distance inside the hole of each image.
 
     As LPIPS (Zhang et al. 2018, arXiv:1801.03924, eq. 1), with all channel weights one and on the
-    early layers of EfficientNet-Lite0 (`maskgit.perception`): not comparable to published LPIPS.
-    At each layer a place is weighted by the share of it that is hole.
+    early layers of an EfficientNet-Lite (`maskgit.perception`): not comparable to published LPIPS,
+    nor between networks. At each layer a place is weighted by the share of it that is hole.
 
     Args:
         output, truth, hole: as `maskgit.scoring.pixel_errors` takes them; computed in batches.
+        network: see `maskgit.perception.efficientnet_lite`.
 
     Returns:
         float64 (N,), at least 0, NaN where an image has no hole.
     """
     device = best_device()
-    network = perceptual_network(device)
+    layers = PerceptualLoss(network).eval().to(device)
     rows = [np.empty(0)]
     with torch.inference_mode():
         for batch in batches(len(output), device):
             pairs = zip(
-                network.features(to_float(output[batch], device)),
-                network.features(to_float(truth[batch], device)),
+                layers.features(to_float(output[batch], device)),
+                layers.features(to_float(truth[batch], device)),
                 strict=True,
             )
             holes = torch.from_numpy(np.array(hole[batch])).to(device).float()[:, None]

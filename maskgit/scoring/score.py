@@ -7,8 +7,8 @@ list of scores is in `maskgit.scoring.scores`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from maskgit.scoring.discrimination import Discrimination, discriminate
+from maskgit.scoring.networks import NETWORK_LABELS
 
 if TYPE_CHECKING:  # reading tables should not import torch
     from torch import nn
 
     from maskgit.scoring.features import Extractor
-
-NETWORK_LABELS = {"efficientnet_lite0": "EfficientNet-Lite0", "inception": "Inception"}
 
 
 class Better(StrEnum):
@@ -61,7 +60,8 @@ class Evaluation:
         truth: true images, uint8 (N, H, W, 3).
         holes: bool (N, H, W), True = was filled.
         truth_features: (N, D), of `truth`, by `extractor`.
-        extractor: of the features by which sets are compared.
+        extractor: of the features by which sets are compared; names the network of the perceptual
+            errors as well.
         paired: whether image i of every set is a fill of true image i. If not, only scores of whole
             sets are meaningful.
         lpips: `maskgit.scoring.lpips_network`, where its weights are available.
@@ -111,8 +111,8 @@ class Score:
 
     Attributes:
         name: of its column. `{extractor}` stands for the name of the network whose features it
-            is computed on.
-        label: of an axis of a plot; may contain `{extractor}` too.
+            is computed on, `{perceptual}` for that of the network of the perceptual errors.
+        label: of an axis of a plot; may contain either, too.
         better: whether lower or higher values are better.
         scope: what it is computed of.
         compute: maps an `Evaluation` to float64 (N,), a number for each image, whose mean is the
@@ -121,6 +121,8 @@ class Score:
         source: paper or package, '' where there is none.
         official: name and label on Inception's features with the official FID weights, as in
             papers.
+        short: its name on some networks, by the network's name. Tables had these columns when
+            there was no other network, and no column changes its meaning.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Score:
     compute: Callable[[Evaluation], np.ndarray | None]
     source: str
     official: tuple[str, str] | None = None
+    short: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_distance(self) -> bool:
@@ -140,9 +143,11 @@ class Score:
         """Returns its column in a table that is made with an extractor."""
         if self.official and extractor.official:
             return Column(self, *self.official)
-        return self.network_column(extractor.name)
+        perceptual = "{perceptual}" in self.name
+        return self.network_column(extractor.perceptual if perceptual else extractor.name)
 
     def network_column(self, network: str) -> Column:
         """Returns its column on the features of a network, given by name, that is not official."""
-        label = self.label.format(extractor=NETWORK_LABELS.get(network, network))
-        return Column(self, self.name.format(extractor=network), label)
+        shown = NETWORK_LABELS.get(network, network)
+        name = self.short.get(network) or self.name.format(extractor=network, perceptual=network)
+        return Column(self, name, self.label.format(extractor=shown, perceptual=shown))

@@ -6,7 +6,7 @@ To add a score, add an entry to SCORES.
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def _ssim(e: Evaluation) -> np.ndarray:
 def _perceptual(e: Evaluation) -> np.ndarray:
     from maskgit.scoring.perceptual_errors import perceptual_errors
 
-    return e.in_holes(perceptual_errors)
+    return e.in_holes(partial(perceptual_errors, network=e.extractor.perceptual))
 
 
 def _lpips(e: Evaluation) -> np.ndarray | None:
@@ -59,8 +59,8 @@ def _diversity(e: Evaluation) -> np.ndarray | None:
         return None
     from maskgit.scoring.perceptual_errors import perceptual_errors
 
-    pairs = combinations(e.fills, 2)
-    return mean_over_sets(perceptual_errors(*pair, e.holes) for pair in pairs)
+    pairs, network = combinations(e.fills, 2), e.extractor.perceptual
+    return mean_over_sets(perceptual_errors(*pair, e.holes, network) for pair in pairs)
 
 
 KERNEL = Score(
@@ -106,8 +106,9 @@ L1 = Score(
     source="",
 )
 PERCEPTUAL = Score(
-    name="perceptual_hole",
-    label="perceptual error in the hole (EfficientNet-Lite0)",
+    name="perceptual_{perceptual}_hole",
+    label="perceptual error in the hole ({perceptual})",
+    short={"efficientnet_lite0": "perceptual_hole"},
     better=Better.LOWER,
     scope=Scope.HOLE,
     compute=_perceptual,
@@ -148,8 +149,9 @@ SCORES: list[Score] = [
         source="Zhang et al. 2018, arXiv 1801.03924; package lpips, version 0.1 on AlexNet",
     ),
     Score(
-        name="diversity_hole",
-        label="distance of two fills (EfficientNet-Lite0)",
+        name="diversity_{perceptual}_hole",
+        label="distance of two fills ({perceptual})",
+        short={"efficientnet_lite0": "diversity_hole"},
         better=Better.NEITHER,
         scope=Scope.HOLE,
         compute=_diversity,
@@ -163,17 +165,21 @@ DECIDES = KERNEL
 test_verdicts.py."""
 
 
-def compute_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Returns every score that the evaluation allows, by the name of its column.
+def compute_scores(*evaluations: Evaluation) -> dict[str, np.ndarray]:
+    """Returns every score that the evaluations allow, by the name of its column.
 
     float64 (N,) each. Where the scope is the whole set, only the mean is meaningful.
+
+    evaluations: of the same fills, each by another extractor. Their columns of a score stand side
+    by side in this order; a score that names no network is computed once.
     """
     columns = {}
-    for score in SCORES:
-        if evaluation.paired or score.scope is Scope.SET:
+    for score, evaluation in product(SCORES, evaluations):
+        name = score.column(evaluation.extractor).name
+        if name not in columns and (evaluation.paired or score.scope is Scope.SET):
             values = score.compute(evaluation)
             if values is not None:
-                columns[score.column(evaluation.extractor).name] = values
+                columns[name] = values
     return columns
 
 
@@ -186,7 +192,10 @@ def find(name: str) -> Column | None:
     for score in SCORES:
         if score.official and score.official[0] == name:
             return Column(score, *score.official)
-        networked = re.fullmatch(score.name.replace("{extractor}", r"(?P<network>\w+)"), name)
+        for network, short in score.short.items():
+            if short == name:
+                return score.network_column(network)
+        networked = re.fullmatch(re.sub(r"{\w+}", r"(?P<network>\\w+)", score.name), name)
         if networked:
             return score.network_column(networked.groupdict().get("network", ""))
     return None
@@ -206,7 +215,7 @@ def column_of(score: Score, names: Iterable[str]) -> Column:
     for column in score_columns(names):
         if column.score is score:
             return column
-    raise LookupError(f"no column of {score.name.format(extractor='...')}")
+    raise LookupError(f"no column of {score.network_column('...').name}")
 
 
 def clip_bounds(record: Mapping[str, float]) -> dict[str, float]:

@@ -9,17 +9,19 @@ from maskgit.scoring.score import Better, Column
 from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import REPORTS
+from pipeline.plumbing.seconds import with_seconds
 from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text
 
 LEGEND = f"""
 Brackets hold 95 % intervals over images. {{directions}}
 The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
-{{rows}}
+{{words}}
 How to read them:   docs/scores.md
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          maskgit ui"""
-ROWS = {
+WORDS = {
+    "seconds": "for an image, of one core or the GPU, as measured when this machine filled them",
     "one_pass": "the most likely tokens, all in one iteration",
     "feed_forward": "a network that draws the hole in one pass, trained for as long",
     "tokenizer": "the tokenizer's upper bound, drawn from the true tokens",
@@ -40,7 +42,8 @@ def scores_page(table: Path) -> str:
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:
         found = pd.read_csv(table)
-        parts = [scores_text(found)]
+        shown = with_seconds(found) if table == REPORTS / "scores.csv" else found
+        parts = [scores_text(shown)]
     except (ValueError, TypeError, LookupError):
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
     headline, differences = Path("metrics.json"), table.with_name("differences.csv")
@@ -49,7 +52,7 @@ def scores_page(table: Path) -> str:
         compared = pd.read_csv(differences)
         parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
         parts.append("\n" + row["answer"])
-    present = [name for name in ROWS if name in set(found["schedule"])]
-    rows = "\n".join(f"{name + ':':13} {ROWS[name]}" for name in present)
-    legend = LEGEND.format(directions=directions(score_columns(found.columns)), rows=rows)
+    present = [name for name in WORDS if name in {*shown.columns, *found["schedule"]}]
+    words = "\n".join(f"{name + ':':13} {WORDS[name]}" for name in present)
+    legend = LEGEND.format(directions=directions(score_columns(found.columns)), words=words)
     return "\n".join([*parts, legend])

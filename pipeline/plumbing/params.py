@@ -10,13 +10,21 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from maskgit.data.holes import HOLES
 from maskgit.feed_forward.settings import FeedForwardTraining, UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import NAMES, SCHEDULES
 from maskgit.scoring.baselines import BASELINES, BOUNDS
+from maskgit.scoring.networks import EXTRACTORS
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
@@ -44,6 +52,14 @@ HoleKind = Annotated[str, AfterValidator(drawn_or_path)]
 TrainingSchedule = Annotated[str, one_of(SCHEDULES)]  # `entropic` needs a trained transformer
 
 
+def one_or_several(value: Any) -> Any:
+    """Returns a list of a name alone, and any other value as it is."""
+    return [value] if isinstance(value, str) else value
+
+
+Several = (BeforeValidator(one_or_several), Field(min_length=1))  # of a list, or a name alone
+
+
 class Data(Section):
     """Section `data`: the images, their size and splits, and their holes."""
 
@@ -57,7 +73,7 @@ class Data(Section):
     windows: Annotated[int, Field(ge=0, le=64)] = 0
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
-    holes: Annotated[list[HoleKind], Field(min_length=1)]
+    holes: Annotated[list[HoleKind], *Several]
     hole_area: tuple[Share, Share]
 
     @property
@@ -74,11 +90,6 @@ class Data(Section):
     def hole_kinds(self) -> list[str]:
         """The names of `holes` in tables: of mask files the name of their folder or zip."""
         return [kind if kind in HOLES else Path(kind).name for kind in self.holes]
-
-    @field_validator("holes", mode="before")
-    @classmethod
-    def one_or_several(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def check_names_of_mask_sets(self) -> "Data":
@@ -162,7 +173,7 @@ class Inpaint(Sampler):
 class Score(Section):
     """Section `score`: networks and baselines of the scores."""
 
-    extractor: Literal["auto", "inception", "efficientnet_lite0"]
+    extractor: Annotated[list[Literal[EXTRACTORS]], *Several]
     weights: UserPath | None
     lpips: UserPath | None
     baselines: list[Annotated[str, one_of(BASELINES)]]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
-from maskgit.scoring.scores import DECIDES, find, score_columns
+from maskgit.scoring.scores import DECIDES, column_of, find, score_columns
 from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
 from pipeline.reporting.text import rounded_count, with_interval
 
@@ -44,8 +44,8 @@ def compare(images: pd.DataFrame) -> pd.DataFrame:
 
     `difference` is first less second, `low` and `high` the ends of its interval; with 95 % all
     intervals of a score hold. `seen` is the true difference that would probably be shown. Only the
-    score DECIDES has a verdict; see docs/scores.md. A score that some method lacks, as the
-    diversity of a deterministic fill, is left out.
+    score DECIDES has a verdict, by the first network that gives it; see docs/scores.md. A score
+    that some method lacks, as the diversity of a deterministic fill, is left out.
     """
     by_method, settings, fills = methods(images)
     scores = [
@@ -54,7 +54,7 @@ def compare(images: pd.DataFrame) -> pd.DataFrame:
         if all(group[column.name].notna().any() for group in by_method.values())
     ]
     pairs = [*combinations(settings, 2), *((name, fill) for name in settings for fill in fills)]
-    tables = []
+    tables, decides = [], column_of(DECIDES, images.columns).name
     for score, column, _ in scores:
         values = {name: group[column].to_numpy() for name, group in by_method.items()}
         by_image = np.stack([values[a] - values[b] for a, b in pairs], axis=1)
@@ -66,7 +66,7 @@ def compare(images: pd.DataFrame) -> pd.DataFrame:
         columns = {"score": column, "first": first, "second": second, "n": len(by_image)}
         columns |= {"difference": found.mean, "low": found.low, "high": found.high}
         columns |= {"seen": found.seen, "verdict": ""}
-        if score is DECIDES:
+        if column == decides:
             ends = zip(first, second, found.low, found.high, strict=True)
             columns["verdict"] = [verdict(*row, score.better) for row in ends]
         tables.append(pd.DataFrame(columns))

@@ -1,17 +1,21 @@
 """Loads the networks of the scores; faults are a UserError."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
-from maskgit.scoring.features import Extractor, choose_extractor
+from maskgit.scoring.features import FALLBACK, Extractor, choose_extractor
 from maskgit.scoring.lpips_network import lpips_network
 from maskgit.scoring.scores import FRECHET
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import load_array
 from pipeline.plumbing.hashing import verify_checksum
 from pipeline.plumbing.places import REFERENCE, project_root
 
-EXTRACTOR = REFERENCE / "extractor.txt"  # the kind whose features of the true images lie beside it
+EXTRACTOR = REFERENCE / "extractor.txt"  # the judges, a name a line; the first decides
+FEATURES = REFERENCE / "features"  # of the true images, a file for each judge
 
 
 def load_extractor(
@@ -30,20 +34,37 @@ def load_extractor(
     return extractor
 
 
-def load_reference_extractor(weights: str | Path | None) -> Extractor:
-    """Loads the extractor that stage reference used, so that fills are compared on its features.
+def load_extractors(kinds: Iterable[str], weights: str | Path | None) -> list[Extractor]:
+    """Loads several extractors, each network once. Raises UserError."""
+    found = [load_extractor(kind, weights) for kind in kinds]
+    return list({extractor.name: extractor for extractor in found}.values())
+
+
+def load_reference_extractors(weights: str | Path | None) -> list[Extractor]:
+    """Loads the extractors that stage reference used, so that all is compared by the same ones.
 
     `auto` might choose another one by now. Raises UserError.
     """
     verify_checksum(EXTRACTOR)
-    kind = EXTRACTOR.read_text(encoding="utf-8").strip()
+    kinds = EXTRACTOR.read_text(encoding="utf-8").split()
     try:
-        return load_extractor(kind, weights)
+        return load_extractors(kinds, weights)
     except UserError as error:
         raise UserError(
-            f"{EXTRACTOR} names {kind}, which cannot be loaded here ({error}); give its weights, "
-            "or set score.extractor to efficientnet_lite0 and run 'dvc repro'"
+            f"{EXTRACTOR} names {', '.join(kinds)}, which cannot be loaded here ({error}); give "
+            f"its weights, or set score.extractor to {FALLBACK} and run 'dvc repro'"
         ) from None
+
+
+def load_judges(weights: str | Path | None) -> list[tuple[np.ndarray, Extractor]]:
+    """Loads the true images' features, (N, D), with their extractor, for each that reference used.
+
+    Raises UserError.
+    """
+    return [
+        (load_array(FEATURES / f"{extractor.name}.npy"), extractor)
+        for extractor in load_reference_extractors(weights)
+    ]
 
 
 def load_lpips(alexnet: str | None) -> nn.Module | None:

@@ -10,6 +10,8 @@ from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Column, Scope
 from maskgit.scoring.scores import clip_bounds, score_columns
 
+COSTS = {"steps": ".1f", "seconds": ".3g"}  # columns that say what a method costs, and their forms
+
 
 def with_interval(value: float, low: float, high: float, quoted: bool = False) -> str:
     """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value.
@@ -77,14 +79,19 @@ def scores_text(table: pd.DataFrame) -> str:
 
 def _scores_table(table: pd.DataFrame, scores: list[str]) -> str:
     shown = table.dropna(subset=scores, how="all")
-    rows = [["schedule", "iterations", "steps", "n", *scores]]
+    costs = [name for name in COSTS if name in ("steps", *shown.columns)]
+    rows = [["schedule", "iterations", *costs, "n", *scores]]
     for row in shown.to_dict("records"):
         iterations = "" if pd.isna(row["iterations"]) else str(int(row["iterations"]))
-        steps = row.get("steps", float("nan"))
-        taken = "" if pd.isna(steps) else f"{steps:.1f}"
-        cells = [str(row["schedule"]), iterations, taken, str(row["n"])]
+        spent = [_number(row.get(name), COSTS[name]) for name in costs]
+        cells = [str(row["schedule"]), iterations, *spent, str(row["n"])]
         rows.append([*cells, *score_cells(row, scores)])
     return aligned(rows)
+
+
+def _number(value: float | None, form: str) -> str:
+    """Returns a number in a format of its own, '' for none."""
+    return "" if pd.isna(value) else format(value, form)
 
 
 def record_text(record: dict[str, float]) -> str:
@@ -100,7 +107,7 @@ def columns_markdown() -> str:
     """Returns the documentation's table of scores in Markdown, a row for each score."""
     lines = ["| column | score | better | of | source |", "|---|---|---|---|---|"]
     for score in scores.SCORES:
-        named = [score.network_column("NETWORK")]
+        named = [score.network_column(network) for network in (*score.short, "NETWORK")]
         if score.official:
             named = [Column(score, *score.official), *named]
         names = ", else ".join(f"`{column.name}`" for column in named)

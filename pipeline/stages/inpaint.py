@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.plumbing.files import load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
 from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
+from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
 
@@ -39,25 +41,28 @@ class FillJob(NamedTuple):
     folder: Path
     background: Callable[..., None]  # see `maskgit.parallel.background`
 
-    def fill(self, piece: tuple[range, int]) -> torch.Tensor:
-        """Fills and saves a batch for each number of iterations; returns steps taken, (counts, n).
+    def fill(self, piece: tuple[range, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fills and saves a batch for each number of iterations.
 
-        piece: numbers of the images, and number of the variant.
+        piece: numbers of the images, and number of the variant. Returns the steps taken, int64
+        (counts, n), and the seconds that filling took, float64 (counts,).
         """
         indices, variant = piece
         batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
         filled = self.inpainter.sweep_iterations(
             *batch, self.gamma, self.counts, self.seed, indices, variant
         )
-        steps = []
+        steps, seconds, started = [], [], perf_counter()
         for count, result in filled:
+            seconds.append(perf_counter() - started)
             where = self.folder / str(count)
             results = where / results_folder(variant)
             self.background(save_results, results, result.images, indices.start)
             steps.append(result.trajectory.steps().cpu())
             if indices.start == variant == 0:
                 save_iterations(where, self.inpainter, *batch, result)
-        return torch.stack(steps)
+            started = perf_counter()  # saving does not count
+        return torch.stack(steps), torch.tensor(seconds, dtype=torch.float64)
 
 
 def save_iterations(
@@ -84,10 +89,15 @@ def main(schedule: str) -> None:
     inpaint = params.inpaint
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
-    with stage_run("inpaint", params, output, schedule), shared_folder(output) as folder:
+    with (
+        stage_run("inpaint", params, output, schedule),
+        seconds_of(output) as times,
+        shared_folder(output) as folder,
+    ):
         inpainter, gamma = load_method(schedule, inpaint)
         counts, fills = inpaint.plan(schedule)
         steps = torch.zeros(len(counts), fills, len(images), dtype=torch.int64)
+        seconds = torch.zeros(len(counts), dtype=torch.float64)
         every, size = range(len(images)), inpaint.batch_size
         batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
@@ -98,15 +108,20 @@ def main(schedule: str) -> None:
         ):
             job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
             with parallel_map(job.fill, pieces, inpainter.device) as filled:
-                for (indices, variant), taken in zip(pieces, filled, strict=True):
+                for (indices, variant), (taken, elapsed) in zip(pieces, filled, strict=True):
                     steps[:, variant, indices.start : indices.stop] = taken
+                    seconds += elapsed
                     bar.update(taken.numel())
         steps = ranks.all_reduce_sum(steps).numpy()
+        seconds = ranks.all_reduce_sum(seconds) / (len(images) * fills)
         if ranks.rank():
             return
         for count, taken in zip(counts, steps, strict=True):
             table = pd.DataFrame({"image": range(len(images)), "steps": taken.mean(axis=0)})
             table.to_csv(folder / str(count) / STEPS_CSV, index=False)
+        if not inpainter.sweeps_in_one_run:
+            each = zip(counts, seconds.tolist(), strict=True)
+            times += [(schedule, count, taken) for count, taken in each]
 
 
 if __name__ == "__main__":

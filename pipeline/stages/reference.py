@@ -7,13 +7,15 @@ true images. With few images their Fréchet distance may therefore be below that
 mostly bias. The kernel distance has no bias.
 """
 
+from time import perf_counter
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.inpainting.seam import reconstruct
-from maskgit.scoring.baselines import BASELINES
+from maskgit.scoring.baselines import BASELINES, Fill
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
@@ -21,6 +23,7 @@ from maskgit.tokenizer.kinds import tokenizer_kinds
 from pipeline.inputs.others import load_others, notes_table
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import load_array, load_task, save_array, write_atomically
+from pipeline.plumbing.hashing import write_sums
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import (
@@ -32,7 +35,8 @@ from pipeline.plumbing.places import (
     REFERENCE,
     TOKENIZER,
 )
-from pipeline.reporting.extractor import EXTRACTOR, load_extractor, load_lpips
+from pipeline.plumbing.seconds import seconds_of
+from pipeline.reporting.extractor import EXTRACTOR, FEATURES, load_extractors, load_lpips
 from pipeline.reporting.pictures import save_results
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -51,22 +55,39 @@ def other_true_images(count: int, crops: int, seed: int) -> np.ndarray | None:
     return train[np.sort(np.random.default_rng(seed).choice(len(train), count, replace=False))]
 
 
+def fill_all(fill: Fill, images: np.ndarray, holes: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the images filled by a baseline, uint8 (N, H, W, 3), and the seconds an image."""
+    fill(images[0], holes[0])  # the first call loads libraries, which should not count
+    started = perf_counter()
+    filled = np.stack([fill(*pair) for pair in zip(images, holes, strict=True)])
+    return filled, (perf_counter() - started) / len(images)
+
+
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
     true_images = other_true_images(len(truth), params.data.crops, params.seed)
     others = load_others(params.score.others, truth, holes)
-    with stage_run("reference", params, REFERENCE), shared_folder(REFERENCE) as folder:
-        extractor = load_extractor(params.score.extractor, params.score.weights)
+    with (
+        stage_run("reference", params, REFERENCE),
+        seconds_of(REFERENCE) as times,
+        shared_folder(REFERENCE) as folder,
+    ):
+        extractors = load_extractors(params.score.extractor, params.score.weights)
         lpips = load_lpips(params.score.lpips)
         tokenizer = load_model(TOKENIZER / MODEL, tokenizer_kinds())
         names = [*params.score.baselines, *others, "tokenizer"]
-        found = {}
+        found, seconds = {}, {}
         sets = 1 + len(names) + (true_images is not None)
-        with tqdm(total=len(truth) * sets, unit="image") as bar:
+        with tqdm(total=len(truth) * sets * len(extractors), unit="image") as bar:
             bar.set_description("features of the true images")
-            features = extractor(truth, progress=bar.update)
-            task = truth, holes, features, extractor
+            judges = [(each(truth, progress=bar.update), each) for each in extractors]
+
+            def scores_of(fill: np.ndarray, **inputs) -> dict[str, np.ndarray]:
+                task = [fill], truth, holes
+                given = [Evaluation(*task, *j, progress=bar.update, **inputs) for j in judges]
+                return compute_scores(*given)
+
             for name in names:
                 bar.set_description(f"score {name}")
                 if name == "tokenizer":
@@ -74,19 +95,21 @@ def main() -> None:
                 elif name in others:
                     filled = others[name].images
                 else:
-                    pairs = zip(truth, holes, strict=True)
-                    filled = np.stack([BASELINES[name](*pair) for pair in pairs])
-                found[name] = compute_scores(
-                    Evaluation([filled], *task, lpips=lpips, progress=bar.update)
-                )
+                    filled, seconds[name] = fill_all(BASELINES[name], truth, holes)
+                found[name] = scores_of(filled, lpips=lpips)
             if true_images is not None:
                 bar.set_description("score true_images")
-                unpaired = Evaluation([true_images], *task, paired=False, progress=bar.update)
-                found["true_images"] = compute_scores(unpaired)
+                found["true_images"] = scores_of(true_images, paired=False)
         if ranks.rank():
             return
-        save_array(folder / "features.npy", features)
-        write_atomically(folder / EXTRACTOR.name, f"{extractor.name}\n".encode())
+        times += [(name, None, taken) for name, taken in seconds.items()]
+        by_judge = folder / FEATURES.name
+        by_judge.mkdir()
+        for features, extractor in judges:
+            save_array(by_judge / f"{extractor.name}.npy", features)
+        write_sums(by_judge)
+        kinds = "".join(f"{extractor.name}\n" for extractor in extractors)
+        write_atomically(folder / EXTRACTOR.name, kinds.encode())
         for name, fills in others.items():
             save_results(folder / FILLS / name, fills.images)
             if fills.note:

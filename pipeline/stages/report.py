@@ -42,6 +42,7 @@ from pipeline.reporting.card import GRID, model_card
 from pipeline.reporting.comparisons import answer, compare, comparison_text
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import save_picture
+from pipeline.reporting.plane import frontier_text, plot_plane
 from pipeline.reporting.plots import plot_gammas, plot_losses, plot_scores
 from pipeline.reporting.tables import HOLE_AREAS, by_area, by_kind
 from pipeline.reporting.text import scores_text
@@ -138,6 +139,7 @@ def main() -> None:
             uncertainty = read_table(TRANSFORMER / UNCERTAINTY)
             plot_gammas(names, uncertainty, folder / "mask_schedules.png")
             plot_scores(table, folder / "scores.png")
+            plot_plane(table, folder / "plane.png")
             save_picture(folder / "schedules.png", draw_grid(*shown, by_schedule))
             save_picture(folder / "iterations.png", draw_grid(*shown, by_steps))
         differences = compare(images_scored)
@@ -145,7 +147,7 @@ def main() -> None:
             "buckets": by_area(images_scored, AREAS if params.data.mask_sets else HOLE_AREAS),
             "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
         }
-        found = answer(images_scored, differences)
+        found = f"{answer(images_scored, differences)} {frontier_text(table)}"
         distance = column_of(FRECHET, table.columns).name
         plotted = table[table["schedule"].isin(names)].rename(columns={distance: "distance"})
         tables = {"scores": table, "differences": differences} | buckets

@@ -14,19 +14,18 @@ from maskgit import ranks
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
-from pipeline.plumbing.files import fresh_folder, load_array, load_task, read_table, write_table
+from pipeline.plumbing.files import fresh_folder, load_task, read_table, write_table
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import (
     IMAGE_SCORES,
     IMAGES_CSV,
     INPAINTED,
-    REFERENCE,
     SCORES,
     STEPS_CSV,
     results_folder,
 )
-from pipeline.reporting.extractor import load_lpips, load_reference_extractor
+from pipeline.reporting.extractor import load_judges, load_lpips
 from pipeline.reporting.pictures import load_picture
 from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
@@ -39,27 +38,23 @@ def load_filled_images(folder: Path, count: int) -> np.ndarray:
 
 def main(schedule: str) -> None:
     params = load_params()
-    features = load_array(REFERENCE / "features.npy")
     table = SCORES / f"{schedule}.csv"
     split = params.inpaint.split
     truth, holes = load_task(split)
     with stage_run("score", params, table, schedule):
-        extractor = load_reference_extractor(params.score.weights)
+        judges = load_judges(params.score.weights)
         lpips = load_lpips(params.score.lpips)
         rows, images = [], []
         counts, fills = params.inpaint.plan(schedule)
-        with tqdm(total=len(truth) * len(counts) * fills, unit="image") as bar:
+        total = len(truth) * len(counts) * fills * len(judges)
+        with tqdm(total=total, unit="image") as bar:
             for iterations in counts:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 where = INPAINTED / schedule / str(iterations)
                 folders = [where / results_folder(k) for k in range(fills)]
                 filled = [load_filled_images(folder, len(truth)) for folder in folders]
-                given = Evaluation(
-                    *(filled, truth, holes, features, extractor),
-                    lpips=lpips,
-                    progress=bar.update,
-                )
-                columns = compute_scores(given)
+                task, inputs = (filled, truth, holes), {"lpips": lpips, "progress": bar.update}
+                columns = compute_scores(*[Evaluation(*task, *judge, **inputs) for judge in judges])
                 scores = summarise(columns)
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))

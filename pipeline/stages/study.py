@@ -26,7 +26,7 @@ from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.places import STUDY
-from pipeline.reporting.extractor import load_reference_extractor
+from pipeline.reporting.extractor import load_reference_extractors
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
@@ -47,9 +47,15 @@ class StudySet:
     Each hole is filled params.study.fills times, params.inpaint.batch_size images at once.
     """
 
-    def __init__(self, images: np.ndarray, holes: np.ndarray, extractor: Extractor, params: Params):
-        self.images, self.holes, self.extractor = images, holes, extractor
-        self.features = extractor(images)
+    def __init__(
+        self,
+        images: np.ndarray,
+        holes: np.ndarray,
+        extractors: list[Extractor],
+        params: Params,
+    ):
+        self.images, self.holes = images, holes
+        self.judges = [(extractor(images), extractor) for extractor in extractors]
         self.batch, self.seed = params.inpaint.batch_size, params.seed
         self.fills = params.study.fills
 
@@ -70,8 +76,8 @@ class StudySet:
         batches = [every[start : start + self.batch] for start in every[:: self.batch]]
         with parallel_map(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
-        held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
-        return Scored(compute_scores(held), steps)
+        task = [filled], self.images, self.holes
+        return Scored(compute_scores(*[Evaluation(*task, *j) for j in self.judges]), steps)
 
 
 def tune(
@@ -93,7 +99,11 @@ def tune(
 
 
 def run_plan(
-    inpainter: Inpainter, plan: Plan, images: np.ndarray, extractor: Extractor, params: Params
+    inpainter: Inpainter,
+    plan: Plan,
+    images: np.ndarray,
+    extractors: list[Extractor],
+    params: Params,
 ) -> pd.DataFrame:
     """Returns every score of every setting on every kind of hole, for each image and fill.
 
@@ -104,7 +114,7 @@ def run_plan(
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            test = StudySet(images, holes, extractor, params)
+            test = StudySet(images, holes, extractors, params)
             for gamma, iterations in settings:
                 for fill, scored in enumerate(test.scores(inpainter, gamma, iterations)):
                     table = image_table(gamma, iterations, holes, *scored)
@@ -118,15 +128,15 @@ def main(decoder: str) -> None:
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
     with stage_run("study", params, output, decoder), fresh_folder(output) as folder:
-        extractor = load_reference_extractor(params.score.weights)
+        extractors = load_reference_extractors(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
-        validation = StudySet(images, holes, extractor, params)
+        validation = StudySet(images, holes, extractors, params)
         sampler = params.inpaint.changed(decoder=decoder)
         sampler, tuning = tune(sampler, networks, plan, validation)
         inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
-        scores = run_plan(inpainter, plan, test[:IMAGES], extractor, params)
+        scores = run_plan(inpainter, plan, test[:IMAGES], extractors, params)
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)

@@ -28,7 +28,7 @@ from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_picture
 from pipeline.tracking.stage import stage_run
 
 VALIDATED = 512  # validation images that an evaluation fills
-SHOWN = 40  # validation images in the picture of fills
+IMAGES_IN_PICTURE = 40  # validation images in the picture of fills
 
 
 def save(
@@ -41,7 +41,7 @@ def save(
     """Writes the network, its history and a picture of fills."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    images, holes = (part[:SHOWN] for part in validation)
+    images, holes = (part[:IMAGES_IN_PICTURE] for part in validation)
     holed = np.where(holes[..., None], HOLE_COLOUR, images)
     filled = fill_holes(model, images, holes)
     save_picture(folder / "fills.png", grid(holed, 10), grid(filled, 10))

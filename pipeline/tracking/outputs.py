@@ -25,6 +25,7 @@ from pipeline.plumbing.places import (
     TOKENIZER,
     TRANSFORMER,
 )
+from pipeline.plumbing.seconds import read_seconds, with_seconds
 
 if TYPE_CHECKING:
     from pipeline.tracking.stage import StageRun
@@ -61,6 +62,8 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
             folder = INPAINTED / item
             for picture in sorted(folder.rglob("test_*.png")):
                 run.log_artifact(picture, picture.parent.relative_to(folder).as_posix())
+            for row in read_seconds(folder).to_dict("records"):
+                run.log_metrics({"seconds": row["seconds"]}, int(row["iterations"]))
         case "score":
             for row in read_table(SCORES / f"{item}.csv").to_dict("records"):
                 run.log_metrics(present(row, KEYS), int(row["iterations"]))
@@ -84,8 +87,12 @@ def log_report(run: StageRun, params: Params) -> None:
     keys = ("gamma", "iterations", "n", "steps", "answer")
     scores = {name: v for name, v in row.items() if name not in keys and v is not None}
     run.log_metrics({place(name, scores): value for name, value in scores.items()})
+    times = read_seconds(INPAINTED / params.gamma).set_index("iterations")["seconds"]
+    if params.report.iterations in times:
+        run.log_metrics({"seconds": times[params.report.iterations]})
     for name in TABLES:
         table = read_table(REPORTS / f"{name}.csv")
+        table = with_seconds(table) if name == "scores" else table
         run.log_table(table.convert_dtypes(), f"{name}.json")
     run.log_artifact(REPORTS / "summary")
     pictures = INPAINTED / params.gamma / str(params.report.iterations)

@@ -31,6 +31,7 @@ WEIGHTLESS = {
     "maskgit.data.holes",
     "maskgit.scoring.baselines",
     "maskgit.scoring.intervals",
+    "maskgit.scoring.networks",
 }
 # What the study chooses itself, whatever params.yaml says
 CHOSEN = {

@@ -19,7 +19,7 @@ from maskgit import load
 from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
-from maskgit.scoring.scores import DECIDES, SCORES, score_columns
+from maskgit.scoring.scores import DECIDES, SCORES, column_of, score_columns
 from pipeline.plumbing.params import ONE_PASS, load_params
 from pipeline.plumbing.places import results_folder
 from pipeline.reporting.comparisons import label
@@ -101,7 +101,9 @@ def test_only_true_images_go_without_scores_in_the_hole(table):
 
 
 def test_diversity_is_that_of_several_fills(table, params):
-    scored = table.dropna(subset="diversity_hole")
+    found = score_columns(table.columns)
+    (diversity,) = [each.name for each in found if each.score.better is Better.NEITHER]
+    scored = table.dropna(subset=diversity)
     several = params.inpaint.fills > 1
     assert keys(scored[["schedule", "iterations"]]) == (settings(params) if several else [])
 
@@ -143,8 +145,10 @@ def test_the_headline_has_the_distances_of_its_bounds(clone, table):
 
 
 def test_the_network_of_the_features_is_on_record_for_the_stages_that_score(clone, table):
-    used = load_extractor((clone.folder / EXTRACTOR).read_text().strip(), None)
-    assert DECIDES.column(used).name in table
+    used = (clone.folder / EXTRACTOR).read_text().split()
+    for kind in used:
+        assert DECIDES.column(load_extractor(kind, None)).name in table
+    assert column_of(DECIDES, table).name == DECIDES.network_column(used[0]).name
 
 
 def fills(clone, schedule, iterations, variant=0):
@@ -241,6 +245,18 @@ def test_the_answer_is_printed_below_the_differences(clone):
     differences, answer = printed.index("cosine 3 less square 3"), clone.metrics()["answer"]
     assert answer.startswith("Answer: gamma=")
     assert differences < printed.index(answer)
+
+
+def test_seconds_are_shown_beside_the_steps_and_change_no_file_of_the_report(clone, table, params):
+    printed = clone.run(sys.executable, "-m", "pipeline", "table").splitlines()
+    assert printed[0].split()[:5] == ["schedule", "iterations", "steps", "seconds", "n"]
+    for schedule, iterations in settings(params):
+        (row,) = [r for r in map(str.split, printed[:20]) if r[:2] == [schedule, str(iterations)]]
+        assert float(row[3]) > 0
+    assert "seconds" not in table
+    assert "seconds" not in (clone.folder / "dvc.lock").read_text()
+    _, (*_, report) = clone.reports()
+    assert report.data.metrics["seconds"] > 0
 
 
 @pytest.mark.parametrize("name", ["buckets", "kinds"])

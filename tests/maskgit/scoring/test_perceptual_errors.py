@@ -2,21 +2,31 @@ import numpy as np
 import pytest
 import torch
 
-from maskgit.perception import PerceptualLoss
+from maskgit.perception import PerceptualLoss, efficientnet_lite
 from maskgit.pixels import to_float
 from maskgit.scoring.perceptual_errors import perceptual_errors
 
 CPU = torch.device("cpu")
 
 
-def test_a_hole_that_is_everything_gives_the_loss_of_training(images):
+@pytest.mark.parametrize("network", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_a_hole_that_is_everything_gives_the_loss_of_training(images, network):
     output, truth = images
     everywhere = np.ones(truth.shape[:3], dtype=bool)
-    found = perceptual_errors(output, truth, everywhere)
-    loss = PerceptualLoss()
+    found = perceptual_errors(output, truth, everywhere, network)
+    loss = PerceptualLoss(network)
     for i in range(4):
         expected = loss(to_float(output[i : i + 1], CPU), to_float(truth[i : i + 1], CPU))
         assert found[i] == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("network", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_features_down_to_an_eighth_of_the_size_count(network):
+    layers = PerceptualLoss(network)
+    sizes = [maps.shape[2] for maps in layers.features(torch.rand(1, 3, 64, 64))]
+    assert sizes[0] == 32 and sizes[-1] == 8 and set(sizes) == {32, 16, 8}
+    following = efficientnet_lite(network)._blocks[len(layers.blocks)]
+    assert following._depthwise_conv.stride[0] == 2  # the next would have a sixteenth
 
 
 def test_equal_images_have_none_and_worse_ones_more(images, hole):

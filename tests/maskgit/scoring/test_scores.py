@@ -15,6 +15,7 @@ from maskgit.scoring.scores import (
     DECIDES,
     FRECHET,
     KERNEL,
+    PERCEPTUAL,
     PSNR,
     SCORES,
     column_of,
@@ -38,13 +39,16 @@ class Difference(nn.Module):
         return (a - b).square().mean(dim=(1, 2, 3), keepdim=True)
 
 
-EXTRACTOR = Extractor("pixels", "", Pixels(), torch.device("cpu"))
+EXTRACTOR = Extractor("pixels", "", Pixels(), torch.device("cpu"), perceptual="efficientnet_lite0")
 OFFICIAL = replace(EXTRACTOR, official=True)
-EXTRACTORS = pytest.mark.parametrize("extractor", [EXTRACTOR, OFFICIAL], ids=["other", "official"])
+LITE2 = replace(EXTRACTOR, name="lite2", perceptual="efficientnet_lite2")
+EXTRACTORS = pytest.mark.parametrize(
+    "extractor", [EXTRACTOR, OFFICIAL, LITE2], ids=["other", "official", "lite2"]
+)
 
 
-def evaluation(fills, truth, hole, **changes):
-    return Evaluation(fills, truth, hole, EXTRACTOR(truth), EXTRACTOR, **changes)
+def evaluation(fills, truth, hole, extractor=EXTRACTOR, **changes):
+    return Evaluation(fills, truth, hole, extractor(truth), extractor, **changes)
 
 
 @EXTRACTORS
@@ -71,6 +75,43 @@ def test_only_the_official_weights_give_the_names_that_papers_use():
     assert FRECHET.network_column("inception").name == "fd_inception"
     lite = KERNEL.network_column("efficientnet_lite0")
     assert lite.name == "kd_efficientnet_lite0" and lite.label.endswith("(EfficientNet-Lite0)")
+
+
+def test_perceptual_errors_name_their_network_but_where_they_did_not_before_there_was_another():
+    on_lite0, on_lite2 = PERCEPTUAL.column(EXTRACTOR), PERCEPTUAL.column(LITE2)
+    assert on_lite0.name == "perceptual_hole"
+    assert on_lite0.label == "perceptual error in the hole (EfficientNet-Lite0)"
+    assert on_lite2.name == "perceptual_efficientnet_lite2_hole"
+    assert on_lite2.label == "perceptual error in the hole (EfficientNet-Lite2)"
+
+
+@pytest.mark.parametrize("name", ["perceptual_hole", "diversity_hole"])
+def test_columns_of_older_tables_are_found(name):
+    found = find(name)
+    assert found == find(f"{name}_low") == found.score.network_column("efficientnet_lite0")
+    assert found.name == name and found.label.endswith("(EfficientNet-Lite0)")
+
+
+def test_an_extractor_judges_by_the_perceptual_errors_of_its_own_network(images, hole):
+    output, truth = images
+    found = compute_scores(evaluation([output], truth, hole, LITE2))
+    expected = perceptual_errors(output, truth, hole, "efficientnet_lite2")
+    np.testing.assert_array_equal(found["perceptual_efficientnet_lite2_hole"], expected)
+    assert "perceptual_hole" not in found
+
+
+def test_of_several_extractors_each_has_its_columns_and_other_scores_stand_once(images, hole):
+    output, truth = images
+    judges = [evaluation([output, truth], truth, hole, each) for each in (LITE2, EXTRACTOR)]
+    each, both = [compute_scores(judge) for judge in judges], compute_scores(*judges)
+    assert both.keys() == each[0].keys() | each[1].keys()
+    for name in both:
+        for alone in each:
+            if name in alone:
+                np.testing.assert_array_equal(both[name], alone[name])
+    names = list(both)
+    assert names.index("kd_pixels") == names.index("kd_lite2") + 1
+    assert column_of(DECIDES, names).name == "kd_lite2"
 
 
 def test_the_scores_of_a_table_come_once_and_in_its_order():

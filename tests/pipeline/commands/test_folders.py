@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from maskgit.scoring.features import FID_WEIGHTS_NAME, choose_extractor, efficientnet_lite0
+from maskgit.scoring.features import FID_WEIGHTS_NAME, choose_extractor, efficientnet_lite
 from pipeline.cli import app
 from pipeline.commands.folders import (
     compare_folders,
@@ -39,7 +39,7 @@ def fill(folder, pictures, names=None, suffix=".png"):
 
 @pytest.fixture(scope="module")
 def lite():
-    return efficientnet_lite0()
+    return efficientnet_lite("efficientnet_lite0")
 
 
 def score(*arguments):
@@ -151,7 +151,7 @@ def test_faults_are_named_in_one_line(tmp_path):
         ((good, empty), "no picture in it"),
         ((good, single), "one picture is no set"),
         ((good, broken, *lite), "001.png cannot be read"),
-        ((good, good, "--extractor", "vgg"), "choose auto, inception or efficientnet_lite0"),
+        ((good, good, "--extractor", "vgg"), "extractor 'vgg': choose one of auto, inception"),
         ((good, good, "--weights", tmp_path / "none.pth"), "none.pth"),
     ]:
         result = score(*arguments)

@@ -75,6 +75,15 @@ def test_an_empty_value_means_none_and_is_not_filled(project, key):
         load_params(project(key, None))
 
 
+@pytest.mark.parametrize(
+    ("key", "name"), [("data.holes", "thin"), ("score.extractor", "efficientnet_lite2")]
+)
+def test_a_name_alone_is_a_list_of_one(project, key, name):
+    section, setting = key.split(".")
+    alone, listed = (load_params(project(key, value)) for value in (name, [name]))
+    assert alone == listed and getattr(getattr(alone, section), setting) == [name]
+
+
 def test_numbers_that_yaml_reads_as_strings_are_numbers(project):
     assert load_params(project("train.learning_rate", "1e-05")).train.learning_rate == 1e-5
 
@@ -98,7 +107,7 @@ BAD = {
     "inpaint.iterations": ([], r"inpaint.iterations: .* at least 1 item"),
     "inpaint.decoder": ("greedy", r"inpaint.decoder: should be one of confidence, halton, moment"),
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
-    "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
+    "score.extractor": ("vgg", r"score.extractor.0: .*'inception', .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
     "feed_forward.channels": (
         [50, 64],

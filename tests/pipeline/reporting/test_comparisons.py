@@ -78,6 +78,13 @@ def test_only_the_kernel_distance_has_verdicts(images):
     assert set(verdicts["fd_x"]) == set(verdicts["psnr_hole"]) == {""}
 
 
+def test_of_several_networks_the_first_has_the_verdicts(images):
+    table = compare(images.assign(kd_y=-images["kd_x"]))
+    verdicts = table.set_index(["score", "first", "second"])["verdict"]
+    assert verdicts["kd_x", "cosine 8", "square 8"] == "square 8 better"
+    assert set(verdicts["kd_y"]) == {""}
+
+
 def test_an_image_without_a_hole_counts_in_the_distances_only(images):
     holeless = images.copy()
     holeless.loc[holeless["image"] == 3, "psnr_hole"] = np.nan

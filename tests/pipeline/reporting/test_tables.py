@@ -128,6 +128,18 @@ def test_the_text_shows_every_score_and_the_comparison(images):
     ]
 
 
+def test_what_a_row_costs_stands_before_its_scores():
+    table = pd.DataFrame(
+        {"schedule": ["cosine", "telea"], "iterations": [8, np.nan], "n": N}
+        | {"fd_x": [13.0, 30.0], "psnr_hole": [18.0, 17.0], "steps": [8, np.nan]}
+    )
+    with_times = table.assign(seconds=[0.01234, np.nan])
+    head, cosine, telea = map(str.split, scores_text(with_times).split("\n\n")[0].splitlines())
+    assert head == ["schedule", "iterations", "steps", "seconds", "n", "fd_x"]
+    assert cosine[:5] == ["cosine", "8", "8.0", "0.0123", str(N)]
+    assert telea[:2] == ["telea", str(N)]
+
+
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
 def test_no_interval_of_a_distance_is_shown_below_zero(value, below, above):
     row = dict(zip(with_ends("kd_x"), (value, value - below, value + above), strict=True))

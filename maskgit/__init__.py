@@ -23,7 +23,7 @@ def load(folder: "str | Path") -> "Fill":
 
 
 def open_picture(path: "str | Path") -> "Picture":
-    """A picture or mask from its file, as `maskgit inpaint` reads it: upright, in full depth.
+    """Reads a picture or mask from its file, as `maskgit inpaint` does: upright, in full depth.
 
     `fill(picture, mask)` then gives such a picture, and its `save` writes a PNG file. Raises
     ValueError with one line on what the file is not.

@@ -113,7 +113,7 @@ def build(kind: type[Model], config: dict) -> Model:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Skips random initialisation, for which torch would load its compiler on "meta", a second."""
+    """Skips random initialisation: on "meta" torch would load its compiler for it, for a second."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -1,4 +1,4 @@
-"""Pictures with holes, of any size, filled by a trained model: three lines of Python.
+"""Fills holes in pictures of any size by a trained model, in three lines of Python.
 
 from maskgit import load, open_picture
 
@@ -8,7 +8,6 @@ filled.save("filled.png")
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, restore
 from maskgit.data.image_files import Picture, UnusableImage, picture_of, to_pil
-from maskgit.data.masks import check_hole, check_shape, marked
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
@@ -34,7 +33,7 @@ Progress = Callable[[float], object]
 
 
 class Fill:
-    """A trained model, ready to fill. `config` says how it does, and what it was trained on."""
+    """Fills holes by a trained model; `config` holds its settings and what it was trained on."""
 
     def __init__(self, inpainter: Inpainter, config: Config):
         self.inpainter = inpainter
@@ -49,20 +48,22 @@ class Fill:
         iterations: int | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
-        """The picture with its hole filled; every other pixel as it was.
+        """Returns the picture with its hole filled; every other pixel stays as it is.
 
         Args:
             image: what `maskgit.open_picture` gives; a PIL image; or uint8 or uint16 (H, W) or
                 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
             mask: of the same size, white = hole: bool (H, W) with True = hole, or any of the kinds
                 of `image`, read by the rule of `maskgit.data.masks`.
-            seed: another one, another fill; from 0.
+            seed: of the random numbers, from 0; another seed gives another fill.
             gamma, iterations: the mask schedule and its number of steps.
             progress: called with the share that is done, up to 1.
 
-        Whatever is left out is as the model was tuned. Returns what `image` is, of its size, dtype
-        and channels; of a PIL image one in RGB, or in grey or with alpha if it is so, upright and
-        with its colour profile. Raises ValueError with one line on what does not fit.
+        A setting that is left out is that of `config`. Returns the kind, size, dtype and channels
+        of `image`; for a PIL image one in RGB, in grey or with alpha, upright and with its colour
+        profile. `filled` and `notes` of the result, or of its `info` for PIL, say how much was
+        filled and what was read otherwise than the file stores it. Raises ValueError with one line
+        on what does not fit.
         """
         (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, progress)
         return filled
@@ -77,20 +78,24 @@ class Fill:
         iterations: int | None = None,
         progress: Progress | None = None,
     ) -> list[Pixels]:
-        """Several fills of one hole, each drawn anew; the first is what a call gives."""
+        """Returns several fills of one hole; each has random numbers of its own.
+
+        The first is the fill that a call returns.
+        """
         decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations)
         picture = picture_in(image, "image")
-        hole = hole_in(mask, picture.shape)
+        mark = mask_in(mask, picture.shape)
         filled = []
         for number in range(count):
             share = None if progress is None else _part(progress, number, count)
-            result = self.pixels(picture, hole, decoding, number, share)
+            pixels = self.pixels(picture, mark.hole, decoding, number, share)
+            result = filled_with(picture, pixels, mark)
             if isinstance(image, Picture):
-                filled.append(replace(picture, own=result))
+                filled.append(result)
             elif isinstance(image, Image.Image):
-                filled.append(to_pil(result, picture.profile))
+                filled.append(to_pil(result))
             else:
-                filled.append(result.reshape(image.shape))
+                filled.append(pixels.reshape(image.shape))
         return filled
 
     def pixels(
@@ -98,14 +103,15 @@ class Fill:
         picture: Picture,
         hole: np.ndarray,
         decoding: Decoding,
-        fill: int = 0,
+        variant: int = 0,
         progress: Progress | None = None,
         watch: Callable[[Patch], object] | None = None,
     ) -> np.ndarray:
-        """As `picture.own`, with the hole, bool (H, W), filled; fill: another number, another fill.
+        """Returns `picture.own` with the hole, bool (H, W), filled.
 
-        watch: see `fill_photo`. Raises ValueError where nothing is known of the picture, or
-        nothing is to be filled.
+        variant: the number of the fill, from 0; each has other random numbers. watch: see
+        `fill_photo`. Raises ValueError where nothing is known of the picture, or nothing is to be
+        filled.
         """
         check_hole(hole)
         filled = fill_photo(
@@ -115,14 +121,14 @@ class Fill:
             make_gamma(decoding.gamma, self.config.uncertainty),
             decoding.iterations,
             decoding.seed,
-            fill,
+            variant,
             progress,
             watch,
         )
         return put_back(filled, picture.own, hole)
 
     def decoding(self, **changes: object) -> Decoding:
-        """How to fill: as tuned, but for the changes that are not None. Raises ValueError."""
+        """Returns the settings of `config` with the changes other than None. Raises ValueError."""
         wanted = {name: value for name, value in changes.items() if value is not None}
         try:
             return Decoding.model_validate(self.config.decoding.model_dump() | wanted)
@@ -131,7 +137,7 @@ class Fill:
 
 
 def picture_in(value: object, argument: str) -> Picture:
-    """An argument as a picture. Raises ValueError that names it where it is none."""
+    """Converts an argument to a picture. Raises ValueError, which names it, if it is none."""
     if isinstance(value, Picture):
         return value
     if isinstance(value, Image.Image | np.ndarray):
@@ -146,25 +152,25 @@ def picture_in(value: object, argument: str) -> Picture:
     )
 
 
-def hole_in(mask: object, shape: tuple[int, int]) -> np.ndarray:
-    """The hole that a mask shows, bool (H, W). Raises ValueError if it is not of that shape."""
-    if isinstance(mask, np.ndarray) and mask.dtype == bool and mask.ndim == 2:
-        hole = mask
+def mask_in(value: object, shape: tuple[int, int]) -> Marked:
+    """Returns the hole of a mask, bool (H, W). Raises ValueError if it is not of that shape."""
+    if isinstance(value, np.ndarray) and value.dtype == bool and value.ndim == 2:
+        mark = Marked(value)
     else:
-        hole = marked(picture_in(mask, "mask")).hole
-    check_shape(hole.shape, shape)
-    return hole
+        mark = marked(picture_in(value, "mask"))
+    check_shape(mark.hole.shape, shape)
+    return mark
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:
-    """The progress of one fill of several."""
+    """Returns the callback for the progress of one fill of several."""
     return lambda share: progress((number + share) / count)
 
 
 def load(folder: str | Path) -> Fill:
-    """The model of a folder, as `maskgit export` writes it.
+    """Loads the model of a folder that `maskgit export` wrote.
 
-    Raises BadModel, a ValueError: one line on what is missing, damaged or does not fit.
+    Raises BadModel, a ValueError, with one line on what is missing, damaged or does not fit.
     """
     folder = Path(folder)
     found = read_model_folder(folder)

@@ -1,7 +1,7 @@
-"""A model's networks as ONNX graphs, for programs without torch.
+"""Exports a model's networks as ONNX graphs, for programs without torch.
 
-ONNX has no sparse solver to blend with, and a loop unrolled would fix schedule, decoder and steps
-for good. So the graphs are the networks alone, three of them; what comes between takes a page of
+The three graphs hold the networks alone. ONNX has no sparse solver for blending, and an unrolled
+loop would fix schedule, decoder and number of steps. What comes between the graphs takes a page of
 numpy (docs/onnx_fill.py).
 """
 
@@ -14,7 +14,7 @@ from maskgit.inpainting.inpainter import Inpainter
 
 
 class Encode(nn.Module):
-    """Images (1, 3, H, W) in [-1, 1], the hole grey (0) -> tokens int64 (1, h, w)."""
+    """Encodes images (1, 3, H, W) in [-1, 1], grey (0) in the hole, to tokens int64 (1, h, w)."""
 
     inputs, output = ("images",), "tokens"
 
@@ -27,8 +27,10 @@ class Encode(nn.Module):
 
 
 class Predict(nn.Module):
-    """Tokens int64 (1, h * w), the codebook's size where hidden, and known pixels (1, 4, H, W), see
-    `known_pixels` -> logits (1, h * w, codebook size)."""
+    """Predicts logits (1, h * w, codebook size) from tokens and known pixels.
+     Tokens are int64 (1, h * w), the codebook's size where hidden. Known pixels are (1, 4, H, W),
+    see `known_pixels`.
+    """
 
     inputs, output = ("tokens", "known"), "logits"
 
@@ -42,8 +44,11 @@ class Predict(nn.Module):
 
 
 class Draw(nn.Module):
-    """Tokens int64 (1, h, w), the codebook's size for none, and known pixels (1, 4, H, W) ->
-    images (1, 3, H, W) in [-1, 1]."""
+    """Decodes tokens and known pixels to images (1, 3, H, W) in [-1, 1].
+
+    Tokens are int64 (1, h, w), the codebook's size where there is none. Known pixels are
+    (1, 4, H, W), see `known_pixels`.
+    """
 
     inputs, output = ("tokens", "known"), "images"
 
@@ -59,7 +64,7 @@ GRAPHS = {"encode": Encode, "predict": Predict, "draw": Draw}
 
 
 def onnx_files(inpainter: Inpainter) -> dict[str, bytes]:
-    """`encode.onnx`, `predict.onnx` and `draw.onnx`, in float32, for one picture at a time.
+    """Returns `encode.onnx`, `predict.onnx` and `draw.onnx`, in float32, for one picture at a time.
 
     Raises ValueError for a model whose transformer sees no pixels.
     """

@@ -52,7 +52,7 @@ def _fold_margins(model: nn.Module) -> None:
 
 
 class PerceptualLoss(nn.Module):
-    """Perceptual distance of images float (B, 3, H, W) in [-1, 1]: a scalar, 0 for equal images.
+    """Computes the perceptual distance, a scalar, of images float (B, 3, H, W) in [-1, 1].
 
     On a processor it runs in float32 under autocast too, since the bf16 gradients of strided
     depthwise convolutions take six times as long there.

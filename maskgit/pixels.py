@@ -11,7 +11,7 @@ def to_float(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 def pixels_to_float(images: Tensor) -> Tensor:
-    """As `to_float`, for a tensor, on its own device."""
+    """Converts as `to_float` does, a tensor on its own device."""
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 

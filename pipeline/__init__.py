@@ -2,8 +2,8 @@
 
 import os
 
-# How long torch's threads (GNU OpenMP) stay awake for the next piece of work: by default for so
-# long that beside any other busy process they wait for each other (docs/speed.md).
+# Torch's threads (GNU OpenMP) spin while they wait for work. By default they do so for so long
+# that beside another busy process they wait for each other (docs/speed.md).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 

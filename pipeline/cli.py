@@ -108,14 +108,14 @@ def inpaint(
     """
     with plain_errors():
         from pipeline.commands.model import wanted_decoding
-        from pipeline.commands.photos import fill_all, passed_over, plan
+        from pipeline.commands.photos import fill_all, plan, said_of_folders
         from pipeline.models.fill import default_model_folder, load_fill
 
         folder = model or default_model_folder()
         fill = load_fill(folder)
         decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
         planned = plan(source, mask, out, variants, mask_suffix)
-        for line in passed_over([source, mask]):
+        for line in said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
         filled, failed = fill_all(jobs, fill, decoding, invert_mask, grow)
@@ -328,18 +328,21 @@ def ui(
 ) -> None:
     """Start MLflow's UI for this project and print the links to its reports.
 
-    Only this machine can open it. Ctrl-C stops it.
+    Only this machine can open it. Ctrl-C stops it. Where MLFLOW_TRACKING_URI names a server,
+    nothing is started, and the links lead there.
 
     Example: maskgit ui
     """
     with plain_errors():
-        from pipeline.commands.ui import links, serve
+        from pipeline.commands.ui import links, running_server, serve
         from pipeline.plumbing.ports import port_to_serve
 
-        chosen = port_to_serve("127.0.0.1", port, default=5000)
-        for name, link in links(chosen).items():
+        running = running_server()
+        chosen = None if running else port_to_serve("127.0.0.1", port, default=5000)
+        for name, link in links(running or f"http://127.0.0.1:{chosen}").items():
             print(f"{name}: {link}", flush=True)
-        raise typer.Exit(serve(chosen))
+        if chosen:
+            raise typer.Exit(serve(chosen))
 
 
 @app.command(rich_help_panel=RECORD)

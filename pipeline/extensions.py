@@ -1,4 +1,4 @@
-"""Packages that register importers of their own, each of which may be absent."""
+"""Imports the packages that register importers of their own, each of which may be absent."""
 
 try:
     import pipeline.lab  # noqa: F401

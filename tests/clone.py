@@ -34,7 +34,7 @@ class Clone:
         self.commit("start")
 
     def copy(self, folder):
-        """Another one with the same content; of MLflow's artifacts only the first has a copy."""
+        """Another one with the same content, MLflow's artifacts included."""
         shutil.copytree(self.folder, folder, symlinks=True)
         other = copy.copy(self)
         other.folder = folder

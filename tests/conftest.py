@@ -22,7 +22,7 @@ from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.model import MaskedTransformer
 from tests.clone import Clone
-from tests.small_models import save_small_models
+from tests.small_models import FSQ, save_small_models
 
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -102,6 +102,14 @@ def small_models(tmp_path_factory):
     """A folder with them in the places of a finished pipeline, to be copied, not changed."""
     folder = tmp_path_factory.mktemp("small_models")
     save_small_models(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_fsq_models(tmp_path_factory):
+    """As `small_models`, with finite scalar quantization in place of a codebook."""
+    folder = tmp_path_factory.mktemp("small_fsq_models")
+    save_small_models(folder, FSQ)
     return folder
 
 

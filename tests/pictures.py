@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.reporting.pictures import GAP, SHOWN
+from pipeline.reporting.pictures import ENLARGED_SIDE, GAP
 
 
 def read(path: Path) -> np.ndarray:
@@ -20,7 +20,7 @@ def read(path: Path) -> np.ndarray:
 
 def tiles(path: Path, columns: int, side: int) -> np.ndarray:
     """The images of a grid with captions, row by row: uint8 (rows, columns, side, side, 3)."""
-    scale = max(1, SHOWN // side)
+    scale = max(1, ENLARGED_SIDE // side)
     step = side + GAP
     picture = read(path)[::scale, ::scale]
     picture = picture[:, picture.shape[1] - columns * step + GAP :]  # captions stand on the left

@@ -1,20 +1,22 @@
-"""What dvc.yaml and study/dvc.yaml say of the stages, for tests that compare it with the code."""
+"""What the pipelines say of their stages, for tests that compare it with the code."""
 
 import ast
 import inspect
 import textwrap
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import yaml
 
 from maskgit.validation import Section
+from pipeline.plumbing.entry import PIPELINES
 from pipeline.plumbing.params import FROM_PRESET, Params
 from tests.clone import ROOT
 
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STUDY = yaml.safe_load((ROOT / "study/dvc.yaml").read_text())["stages"]
-STAGES = PIPELINE | STUDY
+PIPELINE, *OTHERS = (yaml.safe_load((ROOT / path).read_text())["stages"] for path in PIPELINES)
+STAGES = reduce(or_, OTHERS, PIPELINE)
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 

@@ -1,1 +1,1 @@
-"""What builds and checks the documentation; no part of the library or of the pipeline."""
+"""Programs that build and check the documentation, no part of the library or of the pipeline."""

@@ -25,7 +25,7 @@ from maskgit.scoring.features import choose_extractor
 
 DOCS = Path("docs")
 UNSEEN = 10**6 + 7  # a seed that no data set of the project draws
-SHOWN = 112  # pixels a side, to which the images of 64 pixels are enlarged
+ENLARGED_SIDE = 112  # pixels to which the images of 64 pixels are enlarged
 GAP = 4
 HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)
 
@@ -43,13 +43,13 @@ TARGETS = (0.001, 0.003, 0.01, 0.03, 0.05)
 
 
 def blurred(truth: np.ndarray, hole: np.ndarray, strength: float) -> np.ndarray:
-    """uint8 (N, H, W, 3), blurred in the hole; strength: standard deviation in pixels."""
+    """Blurs uint8 (N, H, W, 3) in the hole; strength: standard deviation in pixels."""
     blur = gaussian_filter(truth.astype(np.float32), (0, strength, strength, 0))
     return np.where(hole[..., None], blur.round().astype(np.uint8), truth)
 
 
 def noisy(truth: np.ndarray, hole: np.ndarray, strength: float) -> np.ndarray:
-    """uint8 (N, H, W, 3), with noise in the hole; strength: standard deviation in grey levels."""
+    """Adds noise to uint8 (N, H, W, 3) in the hole; strength: standard deviation in grey levels."""
     noise = np.random.default_rng(0).normal(0, strength, truth.shape)
     return np.where(hole[..., None], (truth + noise).clip(0, 255).round().astype(np.uint8), truth)
 
@@ -61,9 +61,9 @@ DAMAGE: dict[str, tuple[Callable[..., np.ndarray], float]] = {
 
 
 def strengths_of(distance: Callable[[float], float], most: float) -> list[float]:
-    """The strengths of damage at which `distance`, which rises with it, comes to TARGETS.
-
-    Straight lines between nine measured strengths, both in logarithms; NaN beyond the last.
+    """Returns the strengths of damage at which `distance` reaches each of TARGETS.
+     The distance rises with the strength. It is interpolated between nine measured strengths, both
+    in logarithms; the result is NaN beyond the last.
     """
     tried = np.geomspace(most / 64, most, 9)
     found = np.maximum.accumulate([max(distance(strength), 1e-6) for strength in tried])
@@ -92,7 +92,7 @@ def draw_scale(count: int = 192, shown: int = 3) -> None:
 
 
 def marked(images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The images with their holes in a colour of their own."""
+    """Returns the images with their holes in a colour of their own."""
     return np.where(hole[..., None], HOLE_COLOUR, images)
 
 
@@ -100,13 +100,14 @@ def save_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
     """Writes one column of images, uint8 (N, H, W, 3), for each caption."""
     font, head = ImageFont.load_default(size=15), 60
     rows = len(next(iter(columns.values())))
-    side = SHOWN + GAP
+    side = ENLARGED_SIDE + GAP
     canvas = Image.new("RGB", (len(columns) * side - GAP, head + rows * side - GAP), "white")
     for x, (caption, images) in enumerate(columns.items()):
-        middle = (x * side + SHOWN / 2, head / 2)
+        middle = (x * side + ENLARGED_SIDE / 2, head / 2)
         ImageDraw.Draw(canvas).text(middle, caption, "black", font, anchor="mm", align="center")
         for y, image in enumerate(images):
-            enlarged = Image.fromarray(image).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
+            size = (ENLARGED_SIDE, ENLARGED_SIDE)
+            enlarged = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
             canvas.paste(enlarged, (x * side, head + y * side))
     canvas.save(path, quality=88)
     print(f"{path}: {path.stat().st_size / 1000:.0f} KB", flush=True)
@@ -126,7 +127,7 @@ def draw_setting(model: Path, name: str, values: Sequence[object], shown: int = 
 
 
 def with_setting(model: Path, name: str, value: object):
-    """The model of a folder with one of its decoding settings changed."""
+    """Loads the model of a folder with one of its decoding settings changed."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         shutil.copytree(model, folder)

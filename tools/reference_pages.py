@@ -44,11 +44,12 @@ def command_page() -> str:
 
 
 def first_sentence(text: str) -> str:
+    """Returns the first paragraph of a text, in one line."""
     return " ".join(text.split("\n\n")[0].split())
 
 
 def help_paragraphs(text: str) -> Iterator[str]:
-    """The help of a verb; its example becomes a code block."""
+    """Returns the help of a verb in Markdown; its example becomes a code block."""
     for paragraph in text.strip().split("\n\n"):
         line = " ".join(paragraph.split())
         if line.startswith("Example: "):
@@ -58,7 +59,7 @@ def help_paragraphs(text: str) -> Iterator[str]:
 
 
 def parameter_row(parameter) -> str:
-    """One argument or option as a row of a table."""
+    """Returns one argument or option as a row of a table."""
     option = parameter.param_type_name == "option"
     names = [*parameter.opts, *parameter.secondary_opts]
     called = ", ".join(names) if option else (parameter.metavar or parameter.name.upper())
@@ -137,7 +138,7 @@ def plain(value: object) -> str:
 
 
 def resolved(part: dict, schema: dict) -> dict:
-    """A part of a JSON schema with its reference followed."""
+    """Returns a part of a JSON schema with its reference followed."""
     while True:
         if "allOf" in part:
             part = part["allOf"][0]
@@ -148,7 +149,7 @@ def resolved(part: dict, schema: dict) -> dict:
 
 
 def allowed(part: dict, schema: dict) -> str:
-    """What a JSON schema allows, in words."""
+    """Returns in words what a JSON schema allows."""
     part = resolved(part, schema)
     if "anyOf" in part:
         return " or ".join(allowed(option, schema) for option in part["anyOf"])
@@ -171,7 +172,7 @@ def allowed(part: dict, schema: dict) -> str:
         "exclusiveMaximum": "below",
         "multipleOf": "multiple of",
     }
-    most = 10**7  # larger limits only stop a slip of the keyboard
+    most = 10**7  # larger limits only stop typing errors
     ends = [
         f"{word} {part[key]:g}" for key, word in limits.items() if key in part and part[key] <= most
     ]
@@ -179,7 +180,7 @@ def allowed(part: dict, schema: dict) -> str:
 
 
 def comments(text: str) -> dict[str, str]:
-    """The comment of each setting in params.yaml, by its path; it may go on in lines below."""
+    """Returns the comment of each setting in params.yaml, by its path, over several lines too."""
     found: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
@@ -219,15 +220,17 @@ def api_pages() -> Iterator[tuple[str, str]]:
 
 
 def modules(folder: Path) -> list[Path]:
+    """Returns the public modules directly in a folder."""
     return [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
 
 
 def all_modules(folder: Path) -> list[Path]:
+    """Returns the public modules at any depth of a folder."""
     return [path for path in sorted(folder.rglob("*.py")) if not path.stem.startswith("_")]
 
 
 def directive(module: Path) -> str:
-    """The line by which mkdocstrings shows a module."""
+    """Returns the line by which mkdocstrings shows a module."""
     return "::: " + ".".join(module.relative_to(ROOT).with_suffix("").parts) + "\n"
 
 

@@ -1,8 +1,7 @@
-"""Prints the longest sentence and the mean words a sentence for each page of the documentation.
-
-`python -m tools.sentences` measures README.md, CONTRIBUTING.md and every page of docs/. What stands
-in code blocks, tables and pictures does not count, and neither does the research log, which is a
-record. A test holds the limits.
+"""Prints the longest sentence and the mean sentence length of each page of the documentation.
+ `python -m tools.sentences` measures README.md, CONTRIBUTING.md and every page of docs/. Code
+blocks, tables and pictures do not count. The research log is left out, since it is a record. A test
+holds the limits.
 """
 
 import re
@@ -31,7 +30,7 @@ class Page(NamedTuple):
 
 
 def words(sentence: str) -> int:
-    """How many words a sentence has; code in backticks is one."""
+    """Returns the number of words in a sentence; code in backticks is one word."""
     return len(re.findall(r"\S*\w\S*", re.sub(r"`[^`]*`", "code", sentence)))
 
 
@@ -45,7 +44,7 @@ def pages() -> list[Page]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """The sentences of a page in Markdown; a list item or a paragraph ends one."""
+    """Yields the sentences of a page in Markdown; a list item or a paragraph ends one."""
     text = re.sub(r"^ *```.*?^ *```", "\n", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"<!--.*?-->", "\n", text, flags=re.DOTALL)
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)

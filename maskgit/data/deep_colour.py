@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a channel and of floats, of which Pillow gives eight bits or nothing.
+"""Reads pictures of 16 bits a channel and of floats, which Pillow reduces to 8 bits or refuses.
 
 OpenCV reads PNG, JPEG 2000 and plain TIFF in full depth. tifffile reads the TIFF files that OpenCV
 scrambles or refuses: planar ones, grey with alpha, CMYK and floats.
@@ -22,24 +22,26 @@ _PLANAR, _UNSIGNED, _FLOAT = 2, 1, 3  # values of PlanarConfiguration and Sample
 _ORIENTATION, _PROFILE = 274, 34675
 _MOST_SAMPLES = 8
 
-_OPENCV_ORDER = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # it says BGRA for RGBA
+CMYK_NOTE = "its CMYK as RGB, without a profile"
+_OPENCV_ORDER = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # OpenCV has BGRA for RGBA
 
 
 class UnreadableDepth(ValueError):
-    """No library here reads these pixels; the message says what to save instead."""
+    """Raised for pixels that no library here reads; the message says what to save instead."""
 
 
 class DeepTiff(NamedTuple):
-    """What a TIFF file holds, before it is turned upright."""
+    """The content of a TIFF file, before it is turned upright."""
 
     values: np.ndarray  # uint8 or uint16 (H, W, C), C as in PNG, alpha straight
     profile: bytes | None
     orientation: int  # as in EXIF
     several: bool  # whether more pages follow
+    notes: tuple[str, ...]  # how the values differ from what the file stores
 
 
 def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
-    """The first page of a TIFF file that Pillow cannot read as it is meant.
+    """Decodes the first page of a TIFF file that Pillow cannot read as it is meant.
 
     Returns None for other files and for TIFF files that Pillow reads: integers of 8 bits or fewer.
     Raises UnreadableDepth for what no library reads, and anything at all for damaged files.
@@ -48,7 +50,7 @@ def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
         return None
     import tifffile  # takes a fifth of a second, and few pictures need it
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints end in a reason here
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults get a reason here
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         shallow = page.bitspersample <= 8 and page.sampleformat != _FLOAT
@@ -64,7 +66,9 @@ def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
             profile = None
         orientation = page.tags.valueof(_ORIENTATION, 1)
         several = _has_second_page(file)
-    return DeepTiff(values, profile, orientation, several)
+    notes = [CMYK_NOTE] if page.photometric == _CMYK else []
+    notes += ["its floats as 16 bits"] if page.sampleformat == _FLOAT else []
+    return DeepTiff(values, profile, orientation, several, tuple(notes))
 
 
 def _has_second_page(file) -> bool:
@@ -75,7 +79,7 @@ def _has_second_page(file) -> bool:
 
 
 def _samples(page, data: bytes) -> np.ndarray:
-    """Its samples as they are stored, uint8, uint16 or float (H, W, S)."""
+    """Returns the samples of a page as they are stored, uint8, uint16 or float (H, W, S)."""
     bits, floats = page.bitspersample, page.sampleformat == _FLOAT
     if page.photometric not in _COLOURS or page.imagedepth != 1:
         raise UnreadableDepth("TIFF of neither grey, RGB nor CMYK; save it as RGB")
@@ -94,7 +98,10 @@ def _samples(page, data: bytes) -> np.ndarray:
     chunky = page.planarconfig != _PLANAR or shape[2] == 1
     if bits == 16 and not floats and chunky and page.photometric != _CMYK and shape[2] in (1, 3, 4):
         return opencv_values(data).reshape(shape)
-    raise UnreadableDepth("TIFF packed in an unknown way; save it uncompressed")
+    packed = getattr(page.compression, "name", page.compression)
+    raise UnreadableDepth(
+        f"TIFF of this kind packed with {packed}; save it uncompressed, with Deflate, or as PNG"
+    )
 
 
 def _check_packed(page, data: bytes) -> None:
@@ -107,7 +114,7 @@ def _check_packed(page, data: bytes) -> None:
 
 
 def _as_png(samples: np.ndarray, page) -> np.ndarray:
-    """As PNG has them: white is large, alpha is straight, floats have 16 bits, CMYK is RGB."""
+    """Converts samples to PNG's form: large is white, alpha straight, floats 16 bits, CMYK RGB."""
     if samples.dtype.kind == "f":
         if not (np.isfinite(samples).all() and samples.min() >= 0 and samples.max() <= 1):
             raise UnreadableDepth("float pixels outside of 0 to 1; save it with 8 or 16 bits")
@@ -132,8 +139,8 @@ def _as_png(samples: np.ndarray, page) -> np.ndarray:
 
 
 def opencv_values(data: bytes) -> np.ndarray:
-    """uint16 (H, W, C) of a PNG, JPEG 2000 or TIFF file as it is stored, not turned."""
-    # it would warn on stderr of what Pillow has read
+    """Returns pixels of a PNG, JPEG 2000 or TIFF file as stored, uint16 (H, W, C), not turned."""
+    # OpenCV would warn on stderr of files that Pillow has read without a fault.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
@@ -143,7 +150,7 @@ def opencv_values(data: bytes) -> np.ndarray:
 
 
 def decode_deep_png(data: bytes) -> np.ndarray | None:
-    """uint16 (H, W, C) of a PNG with 16-bit colours or 16-bit grey and alpha; None of others."""
+    """Decodes a PNG of 16-bit colours, or 16-bit grey and alpha, to uint16 (H, W, C); else None."""
     depth, colour_type = data[24], data[25]  # of the header
     if depth != 16 or colour_type == 0:
         return None
@@ -152,19 +159,22 @@ def decode_deep_png(data: bytes) -> np.ndarray | None:
 
 
 def bits_of_jpeg_2000(data: bytes) -> int:
-    """A channel's depth, from the SIZ marker of the codestream; 8 where there is none."""
+    """Returns a channel's depth in bits, from the SIZ marker of the codestream; 8 without one."""
     start = data.find(b"\xff\x4f\xff\x51")
     return (data[start + 42] & 0x7F) + 1 if 0 <= start < len(data) - 42 else 8
 
 
 def bits_of_avif(data: bytes) -> int:
-    """A channel's depth, from the first `pixi` box; 8 where there is none."""
+    """Returns a channel's depth in bits, from the first `pixi` box; 8 without one."""
     start = data.find(b"pixi")
     return data[start + 9] if 0 <= start < len(data) - 9 else 8
 
 
 def encode_deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
-    """A PNG file of uint16 (H, W, C), C as in PNG, which no library here writes for all C."""
+    """Encodes uint16 (H, W, C), C as in PNG, as a PNG file.
+
+    No library here writes 16-bit PNG files for all of these channels.
+    """
     height, width, channels = pixels.shape
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)

@@ -1,11 +1,11 @@
-"""Holes as they are drawn: boxes and strokes, and the kinds that others publish with.
+"""Draws holes: boxes and strokes, and the kinds with which others publish their results.
 
 Those of LaMa (Suvorov et al. 2022, arXiv 2109.07161; configs/data_gen/random_*_256.yaml) are drawn
 at 256 x 256, as there, and scaled; those of RePaint (Lugmayr et al. 2022, arXiv 2201.09865,
-section 5) are fixed. Each has its own size: a wanted area does not matter to them.
+section 5) are fixed. Each kind of theirs has its own size, whatever area is asked for.
 
-Whoever checks a name against `HOLES` imports this module, so OpenCV and SciPy are imported where
-they are used.
+Settings are checked against the names in `HOLES`, so OpenCV and SciPy, which take long to import,
+are imported where they are used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def dilate(hole: np.ndarray, by: int) -> np.ndarray:
-    """A hole, bool (H, W), with all that lies within `by` pixels of it."""
+    """Returns a hole, bool (H, W), with all pixels that lie within `by` pixels of it."""
     if by == 0 or not hole.any():
         return hole
     from scipy import ndimage
@@ -183,7 +183,7 @@ def draw_numbered_holes(
     seed: int,
     sets: Mapping[str, Callable[[int], np.ndarray]] | None = None,
 ) -> np.ndarray:
-    """As `draw_holes`, for the holes with these numbers only.
+    """Draws those of the holes of `draw_holes` that have these numbers.
 
     sets: further kinds, which are not drawn: each maps 0, 1, 2, ... to its holes, bool (size,
     size), as `MaskSet.hole` does.

@@ -1,6 +1,6 @@
-"""What a picture means, for every way in: from an image file, or an array, to upright pixels.
+"""Reads pictures from image files and arrays: upright pixels in full depth, by one rule for all.
 
-Command line, Python call, served model, page, `maskgit score` and `data.source` all read here.
+Command line, Python call, served model, page, `maskgit score` and `data.source` read pictures here.
 """
 
 import io
@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskgit.data.deep_colour import (
+    CMYK_NOTE,
     UnreadableDepth,
     bits_of_avif,
     bits_of_jpeg_2000,
@@ -32,6 +33,8 @@ from maskgit.data.deep_colour import (
 # Pillow's other readers are not needed, and some of them start programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
 MAX_PIXELS = 100_000_000
+NO_HEIC = "HEIC is not read; save it as JPEG or PNG"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 TOO_LARGE = "too large for the memory of this machine"
 MAX_SCANS = 100  # of a progressive JPEG: each one costs a pass over all pixels; most files have 10
 _SIXTEEN_BITS = 257  # 65535 = 255 * 257
@@ -51,7 +54,7 @@ _TURNS = {  # EXIF orientation -> upright
 }
 _LAID_OUT_ANEW = ("CMYK", "LAB", "YCbCr")  # modes that PNG does not know and RGB is made of
 
-# What Pillow lets through from damaged headers, chunks, tags and pixel data.
+# The errors that Pillow raises for damaged headers, chunks, tags and pixel data.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -69,7 +72,7 @@ _DAMAGE = (
 
 
 class UnusableImage(ValueError):
-    """The bytes give no picture; the message says why in one short line."""
+    """Raised where bytes give no picture; the message says why in one short line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,22 +81,24 @@ class Picture:
 
     Attributes:
         own: uint8 or uint16 (H, W, C), C as in PNG: grey, grey and alpha, RGB, or RGB and alpha.
-        profile: the ICC colour profile that `own` is meant in.
-        notes: what of the file is not in here, a short line each.
+        profile: the ICC colour profile of the colours in `own`.
+        notes: how `own` differs from what the file stores, a short line each.
+        filled: of a result, how much of the picture was filled, in words.
     """
 
     own: np.ndarray
     profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    filled: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
+        """The height and width in pixels."""
         return self.own.shape[:2]
 
     @cached_property
     def rgb(self) -> np.ndarray:
-        """What models see: uint8 (H, W, 3), what is transparent laid over white."""
+        """The picture as models see it: uint8 (H, W, 3), transparent parts laid over white."""
         if self.own.dtype == np.uint8 and self.own.shape[2] == 3:
             return self.own
         image = Image.fromarray(_squeezed(eight_bits(self.own)))
@@ -108,17 +113,17 @@ class Picture:
 
 
 def open_picture(path: str | PathLike) -> Picture:
-    """The picture in a file; see `decode_picture`."""
+    """Reads the picture in a file; see `decode_picture`."""
     return decode_picture(Path(path).read_bytes())
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """`decode_picture` for models: uint8 (H, W, 3), what is transparent laid over white."""
+    """Decodes a file for models: uint8 (H, W, 3), transparent parts laid over white."""
     return decode_picture(data).rgb
 
 
 def decode_picture(data: bytes) -> Picture:
-    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or JPEG 2000 file of any origin.
+    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or JPEG 2000 file from any source.
 
     The EXIF orientation is applied. Depth (8 or 16 bits), grey, alpha and colour profile are kept;
     palettes become RGB or RGBA, floats from 0 to 1 become 16 bits, CMYK becomes RGB without its
@@ -132,8 +137,8 @@ def decode_picture(data: bytes) -> Picture:
     deep = _deep_tiff(data)
     if deep is not None:
         return deep
-    with _opened(data) as image:
-        notes = _notes(image, data)
+    with _opened(data) as (image, turned):
+        notes = (turned or _turn_notes(image)) + _notes(image, data)
         values = _deep_values(image, data)
         own = _upright_values(image) if values is None else _turned(values, _orientation(image))
         if own.size == 0:
@@ -142,7 +147,7 @@ def decode_picture(data: bytes) -> Picture:
 
 
 def picture_of(image: Image.Image | np.ndarray) -> Picture:
-    """A picture in memory as `decode_picture` gives a file: upright, in its depth and channels.
+    """Converts a picture in memory as `decode_picture` does a file: upright, in its own depth.
 
     image: of PIL, whose frame is the current one; or uint8 or uint16 (H, W) or (H, W, C), C as in
     `Picture.own`. Raises UnusableImage for other kinds.
@@ -156,7 +161,8 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
                 stacklevel=2,
             )
         try:
-            return Picture(_upright_values(image), _profile(image))
+            notes = _turn_notes(image)  # first, as in `_opened`
+            return Picture(_upright_values(image), _profile(image), notes)
         except _DAMAGE as error:
             if isinstance(error, UnusableImage):
                 raise
@@ -172,26 +178,30 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     return Picture(own)
 
 
-def to_pil(pixels: np.ndarray, profile: bytes | None = None) -> Image.Image:
-    """A PIL image of uint8 (H, W, C) or uint16 (H, W, 1), which saves its profile by itself."""
-    image = Image.fromarray(_squeezed(pixels))
-    if profile is not None:
-        image.info["icc_profile"] = profile
+def to_pil(picture: Picture) -> Image.Image:
+    """Converts a picture of 8 bits, or of 16 in grey, to a PIL image that keeps the profile.
+
+    Its `info` has `filled` and `notes`.
+    """
+    image = Image.fromarray(_squeezed(picture.own))
+    if picture.profile is not None:
+        image.info["icc_profile"] = picture.profile
+    image.info |= {"filled": picture.filled, "notes": picture.notes}
     return image
 
 
 def encode_png(pixels: np.ndarray, profile: bytes | None = None) -> bytes:
-    """A PNG file of uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`."""
+    """Encodes uint8 or uint16 (H, W) or (H, W, C), C as in `Picture.own`, as a PNG file."""
     pixels = np.atleast_3d(pixels)
     if pixels.dtype == np.uint16:
         return encode_deep_png(pixels, profile)
     file = io.BytesIO()
-    to_pil(pixels).save(file, "PNG", icc_profile=profile)
+    Image.fromarray(_squeezed(pixels)).save(file, "PNG", icc_profile=profile)
     return file.getvalue()
 
 
 def eight_bits(own: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 of any shape, scaled to uint8 and rounded."""
+    """Scales uint8 or uint16 of any shape to uint8, rounded."""
     if own.dtype == np.uint8:
         return own
     return ((own.astype(np.uint32) + _SIXTEEN_BITS // 2) // _SIXTEEN_BITS).astype(np.uint8)
@@ -208,18 +218,23 @@ def _deep_tiff(data: bytes) -> Picture | None:
         raise UnusableImage(str(error)) from None
     except MemoryError:
         raise UnusableImage(TOO_LARGE) from None
-    except Exception:  # a parser of any bytes may raise anything; Pillow says what the matter is
+    except Exception:  # tifffile may raise any kind for damaged bytes; Pillow then names the fault
         return None
     if deep is None:
         return None
-    notes = (_FIRST["TIFF"],) if deep.several else ()
-    return Picture(_turned(deep.values, deep.orientation), deep.profile, notes)
+    notes = [_TURNED] if deep.orientation in _TURNS else []
+    notes += [_FIRST["TIFF"]] if deep.several else []
+    notes += deep.notes
+    return Picture(_turned(deep.values, deep.orientation), deep.profile, tuple(notes))
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The image with its pixels loaded; whatever fails, here or in the context, has a reason."""
-    # Pillow warns of what ends in a reason here, or does no harm (a broken EXIF tag).
+def _opened(data: bytes) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
+    """Yields the image with its pixels loaded, and whether loading has turned it, as notes.
+
+    Faults, in the context too, become UnusableImage.
+    """
+    # Pillow warns of faults that get a reason here, and of harmless ones (a broken EXIF tag).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -228,8 +243,10 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
                     raise UnusableImage(f"larger than {MAX_PIXELS // 10**6} megapixels")
                 if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
                     raise UnusableImage(f"a JPEG of over {MAX_SCANS} scans")
+                # Pillow turns a TIFF as it loads it, and then forgets how it was
+                turned = _turn_notes(image) if image.format == "TIFF" else ()
                 image.load()
-                yield image
+                yield image, turned
         except UnusableImage:
             raise
         except UnreadableDepth as error:
@@ -239,14 +256,15 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         except MemoryError:
             raise UnusableImage(TOO_LARGE) from None
         except UnidentifiedImageError:
-            raise UnusableImage("not an image") from None
+            heic = data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+            raise UnusableImage(NO_HEIC if heic else "not an image") from None
         except _DAMAGE as error:
             truncated = "truncated" in str(error).lower()
             raise UnusableImage("truncated file" if truncated else "damaged image") from None
 
 
 def count_scans(data: bytes) -> int:
-    """The scans of a JPEG up to the end of its image; phones append films and other pictures."""
+    """Counts a JPEG's scans up to the end of its image; phones append films and other pictures."""
     count, place = 0, 0
     while match := _JPEG_MARKER.search(data, place):
         marker, place = data[match.end() - 1], match.end()
@@ -258,7 +276,12 @@ def count_scans(data: bytes) -> int:
     return count
 
 
+_TURNED = "turned upright by its EXIF orientation"
 _FIRST = {"TIFF": "the first of several pages"}
+
+
+def _turn_notes(image: Image.Image) -> tuple[str, ...]:
+    return (_TURNED,) if _orientation(image) in _TURNS else ()
 
 
 def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -268,16 +291,18 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     bits = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg_2000}.get(image.format)
     if bits is not None and 8 < (depth := bits(data)) < 16:
         notes.append(f"8 of {depth} bits of its colours")
+    if image.mode == "CMYK":
+        notes.append(CMYK_NOTE)
     return tuple(notes)
 
 
 def _profile(image: Image.Image) -> bytes | None:
-    """Of colours that are kept; one of CMYK says nothing of the RGB that is made of it."""
+    """Returns the ICC profile; None where the colours were converted to RGB, as those of CMYK."""
     return image.info.get("icc_profile") if image.mode not in _LAID_OUT_ANEW else None
 
 
 def to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:
-    """Fit an image into a square.
+    """Fits an image into a square.
 
     Args:
         image: uint8 array (H, W, 3).
@@ -322,7 +347,7 @@ def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _own_values(image: Image.Image) -> np.ndarray:
-    """uint8 or uint16 (H, W, C) of what Pillow keeps in full."""
+    """Returns uint8 or uint16 (H, W, C) of an image whose pixels Pillow keeps in full."""
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
         clear = image.info.get("transparency")  # the grey that is transparent
@@ -343,7 +368,7 @@ def _own_values(image: Image.Image) -> np.ndarray:
 
 
 def _deep_values(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """uint16 (H, W, C), as stored, of colours of which Pillow gives the upper eight bits."""
+    """Returns uint16 (H, W, C), as stored, where Pillow keeps only the upper 8 bits; else None."""
     values = None
     if image.format == "TIFF" and max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) > 8:
         raise UnusableImage("damaged image")  # else `_deep_tiff` had read it

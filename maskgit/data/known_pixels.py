@@ -1,4 +1,4 @@
-"""Known pixels of a picture with a hole as input of networks, and their embedding."""
+"""Prepares the known pixels of a picture with a hole as input of networks, and embeds them."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> 
 
 
 def mask_pixels(images: Tensor, hole: Tensor) -> Tensor:
-    """As `known_pixels`, for images float (N, 3, H, W) in [-1, 1] and hole bool (N, H, W)."""
+    """Returns `known_pixels` for images float (N, 3, H, W) in [-1, 1] and holes bool (N, H, W)."""
     hole = hole[:, None]
     return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)
 

@@ -1,13 +1,13 @@
-"""The hole that a mask shows: one rule for every way in.
+"""Finds the hole that a mask shows, by one rule for all masks.
 
-1. Where the mask is transparent in places, its alpha alone decides. What is visible is either paint
-   on a clear layer, and then the hole, or what is to be kept, and then the hole is the transparent
-   part. It is paint if it is a few bright colours on at most half of the layer: white, red or blue
-   strokes. A photo with a part erased has many colours or covers most of the layer; black is kept
+1. A mask that is transparent in places is read by its alpha alone. If its visible part is paint on
+   a clear layer, that part is the hole. Otherwise the visible part is kept, and the transparent
+   part is the hole. Paint is a few bright colours, such as white, red or blue, on at most half of
+   the layer. A photo with a part erased has many colours or covers most of the layer. Black is kept
    in every mask.
-2. Values of 0 and 1 only (label maps, boolean arrays saved as numbers): 1 is the hole.
-3. Else white is the hole: a pixel with any channel of 128 of 255 or more. So red, green and blue
-   brushes on black are masks, too.
+2. If all values are 0 or 1 (label maps, boolean arrays saved as numbers), 1 is the hole.
+3. Otherwise white is the hole: a pixel with any channel of 128 of 255 or more. So red, green and
+   blue brushes on black are masks, too.
 """
 
 from typing import NamedTuple
@@ -18,33 +18,39 @@ from PIL import Image
 from maskgit.data.image_files import Picture, UnusableImage, eight_bits
 
 HOLE_FROM = 128  # of 255, in any channel
-PAINT_COLOURS = 4  # so many, of 5 bits a channel, make up nearly all of what is painted
+PAINT_COLOURS = 4  # colours, of 5 bits a channel, that make up NEARLY_ALL of what is painted
 NEARLY_ALL = 0.9
-PAINT_SHARE = 0.5  # of the layer, at most
-FLAT_ALPHA = 16  # alpha that differs by less, of 255, is uniform
+PAINT_SHARE = 0.5  # the largest share of a layer that counts as paint
+FLAT_ALPHA = 16  # of 255; alpha that differs by less is uniform
 
 
 class Marked(NamedTuple):
     """A hole, and how the mask shows it."""
 
     hole: np.ndarray  # bool (H, W)
-    how: str  # 'white', 'painted' or 'transparent'
+    how: str = "white"  # or 'painted', 'transparent', 'not painted', 'not transparent'
+    notes: tuple[str, ...] = ()  # of the mask's file, as `Picture.notes`
+
+    def inverted(self) -> "Marked":
+        """Returns the mask with the rest of the picture as the hole."""
+        how = self.how if self.how == "white" else f"not {self.how}"
+        return Marked(~self.hole, how, self.notes)
 
 
 def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
-    """The hole of a mask, by the rule above.
+    """Returns the hole of a mask, by the rule above.
 
     shape: (height, width) to stretch the hole to, by nearest neighbours.
     """
-    hole, how = _marked(eight_bits_of_mask(mask.own))
+    hole, how, _ = _marked(eight_bits_of_mask(mask.own))
     if shape is not None and hole.shape != shape:
         stretched = Image.fromarray(hole).resize(shape[::-1], Image.Resampling.NEAREST)
         hole = np.asarray(stretched)
-    return Marked(hole, how)
+    return Marked(hole, how, mask.notes)
 
 
 def eight_bits_of_mask(own: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, C); colours of 0 and 1 only, at any depth, become 0 and 255."""
+    """Converts a mask to uint8 (H, W, C); colours of 0 and 1 only become 0 and 255."""
     count = own.shape[2] - (own.shape[2] in (2, 4))
     if own[..., :count].max() > 1:
         return eight_bits(own)
@@ -65,11 +71,14 @@ def _marked(mask: np.ndarray) -> Marked:
             return Marked(~visible, "transparent")
     else:
         colours = mask
-    return Marked(colours.max(axis=2) >= HOLE_FROM, "white")
+    return Marked(colours.max(axis=2) >= HOLE_FROM)
 
 
 def is_paint(colours: np.ndarray, share: float) -> bool:
-    """Whether what is visible of a layer, uint8 (N, C), was painted on it; share: of the layer."""
+    """Returns whether the visible pixels of a layer, uint8 (N, C), were painted on it.
+
+    share: the visible share of the layer.
+    """
     bright = colours.max(axis=1) >= HOLE_FROM
     if share > PAINT_SHARE or 2 * bright.sum() < len(colours):
         return False
@@ -79,10 +88,22 @@ def is_paint(colours: np.ndarray, share: float) -> bool:
 
 
 def percent(hole: np.ndarray) -> str:
-    """How much of its picture a hole is, in words; small ones keep a digit."""
+    """Returns in words how much of its picture a hole is; small shares keep a digit."""
     share = 100 * hole.mean()
     digits = 1 if share >= 0.1 else 2 if share >= 0.01 else 4
     return f"{share:.{digits}f} % of the picture"
+
+
+def filled_with(picture: Picture, own: np.ndarray, mask: Marked) -> Picture:
+    """Returns the result of a fill, with what is said of it.
+
+    That is how much was filled, how the mask shows the hole, and the notes on picture and mask.
+
+    own: as `picture.own`. mask: the hole as it was filled.
+    """
+    where = "" if mask.how == "white" else f", where the mask is {mask.how}"
+    notes = *picture.notes, *(f"the mask: {note}" for note in mask.notes)
+    return Picture(own, picture.profile, notes, percent(mask.hole) + where)
 
 
 def check_hole(hole: np.ndarray, name: str = "the mask", invert: bool = False) -> None:

@@ -1,6 +1,8 @@
-"""Mirrored and shifted views of an image, by which the transformer gets more training tokens."""
+"""Makes mirrored and shifted views of an image, which give the transformer more training tokens."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 FARTHEST = 1 / 16  # largest shift, as a share of the side
 
@@ -23,3 +25,13 @@ def view_maps(count: int, size: int) -> np.ndarray:
         else:
             maps.append((rows, columns[::-1]))
     return np.array(maps)
+
+
+def take_views(images: Tensor, maps: Tensor) -> Tensor:
+    """Returns a view of each image, (B, size, size, C); images of the same shape.
+
+    maps: the views, one for each image, int (B, 2, size), see `view_maps`.
+    """
+    y, x = maps.unbind(dim=1)
+    image = torch.arange(len(images), device=images.device)[:, None, None]
+    return images[image, y[:, :, None], x[:, None, :]]

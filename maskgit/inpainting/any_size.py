@@ -29,7 +29,7 @@ def fill_photo(
     gamma: Gamma,
     iterations: int,
     seed: int,
-    fill: int = 0,
+    variant: int = 0,
     progress: Callable[[float], object] | None = None,
     watch: Callable[[Patch], object] | None = None,
 ) -> np.ndarray:
@@ -38,10 +38,11 @@ def fill_photo(
     A window larger than the networks' size is scaled to that size, filled, and scaled back. Its
     fill is soft, since the networks draw no more detail than they were trained on.
 
-    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. fill: number of the variant; each has
-    other random numbers. progress: called with the share that is done, up to 1. watch: called with
-    each window once it is filled, in the order of pasting (`maskgit.inpainting.replay`). Returns
-    uint8 (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
+    image: uint8 (H, W, 3); hole: bool (H, W), True = fill. variant: the number of the fill; each
+    has other random numbers. progress: called with the share that is done, up to 1. watch: called
+    with each window once it is filled, in the order of pasting (`maskgit.inpainting.replay`).
+    Returns uint8 (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not
+    fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
@@ -54,7 +55,7 @@ def fill_photo(
             batch = [windows[number] for number in numbers]
             views = [(filled[window.whole], left[window.whole]) for window in batch]
             small, holes = zip(*[shrink(*view, size) for view in views], strict=True)
-            generators = image_generators(seed, numbers, fill)
+            generators = image_generators(seed, numbers, variant)
             task = np.stack(small), np.stack(holes), gamma, iterations, generators
             drawn = inpainter(*task)
             for i, (window, view) in enumerate(zip(batch, views, strict=True)):
@@ -90,7 +91,7 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
 
 
 def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
-    """Copies the pixels that a window fills into the picture; they are no longer hole. In place."""
+    """Copies a window's fill into the picture and removes it from the hole, both in place."""
     part = patch[window.within]
     image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
     hole[window.inner] &= ~window.fills

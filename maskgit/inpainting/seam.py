@@ -19,7 +19,7 @@ def composite(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.nd
 
 
 def blend(filled: np.ndarray, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """As `composite`, with the difference of colour at the hole's edge removed (Poisson blending).
+    """Pastes as `composite`, and removes the step in colour at the hole's edge (Poisson blending).
 
     At the edge a decoded picture differs from the known pixels by the tokenizer's error, and by
     more where sampled tokens have another shade. `membrane` continues that difference into the

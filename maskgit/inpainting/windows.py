@@ -28,12 +28,12 @@ class Window(NamedTuple):
 
     @property
     def whole(self) -> tuple[slice, slice]:
-        """All of the window, as slices of the picture."""
+        """The whole window, as slices of the picture."""
         return square(self.corner, self.side)
 
     @property
     def within(self) -> tuple[slice, slice]:
-        """The inner part, as slices of the window."""
+        """The part that is pasted, as slices of the window."""
         spans = zip(self.inner, self.corner, strict=True)
         return tuple(slice(span.start - start, span.stop - start) for span, start in spans)
 
@@ -93,7 +93,7 @@ def _side(parts: np.ndarray, number: int, box: tuple[slice, slice], size: int) -
     around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     inside = parts[around] == number
     extent = max(inside.shape)
-    if CONTEXT * extent <= size:  # dust: no need to measure
+    if CONTEXT * extent <= size:  # so small that the smallest window is enough
         return _clamped(size, parts.shape)
     thickness = extent if inside.all() else 2 * ndimage.distance_transform_edt(inside).max() - 1
     return _clamped(max(size, int(np.ceil(CONTEXT * thickness))), parts.shape)
@@ -109,13 +109,13 @@ def _cover(
 ) -> list[Window]:
     """Returns windows for the pixels that are `left`, from the first row down.
 
-    box: where these pixels lie; least: the smallest side of a window. In
-    place, nothing is `left` afterwards, and what the windows fill is no longer `unknown`.
+    box: where these pixels lie; least: the smallest side of a window. Both masks are changed in
+    place: no pixel is `left` afterwards, and what the windows fill is no longer `unknown`.
     """
     windows = []
     first = [span.start or 0 for span in box]
     for row, column in np.argwhere(left[box]) + first:
-        if not left[row, column]:  # an earlier window has it
+        if not left[row, column]:  # an earlier window fills the pixel
             continue
         side = least
         while True:

@@ -82,7 +82,7 @@ class LabInpainter(Inpainter):
         indices: Sequence[int],
         variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
-        """As in `Inpainter`, from a single run, of which each sweet spot is a step."""
+        """Yields each sweet spot with the images at that step of one run; see `Inpainter`."""
         generators = image_generators(seed, indices, variant)
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:
@@ -143,7 +143,7 @@ class LabInpainter(Inpainter):
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As in `Inpainter`, but no token is grey, since every step predicts the whole image."""
+        """Returns pictures as `Inpainter` does; no token is grey, since steps predict all."""
         mask = self.picture_of_hidden(trajectory.hidden[step])
         return mask, self.paste(
             self.decode_pixels(trajectory.tokens[step], images, hole), images, hole

@@ -92,7 +92,7 @@ class Attention(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images (B, image_channels, H, W) -> latents (B, latent_dim, H/4, W/4)."""
+    """Encodes images (B, image_channels, H, W) to latents (B, latent_dim, H/4, W/4)."""
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class Encoder(nn.Module):
         return self.model(x)
 
 
-class Decoder(nn.Module):
-    """Latents (B, latent_dim, h, w) -> images (B, image_channels, 4h, 4w)."""
+class LabPixelDecoder(nn.Module):
+    """Decodes latents (B, latent_dim, h, w) to images (B, image_channels, 4h, 4w)."""
 
     def __init__(
         self, image_channels: int, channels: list[int], latent_dim: int, latent_resolution: int
@@ -202,7 +202,7 @@ class LabVQGAN(nn.Module):
         self.encoder = Encoder(
             image_channels, enc_channels, latent_dim, img_resolution, latent_resolution
         )
-        self.decoder = Decoder(image_channels, dec_channels, latent_dim, latent_resolution)
+        self.decoder = LabPixelDecoder(image_channels, dec_channels, latent_dim, latent_resolution)
         self.codebook = Codebook(num_codebook_vectors, latent_dim)
         self.quant_conv = nn.Conv2d(latent_dim, latent_dim, 1)
         self.post_quant_conv = nn.Conv2d(latent_dim, latent_dim, 1)

@@ -44,7 +44,7 @@ class Better(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a score is computed of."""
+    """The part of the images that a score is computed of."""
 
     SET = "the whole set"  # a single image has no such score, which depends on their number
     IMAGE = "each whole image"
@@ -84,7 +84,7 @@ class Evaluation:
 
     @cached_property
     def discriminations(self) -> list[Discrimination]:
-        """P-IDS and U-IDS of each set of fills."""
+        """The P-IDS and U-IDS of each set of fills."""
         return [discriminate(features, self.truth_features) for features in self.features]
 
     def in_holes(self, error: Callable[..., np.ndarray]) -> np.ndarray:

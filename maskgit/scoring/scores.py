@@ -79,6 +79,22 @@ PSNR = Score(
     compute=lambda e: e.in_holes(psnr),
     source="",
 )
+SSIM = Score(
+    name="ssim_hole",
+    label="SSIM in the hole",
+    better=Better.HIGHER,
+    scope=Scope.HOLE,
+    compute=lambda e: e.in_holes(ssim),
+    source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
+)
+L1 = Score(
+    name="l1_hole",
+    label="mean absolute error in the hole",
+    better=Better.LOWER,
+    scope=Scope.HOLE,
+    compute=lambda e: e.in_holes(l1),
+    source="",
+)
 PERCEPTUAL = Score(
     name="perceptual_hole",
     label="perceptual error in the hole (EfficientNet-Lite0)",
@@ -110,22 +126,8 @@ SCORES: list[Score] = [
         source="Zhao et al. 2021, arXiv 2103.10428",
     ),
     PSNR,
-    Score(
-        name="ssim_hole",
-        label="SSIM in the hole",
-        better=Better.HIGHER,
-        scope=Scope.HOLE,
-        compute=lambda e: e.in_holes(ssim),
-        source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
-    ),
-    Score(
-        name="l1_hole",
-        label="mean absolute error in the hole",
-        better=Better.LOWER,
-        scope=Scope.HOLE,
-        compute=lambda e: e.in_holes(l1),
-        source="",
-    ),
+    SSIM,
+    L1,
     PERCEPTUAL,
     Score(
         name="lpips",

@@ -66,3 +66,22 @@ def favoured(low: np.ndarray, high: np.ndarray, better: Better) -> np.ndarray:
 def images_needed(difference: float, seen: float, n: int) -> float:
     """Returns how many images would show a true `difference`, where n images show one of `seen`."""
     return n * (seen / difference) ** 2 if difference else np.inf
+
+
+def fills_needed(difference: float, seen: float, by_fill: np.ndarray) -> float:
+    """Returns how many fills of each hole would show a true `difference`; infinity where none do.
+
+    The mean over N images of K fills each has the variance (a + b / K) / N. Part a is between
+    images, b between the fills of one hole. More fills reduce only b.
+
+    Args:
+        difference: of two methods.
+        seen: of `simultaneous_intervals` on the means over the fills.
+        by_fill: (N, K), N, K >= 2; the differences of image i in row i.
+    """
+    fills = by_fill.shape[1]
+    between_fills = by_fill.var(axis=1, ddof=1).mean()
+    variance = by_fill.mean(axis=1).var(ddof=1)
+    between_images = max(0.0, variance - between_fills / fills)
+    allowed = variance * (difference / seen) ** 2 if seen else np.inf
+    return between_fills / (allowed - between_images) if allowed > between_images else np.inf

@@ -1,4 +1,4 @@
-"""The quantizers by name, and how many codes each has: without torch, so that settings can ask."""
+"""Lists the quantizers and how many codes each has. Imports no torch, since settings use it."""
 
 from collections.abc import Callable
 from math import prod

@@ -1,6 +1,6 @@
-"""The tokenizers that the rest of the library works with, alike.
+"""The interface of tokenizers, and functions that encode and decode pictures by any of them.
 
-`Tokenizer` says what each can do. `encode_each` and `decode_each` do the same to pictures;
+`Tokenizer` says what each can do. `encode_each` and `decode_each` convert whole pictures;
 `decode_into_hole` decodes into a hole.
 """
 
@@ -42,11 +42,11 @@ class Tokenizer(Protocol):
     codebook: Codebook
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images -> tokens."""
+        """Encodes images to tokens."""
         ...
 
     def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
-        """Tokens -> images, clamped to [-1, 1].
+        """Decodes tokens to images, clamped to [-1, 1].
 
         known: the pixels outside the hole, float (B, 4, H, W), see `known_pixels`. A decoder may
         use or ignore them. With them `codebook.codebook_size` may stand among the tokens, for a
@@ -55,7 +55,7 @@ class Tokenizer(Protocol):
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """As of `nn.Module`; they say on which device the tokenizer is."""
+        """Yields the parameters, as `nn.Module` does; they say on which device the tokenizer is."""
         ...
 
 
@@ -65,13 +65,13 @@ def tokenizer_kinds() -> list[type[Tokenizer]]:
 
 
 def encode_each(tokenizer: Tokenizer, images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) -> tokens int64 (N, h, w); an image's do not depend on the others."""
+    """Encodes images uint8 (N, H, W, 3) to tokens int64 (N, h, w), each by itself."""
     pixels = to_float(images, next(tokenizer.parameters()).device)
     return torch.cat([tokenizer.encode(images) for images in batch_invariant_chunks(pixels)])
 
 
 def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
-    """Tokens int64 (N, h, w) -> uint8 (N, H, W, 3); an image does not depend on the others."""
+    """Decodes tokens int64 (N, h, w) to images uint8 (N, H, W, 3), each by itself."""
     return np.concatenate(
         [to_uint8(tokenizer.decode(part)) for part in batch_invariant_chunks(tokens)]
     )
@@ -80,7 +80,7 @@ def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
 def decode_into_hole(
     tokenizer: Tokenizer, tokens: Tensor, images: np.ndarray, hole: np.ndarray
 ) -> np.ndarray:
-    """As `decode_each`, by a decoder that sees the known pixels, if it is one that can.
+    """Decodes as `decode_each`, and shows the known pixels to a tokenizer whose decoder uses them.
 
     images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is seen. Codes that
     cannot be known and need not be drawn are left out.

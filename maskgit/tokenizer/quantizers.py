@@ -1,4 +1,4 @@
-"""Quantizers: latents to tokens and codes, with a gradient that passes straight through.
+"""Quantizers turn latents into tokens and codes; gradients pass straight through.
 
 A new one is a class with the methods of `Quantizer` and a line in `QUANTIZERS`; `CODES` in
 `codebook_sizes` says how many codes it has (docs/add-a-tokenizer.md).
@@ -15,11 +15,13 @@ from maskgit.tokenizer.codebook_sizes import fsq_levels
 
 
 class Quantized(NamedTuple):
-    """What a quantizer returns: codes float (B, latent_dim, h, w), tokens int64 (B, h, w) and the
-    loss that draws latents to their codes, a scalar.
+    """The result of a quantizer.
 
-    The value of `codes` is `lookup(tokens)`, up to rounding; their gradient is that of the latents
-    before rounding.
+    Attributes:
+        codes: float (B, latent_dim, h, w), `lookup(tokens)` up to rounding. Their gradient is that
+            of the latents before rounding.
+        tokens: int64 (B, h, w).
+        loss: a scalar that draws latents to their codes.
     """
 
     codes: Tensor
@@ -38,7 +40,7 @@ class Codebook(Protocol):
 
     @property
     def unit_vectors(self) -> Tensor:
-        """What a transformer may know of the codes, float (codebook_size, any), of length one.
+        """The codes as a transformer may know them, float (codebook_size, any), of length one.
 
         Codes that look alike have a large inner product; different codes have different vectors.
         """
@@ -46,13 +48,13 @@ class Codebook(Protocol):
 
 
 class Quantizer(Codebook, Protocol):
-    """A `Codebook` that is trained with an encoder and a decoder: an `nn.Module` that is made from
-    `(codebook_size, latent_dim)` and raises ValueError for a size that it cannot have.
+    """A `Codebook` that is trained with an encoder and a decoder; an `nn.Module`.
 
-    It takes the encoder's raw latents; where it normalises or bounds them is its own affair. Each
-    token depends on the latent at its own place alone, and in evaluation mode the same latents give
-    the same tokens. In training mode it may change itself, the same on all ranks (`maskgit.ranks`);
-    whatever it changes is a buffer or a parameter, so that a resumed training goes on alike.
+    It is made from `(codebook_size, latent_dim)` and raises ValueError for a size that it cannot
+    have. It takes the encoder's raw latents, and normalises or bounds them itself. Each token
+    depends on the latent at its own place alone. In evaluation mode the same latents give the same
+    tokens. In training mode it may change itself, the same on all ranks (`maskgit.ranks`). Whatever
+    it changes is a buffer or a parameter, so that a resumed training goes on alike.
     """
 
     def __call__(self, latents: Tensor, distance: Tensor | None = None) -> Quantized:
@@ -65,12 +67,14 @@ class Quantizer(Codebook, Protocol):
         ...
 
     def tokenize(self, latents: Tensor) -> Tensor:
-        """Float (B, latent_dim, h, w) -> tokens int64 (B, h, w); changes nothing."""
+        """Returns the tokens, int64 (B, h, w), of float (B, latent_dim, h, w); changes nothing."""
         ...
 
     def lookup(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, h, w) -> codes (B, latent_dim, h, w); `codebook_size` stands for no code, all
-        zeros."""
+        """Returns the codes (B, latent_dim, h, w) of tokens (B, h, w).
+
+        The token `codebook_size` stands for no code: all zeros.
+        """
         ...
 
 
@@ -92,7 +96,7 @@ class KMeans(nn.Module):
         self.register_buffer("count", torch.ones(codebook_size))
         self.register_buffer("total", self.embedding.clone())
         self.register_buffer("initialised", torch.tensor(False))
-        self.started = False  # what `initialised` says, without waiting for the device
+        self.started = False  # a copy of `initialised` that is read without waiting for the device
 
     @property
     def unit_vectors(self) -> Tensor:
@@ -100,8 +104,8 @@ class KMeans(nn.Module):
         return self.embedding
 
     def nearest(self, latents: Tensor) -> Tensor:
-        """Unit latents (..., latent_dim) -> tokens int64 (...); the first index on ties."""
-        return (latents @ self.embedding.T).max(dim=-1).indices  # sooner than argmax
+        """Returns the tokens, int64 (...), of unit latents (..., latent_dim); the first on ties."""
+        return (latents @ self.embedding.T).max(dim=-1).indices  # faster than argmax
 
     def tokenize(self, latents: Tensor) -> Tensor:
         return self.nearest(F.normalize(latents, dim=1).permute(0, 2, 3, 1))
@@ -110,7 +114,7 @@ class KMeans(nn.Module):
         return F.embedding(tokens, F.pad(self.embedding, (0, 0, 0, 1))).permute(0, 3, 1, 2)
 
     def forward(self, latents: Tensor, distance: Tensor | None = None) -> Quantized:
-        """As `Quantizer` says; in training mode the codes move towards the data.
+        """Quantizes, see `Quantizer`; in training mode the codes move towards the data.
 
         In float32 whatever the rest runs in: with bf16's eight bits, near codes would tie.
         """
@@ -136,7 +140,7 @@ class KMeans(nn.Module):
 
     @torch.no_grad()
     def _follow(self, latents: Tensor, tokens: Tensor) -> None:
-        """One step of running k-means on (M, latent_dim), restarting dead codes from the data.
+        """Does one step of running k-means on (M, latent_dim), restarting dead codes from the data.
 
         It counts the data of all ranks; the codes restart from the first one's.
         """
@@ -190,7 +194,7 @@ class FSQ(nn.Module):
     def unit_vectors(self) -> Tensor:
         """The levels in [-1, 1] and a one, scaled to length one: float (codebook_size, d + 1).
 
-        Without the one, codes in the same direction would become the same vector.
+        Without the one, codes in the same direction would have the same vector.
         """
         return F.normalize(F.pad(self.grid, (0, 1), value=1.0), dim=1)
 
@@ -202,7 +206,7 @@ class FSQ(nn.Module):
         return F.embedding(tokens, F.pad(codes, (0, 0, 0, 1))).permute(0, 3, 1, 2)
 
     def forward(self, latents: Tensor, distance: Tensor | None = None) -> Quantized:
-        """As `Quantizer` says; in float32 whatever the rest runs in."""
+        """Quantizes, see `Quantizer`; in float32 whatever the rest runs in."""
         with torch.autocast(latents.device.type, enabled=False):
             bounded = self._bounded(latents.float())
             if distance is not None:
@@ -212,7 +216,7 @@ class FSQ(nn.Module):
             return Quantized(codes, self._tokens(bounded.round()), codes.new_zeros(()))
 
     def _bounded(self, latents: Tensor) -> Tensor:
-        """(B, latent_dim, h, w) -> (B, h, w, d); rounded, it counts levels from the middle one.
+        """Bounds (B, latent_dim, h, w) to (B, h, w, d); rounded, they count levels from the middle.
 
         An even number of levels has no middle: there the range is moved down by half a level.
         """
@@ -222,7 +226,7 @@ class FSQ(nn.Module):
         return (x + (offset / reach).atanh()).tanh() * reach - offset
 
     def _moved(self, bounded: Tensor, distance: Tensor) -> Tensor:
-        """`bounded` moved at random, see `Quantizer`, but not out of the range of the levels."""
+        """Moves `bounded` at random, see `Quantizer`, but not out of the range of the levels."""
         direction = F.normalize(torch.randn_like(bounded), dim=-1)
         length = self.grid.square().sum(dim=1).mean().sqrt()  # of a typical code
         moved = bounded + distance.permute(0, 2, 3, 1) * length * self.middle * direction

@@ -46,7 +46,7 @@ class TokenizerTraining(Section):
 
     @property
     def evaluate_every(self) -> int:
-        """Number of steps from one evaluation to the next."""
+        """The number of steps from one evaluation to the next."""
         return max(1, self.steps // self.evaluations)
 
     @property

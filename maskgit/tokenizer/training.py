@@ -1,13 +1,13 @@
 """Trains the tokenizer: reconstruction, perceptual, commitment and adversarial losses.
 
-Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. When the
-codes are settled the decoder learns alone, and most of the images are rebuilt into a hole: it sees
-the pixels around (asymmetric VQGAN, arXiv 2306.04632), and codes that are not quite the true ones.
+Esser et al., "Taming Transformers for High-Resolution Image Synthesis", arXiv 2012.09841. After a
+share SETTLED of the steps the codes are frozen and the decoder learns alone. It then draws most
+images into a hole: it sees the pixels around the hole (asymmetric VQGAN, arXiv 2306.04632), and in
+the hole codes that differ a little from the true ones.
 """
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgit import ranks
@@ -19,18 +19,14 @@ from maskgit.tokenizer.discriminator import PatchDiscriminator, adaptive_weight,
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
+from maskgit.training.losses import losses_in_hole
 from maskgit.training.optim import adamw, muon_and_adamw, set_learning_rate, warmup_cosine
 from maskgit.training.trainer import Metrics, RandomGenerators, ShuffledBatches, Trainer
 
-SETTLED = 0.6  # share of the steps after which the codes stay, and the decoder learns holes:
-HOLED = 0.75  # the share of the images that are rebuilt into one
-MISTAKES = 0.5  # how far at most the codes in it are from the true latents, which have length one
-HOLE_AREA = 0.1, 0.6  # share of the picture: whatever the holes to come, these have seen the like
-
-
-def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error plus mean squared error: the first keeps edges, the second colours."""
-    return F.l1_loss(output, truth) + F.mse_loss(output, truth)
+SETTLED = 0.6  # share of the steps after which the codes are frozen and the decoder learns holes
+HOLED = 0.75  # share of the images that the decoder then draws into a hole
+MISTAKES = 0.5  # largest distance of the codes in a hole from true latents, which have length one
+HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes are to be filled
 
 
 class TokenizerTrainer(Trainer):
@@ -92,15 +88,11 @@ class TokenizerTrainer(Trainer):
 
         with autocast(self.device):
             output, quantized = self.network(truth, hole, MISTAKES * settled)
-            # what will be looked at, and the pixels beside it, which blending compares
-            drawn = F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
-            output = torch.where(drawn > 0, output, truth)
-            reconstruction = reconstruction_loss(output, truth) / drawn.mean()
-            metrics = {"reconstruction_loss": reconstruction.detach()}
+            output, losses = losses_in_hole(output, truth, hole, self.perceptual)
+            metrics = {name: loss.detach() for name, loss in losses.items()}
+            reconstruction = losses["reconstruction_loss"]
             if self.perceptual is not None:
-                distance = self.perceptual(output, truth) / drawn.mean()
-                reconstruction = reconstruction + how.perceptual_weight * distance
-                metrics["perceptual_loss"] = distance.detach()
+                reconstruction = reconstruction + how.perceptual_weight * losses["perceptual_loss"]
             loss = reconstruction + how.commitment_weight * quantized.loss
             metrics["commitment_loss"] = quantized.loss.detach()
             adversarial_on = how.adversarial_weight > 0 and self.done >= how.discriminator_step
@@ -129,7 +121,7 @@ class TokenizerTrainer(Trainer):
         return metrics
 
     def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
-        """Images float (B, 3, H, W) in [-1, 1], some mirrored, and their holes, bool (B, H, W).
+        """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).
 
         holed: the share of images with a hole; for the others it is all of the picture.
         """
@@ -142,7 +134,7 @@ class TokenizerTrainer(Trainer):
 
 
 def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
-    """Part of the picture with a probability of `share`, else all of it; bool (size, size)."""
+    """Draws a hole, bool (size, size): with probability `share` a part of it, else all of it."""
     if rng.random() < share:
         return mixture(rng, size, rng.uniform(*HOLE_AREA))
     return np.ones((size, size), dtype=bool)
@@ -150,7 +142,7 @@ def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
 
 @torch.inference_mode()
 def evaluate_tokenizer(model: Tokenizer, images: np.ndarray, batch_size: int) -> dict[str, float]:
-    """Reconstruction PSNR in dB (mean over images) and codebook health on uint8 (N, H, W, 3)."""
+    """Returns mean reconstruction PSNR in dB and codebook health on images uint8 (N, H, W, 3)."""
     model.eval()
     device = next(model.parameters()).device
     psnr, tokens = [], []

@@ -25,7 +25,7 @@ from maskgit.tokenizer.settings import TokenizerConfig
 
 
 class GroupNorm(nn.GroupNorm):
-    """In float32, as autocast has it on a GPU; processors' bf16 kernels take twice as long."""
+    """Group norm in float32, as autocast has it on a GPU; bf16 takes processors twice as long."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.float())
@@ -65,8 +65,10 @@ class PointwiseBlock(nn.Module):
 
 
 def make_encoder(channels: int, blocks: int, latent_dim: int, cell: int) -> nn.Sequential:
-    """(B, 3, H, W) in [-1, 1] -> (B, latent_dim, H/cell, W/cell); each output sees two cells by
-    two: its own and half of its neighbours'."""
+    """Returns the encoder, from images (B, 3, H, W) in [-1, 1] to (B, latent_dim, H/cell, W/cell).
+
+    Each output sees two cells by two: its own and half of its neighbours'.
+    """
     return nn.Sequential(
         nn.Conv2d(3, channels, 2 * cell, stride=cell, padding=cell // 2),
         *[PointwiseBlock(channels) for _ in range(blocks)],
@@ -76,7 +78,10 @@ def make_encoder(channels: int, blocks: int, latent_dim: int, cell: int) -> nn.S
 
 
 class Doubling(nn.Module):
-    """(B, channels, h, w) to twice the resolution, with the known pixels (B, 4, H, W) of it."""
+    """Doubles the resolution of (B, channels, h, w) to (B, finer, 2h, 2w); adds known pixels.
+
+    The known pixels are (B, 4, H, W), H = 2h step; they are embedded at each of the 2h x 2w places.
+    """
 
     def __init__(self, channels: int, finer: int, step: int):
         super().__init__()
@@ -90,8 +95,8 @@ class Doubling(nn.Module):
         return self.block(self.up(x) + self.from_pixels(known))
 
 
-class Decoder(nn.Module):
-    """Codes (B, latent_dim, h, w) and known pixels (B, 4, H, W) -> images (B, 3, H, W), H = cell h.
+class PixelDecoder(nn.Module):
+    """Decodes codes (B, latent_dim, h, w) to images (B, 3, cell h, cell w) that fit known pixels.
 
     The known pixels come in at each of its resolutions. The last doubling is a sub-pixel
     convolution (arXiv 1609.05158): full resolution is where a decoder spends most of its time and
@@ -122,7 +127,7 @@ class Decoder(nn.Module):
 
 
 class VQGAN(nn.Module):
-    """Encoder, quantizer and decoder. Images are float (B, 3, H, W) in [-1, 1], H and W by `cell`.
+    """A VQGAN. Images are float (B, 3, H, W) in [-1, 1], H and W multiples of `cell`.
 
     The keyword arguments are the fields of `TokenizerConfig`; raises ValueError where they fit no
     network. A checkpoint that names no quantizer has `kmeans`.
@@ -135,10 +140,13 @@ class VQGAN(nn.Module):
         self.margin = c.cell // 2  # pixels that a code sees beyond its cell, on each side
         self.encoder = make_encoder(c.channels, c.encoder_blocks, c.latent_dim, c.cell)
         self.codebook = QUANTIZERS[c.quantizer](c.codebook_size, c.latent_dim)
-        self.decoder = Decoder(c.channels, c.decoder_blocks, c.latent_dim, c.cell)
+        self.decoder = PixelDecoder(c.channels, c.decoder_blocks, c.latent_dim, c.cell)
 
     def settle_codes(self) -> None:
-        """Freezes encoder and quantizer, so that only the decoder learns; `train` undoes a part."""
+        """Freezes encoder and quantizer, so that only the decoder learns.
+
+        `train()` puts the quantizer back into training mode, so this is called after it.
+        """
         self.encoder.requires_grad_(False)
         self.codebook.requires_grad_(False).eval()
 
@@ -165,24 +173,24 @@ class VQGAN(nn.Module):
 
     @property
     def last_layer(self) -> Tensor:
-        """The decoder's last weights, where VQGAN's adaptive weight compares its gradients."""
+        """The last weights of the decoder, at which VQGAN's adaptive weight compares gradients."""
         return self.decoder.fine[-2].weight
 
     def hidden_convolutions(self) -> list[nn.Parameter]:
-        """The weights inside the residual blocks, from hidden channels to hidden channels."""
+        """Returns the weights of the residual blocks, from hidden channels to hidden channels."""
         blocks = [m for m in self.modules() if isinstance(m, ResidualBlock | PointwiseBlock)]
         return [p for block in blocks for p in block.parameters() if p.ndim == 4]
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] -> tokens int64 (B, H/cell, W/cell)."""
+        """Encodes images (B, 3, H, W) in [-1, 1] to tokens int64 (B, H/cell, W/cell)."""
         return self.codebook.tokenize(self.encoder(images))
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
-        """Tokens (B, h, w) -> images (B, 3, H, W), clamped to [-1, 1].
+        """Decodes tokens (B, h, w) to images (B, 3, H, W), clamped to [-1, 1].
 
-        known: what is known of the pixels, float (B, 4, H, W), see `known_pixels`.
+        known: the known pixels, float (B, 4, H, W), see `known_pixels`.
         """
         codes = self.codebook.lookup(tokens)
         if known is None:
@@ -191,9 +199,9 @@ class VQGAN(nn.Module):
 
 
 def codebook_usage(counts: Tensor) -> tuple[float, float]:
-    """Share of codes that occur, and perplexity exp(entropy) of their frequencies (1 to size).
+    """Returns the share of codes that occur, and the perplexity of their frequencies, 1 to size.
 
-    counts: how often each code occurs, int64 (size,).
+    The perplexity is exp(entropy). counts: how often each code occurs, int64 (size,).
     """
     frequency = counts.double() / counts.sum()
     entropy = -(frequency * frequency.clamp_min(1e-12).log()).sum()

@@ -102,7 +102,7 @@ def adamw(
     weight_decay: float,
     betas: tuple[float, float],
 ) -> torch.optim.AdamW:
-    """Returns AdamW as a fused kernel, which on a GPU avoids waiting for its step count."""
+    """Returns AdamW as a fused kernel, which on a GPU does not wait for its step count."""
     return torch.optim.AdamW(
         parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True
     )

@@ -43,7 +43,7 @@ class GuidedTransformer(nn.Module):
         return self.trained.hide(tokens, hidden)
 
     def embed_known_pixels(self, known: Tensor, guidance: float = 0.0) -> Tensor | None:
-        """As in `MaskedTransformer`; with guidance both networks' embeddings, (B, N, 2 dim)."""
+        """Embeds known pixels as `MaskedTransformer`; with guidance twice, (B, N, 2 dim)."""
         networks = [self.trained, self.guide] if guidance else [self.trained]
         embeddings = [network.embed_known_pixels(known) for network in networks]
         return torch.cat(embeddings, dim=2) if self.sees_pixels else None
@@ -55,7 +55,7 @@ class GuidedTransformer(nn.Module):
         where: Tensor | None = None,
         guidance: float = 0.0,
     ) -> Tensor:
-        """As in `MaskedTransformer`; `pixel_embedding` was made with the same guidance."""
+        """Returns logits as `MaskedTransformer` does; `pixel_embedding` has the same guidance."""
         if not guidance:
             return self.trained(tokens, pixel_embedding, where)
         own, guides = (None, None) if pixel_embedding is None else pixel_embedding.chunk(2, dim=2)

@@ -31,7 +31,7 @@ class Transformer(Protocol):
     sees_pixels: bool
 
     def hide(self, tokens: Tensor, hidden: Tensor) -> Tensor:
-        """Tokens with the mask token wherever `hidden`, bool (B, N), is True."""
+        """Returns the tokens with the mask token wherever `hidden`, bool (B, N), is True."""
         ...
 
     def embed_known_pixels(self, known: Tensor) -> Tensor | None:
@@ -52,7 +52,7 @@ class Transformer(Protocol):
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """As of `nn.Module`; they say on which device the transformer is."""
+        """Yields the parameters, as `nn.Module`; they say on which device the transformer is."""
         ...
 
 

@@ -31,7 +31,7 @@ ROWS = 256  # see `pad_rows`
 
 
 def norm(x: Tensor) -> Tensor:
-    """Layer norm over the last dimension, without learned scale and shift."""
+    """Applies layer norm over the last dimension, without learned scale and shift."""
     return F.layer_norm(x, (x.shape[-1],))
 
 
@@ -45,7 +45,7 @@ def pad_rows(rows: Tensor) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Scaled dot-product attention, softmax(q k^T / sqrt(d)) v, on (B, heads, N, d).
+    """Returns scaled dot-product attention, softmax(q k^T / sqrt(d)) v, on (B, heads, N, d).
 
     It is fused where that is faster. In bf16 on a processor torch's fused kernel takes twice as
     long as the plain products.

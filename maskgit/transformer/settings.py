@@ -53,5 +53,5 @@ class TransformerTraining(Section):
 
     @property
     def evaluate_every(self) -> int:
-        """Number of steps from one evaluation to the next."""
+        """The number of steps from one evaluation to the next."""
         return max(1, self.steps // self.evaluations)

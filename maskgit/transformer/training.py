@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from maskgit import ranks
-from maskgit.data.views import view_maps
+from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast, compiled
 from maskgit.rows import Rows, to_device
 from maskgit.schedules import Gamma
@@ -105,10 +105,8 @@ class TransformerTrainer(Trainer):
         size = len(rows)
         view = rng.integers(len(self.views), size=size)
         tokens, images = self.tokens[view, rows], self.images[rows,]
-        y, x = self.views[to_device(view, device)].unbind(dim=1)
-        image = torch.arange(size, device=device)[:, None, None]
         return hide(
-            images[image, y[:, :, None], x[:, None, :]],
+            take_views(images, self.views[to_device(view, device)]),
             tokens,
             self.holes.pick(to_device(rng.integers(len(self.holes.pixels), size=size), device)),
             to_device(rng.random(size) < self.how.hole_share, device),

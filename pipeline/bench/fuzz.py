@@ -1,8 +1,7 @@
 """Tries mutated picture files: python -m pipeline.bench.fuzz 10000
 
-Each gives a picture and a hole, or one line on what is wrong. Anything else is a traceback, and a
-file that takes longer than LIMIT seconds is a hang: both end the run, and print the number that
-makes the same file again.
+Every file has to give a picture and a hole, or one line on what is wrong. A traceback, or a file
+that takes longer than LIMIT seconds, ends the run and prints the number that makes the same file.
 """
 
 import io
@@ -21,7 +20,7 @@ LIMIT = 10  # seconds for a file
 
 
 def sound_files() -> list[bytes]:
-    """Small pictures of every kind that is read."""
+    """Returns small pictures of every kind that is read."""
     noise = np.random.default_rng(0).integers(256, size=(12, 10, 3), dtype=np.uint8)
     files = []
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000"):
@@ -48,7 +47,10 @@ def sound_files() -> list[bytes]:
 
 
 def mutated(files: list[bytes], number: int) -> bytes:
-    """One of the files with bytes replaced, left out or put in, or cut; the same for a number."""
+    """Returns one of the files with bytes replaced, left out or inserted, or cut short.
+
+    The same number gives the same file.
+    """
     rng = np.random.default_rng(number)
     data = files[rng.integers(len(files))]
     for _ in range(rng.integers(1, 5)):
@@ -59,7 +61,7 @@ def mutated(files: list[bytes], number: int) -> bytes:
 
 
 def fuzz(count: int) -> str:
-    """Tries so many files; says how they fared."""
+    """Reads `count` mutated files; returns a line on how many gave a picture, and the time."""
     files, pictures, started, slowest = sound_files(), 0, time.perf_counter(), 0.0
     for number in range(count):
         data, begun = mutated(files, number), time.perf_counter()
@@ -82,8 +84,8 @@ def fuzz(count: int) -> str:
     )
 
 
-class Hangs(BaseException):  # no Exception: a reader takes any of those for a damaged file
-    """A file takes longer than LIMIT."""
+class Hangs(BaseException):  # a reader would take an Exception for a damaged file
+    """Raised when a file takes longer than LIMIT seconds."""
 
 
 def _hangs(signum: int, frame: object) -> None:

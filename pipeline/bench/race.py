@@ -1,4 +1,4 @@
-"""Times several ways of doing the same work, in turn, in one process."""
+"""Times several implementations of the same work, in turn, in one process."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Race:
-    """Ways to time: the lab's first, then the lab's with single changes, then ours.
+    """The implementations that are timed: the lab's, the lab's with single changes, then ours.
 
     excess: the share of `per_batch` that is taken off, where a real batch is larger than could be
     timed.
@@ -42,9 +42,13 @@ class Race:
 
 @dataclass(frozen=True)
 class Result:
-    """seconds: float (repeats, ways), for one image. flops: floating-point operations an image.
+    """Times and costs of the ways of a race.
 
-    difference: the largest relative one between two ways' results, where they should be equal.
+    Attributes:
+        seconds: float (repeats, ways), for one image.
+        flops: floating-point operations for one image.
+        difference: the largest relative difference of two ways' results, where they should be
+            equal.
     """
 
     seconds: np.ndarray
@@ -59,10 +63,10 @@ def finish() -> None:
 
 
 def count_flops(run: Callable[[], object]) -> tuple[int, object]:
-    """Floating-point operations of the matrix products and convolutions in a run, and its result.
-
-    Counted with attention written out, for torch does not know the cost of the fused one on every
-    device; the number of operations is the same. What NumPy does is not counted.
+    """Returns the floating-point operations of a run and the run's result.
+     Matrix products and convolutions are counted. Attention is written out for the count, since
+    torch does not know the cost of the fused kernel on every device; the number of operations is
+    the same. What NumPy does is not counted.
     """
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         result = run()

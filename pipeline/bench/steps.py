@@ -1,4 +1,4 @@
-"""The benchmarked steps: for each the lab's way, the lab's way with single changes, and ours.
+"""Defines the benchmarked steps: the lab's code, the lab's with single changes, and ours.
 
 They run with random weights and drawn images, so that nothing has to be trained before.
 """
@@ -58,9 +58,11 @@ ITERATIONS = 8
 class Size:
     """How much work a timed run is; the sizes of the models are the preset's.
 
-    lab_tokenizer: arguments of LabVQGAN. trained: arguments of VQGAN, for a tokenizer with as many
-    parameters. train: images a batch, batches a run. repeats: of every way of every step, after one
-    run to warm up.
+    Attributes:
+        lab_tokenizer: arguments of LabVQGAN.
+        trained: arguments of VQGAN, for a tokenizer with as many parameters.
+        train: images a batch, and batches a run.
+        repeats: of every way of every step, after one run to warm up.
     """
 
     lab_tokenizer: dict

@@ -1,22 +1,26 @@
-"""The experiments in MLflow's store, as its UI lists them: a row for each report."""
+"""Lists the experiments in MLflow's store as its UI does: a row for each report."""
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlflow.entities import Run
 
 from maskgit.scoring.intervals import with_ends
+from pipeline.plumbing.entry import REPORT
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.places import project_root
+from pipeline.plumbing.yaml_files import read_yaml
 from pipeline.reporting.text import score_cells
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import database_file, open_store, own_store, store_uri
 
 
 def report_runs(last: int | None) -> list[Run]:
-    """Finished reports, the newest first; at most `last`. Raises UserError where there is none."""
-    store = project_root() / "mlflow.db"
-    if "MLFLOW_TRACKING_URI" not in os.environ and not store.exists():
-        raise UserError(f"{store} does not exist; run 'dvc repro' to make it")
+    """Returns the finished reports, newest first, at most `last` of them.
+
+    Raises UserError where there is none.
+    """
+    database = database_file(store_uri() or own_store())
+    if database and not database.exists():
+        raise UserError(f"{database} does not exist; {remedy()}")
     opened = open_store()
     found, token = [], None
     while last is None or len(found) < last:
@@ -30,25 +34,33 @@ def report_runs(last: int | None) -> list[Run]:
         if not token:
             break
     if not found:
-        raise UserError("no report in MLflow's store; run 'dvc repro'")
+        raise UserError(f"no report in MLflow's store; {remedy()}")
     return found[:last]
 
 
+def remedy() -> str:
+    """Returns what to run where no report is recorded. DVC runs no stage whose files it has."""
+    lock = Path("dvc.lock")
+    if lock.is_file() and REPORT in read_yaml(lock).get("stages", {}):
+        return "'maskgit reconcile' makes the runs from the files of dvc.lock"
+    return "run 'dvc repro' to make one"
+
+
 def differing(runs: Sequence[Run]) -> list[str]:
-    """The parameters in which the runs differ, by name."""
+    """Returns the names of the parameters in which the runs differ."""
     names = sorted({name for run in runs for name in run.data.params})
     return [name for name in names if len({run.data.params.get(name) for run in runs}) > 1]
 
 
 def headline(run: Run) -> dict[str, str]:
-    """Each score of the headline with its interval, as text; bounds of scores are left out."""
+    """Returns each score of the headline with its interval, as text; bounds are left out."""
     metrics = {name.removeprefix("interval/"): value for name, value in run.data.metrics.items()}
     names = [name for name in metrics if "/" not in name and set(with_ends(name)) <= metrics.keys()]
     return dict(zip(names, score_cells(metrics, names), strict=True))
 
 
 def comparison(runs: Sequence[Run]) -> list[list[str]]:
-    """A header and a row for each run: name, gamma, what differs, scores."""
+    """Returns a header and a row for each run: name, gamma, parameters that differ, scores."""
     params = ["gamma", *(name for name in differing(runs) if name != "gamma")]
     scores = [headline(run) for run in runs]
     names = sorted({name for row in scores for name in row})

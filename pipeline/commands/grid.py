@@ -1,4 +1,4 @@
-"""What `maskgit grid` does: pictures of several results under each other."""
+"""Draws the picture of `maskgit grid`: the results of several folders below each other."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.reporting.pictures import save_picture
 
 
 def save_grid(picture: Path, rows: list[str], count: int) -> int:
-    """Rows are CAPTION=FOLDER; returns how many images each has. Raises UserError."""
+    """Draws rows given as CAPTION=FOLDER; returns how many images each has. Raises UserError."""
     wrong = [row for row in rows if "=" not in row]
     if wrong:
         raise UserError(f"{wrong[0]!r}: a row is given as CAPTION=FOLDER")

@@ -1,4 +1,4 @@
-"""What commands do with a model folder: fill as it says but for their options, copy it."""
+"""Chooses the settings of a model folder for commands, and exports model folders."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.plumbing.hashing import write_sums
 
 
 def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
-    """How to fill, with a command's options in place of what they name. Raises UserError."""
+    """Returns the model's settings with a command's options in their place. Raises UserError."""
     try:
         return fill.decoding(**changes)
     except ValueError as error:
@@ -21,9 +21,9 @@ def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
 
 
 def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> None:
-    """Copies a model folder that can be loaded, all its files.
+    """Copies all files of a model folder, once it has been loaded. Raises UserError.
 
-    half: weights in half precision. onnx: the networks as ONNX, too. Raises UserError.
+    half: weights in half precision. onnx: adds the networks as ONNX graphs.
     """
     fill = load_fill(folder)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -41,7 +41,7 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
 
 
 def as_onnx(fill: Fill) -> dict[str, bytes]:
-    """Raises UserError."""
+    """Returns the files of `onnx_files`. Raises UserError."""
     try:
         return onnx_files(fill.inpainter)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""People's own pictures: which file goes with which mask, and reading and writing them."""
+"""Fills the pictures of a folder: finds the mask of each, reads, fills and saves them."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from maskgit.data.holes import HOLES, dilate, draw_holes
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_hole, check_shape, marked, percent
+from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
@@ -28,23 +28,28 @@ MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
 
 @dataclass(frozen=True)
 class Job:
+    """A picture to fill, its mask, and where the results go."""
+
     picture: Path
     mask: Path
     results: tuple[Path, ...]  # one for each variant
-    pictures: Path  # the folder, or the picture itself
-    masks: Path  # likewise
+    pictures: Path  # the folder of the picture, or the picture itself
+    masks: Path  # the folder of the mask, or the mask itself
 
     def is_done(self) -> bool:
         return all(result.exists() for result in self.results)
 
     @property
     def shared_mask(self) -> bool:
-        """One mask for all pictures, stretched to each."""
+        """Whether one mask serves all pictures, stretched to each."""
         return self.pictures.is_dir() and not self.masks.is_dir()
 
 
 def pictures_in(source: Path) -> list[Path]:
-    """The picture itself, or a folder's, by name. Raises UserError where there is none."""
+    """Returns the picture itself, or the pictures of a folder, by name.
+
+    Raises UserError where there is none.
+    """
     if source.is_file():
         return [source]
     if not source.is_dir():
@@ -59,7 +64,7 @@ def pictures_in(source: Path) -> list[Path]:
 
 
 def passed_over(sources: Iterable[Path]) -> list[str]:
-    """A line for each folder with files that are not read as pictures: how many of which ending."""
+    """Returns a line for each folder with other files than pictures: how many of which ending."""
     lines = []
     for folder in dict.fromkeys(source for source in sources if source.is_dir()):
         endings = Counter(
@@ -76,13 +81,23 @@ def passed_over(sources: Iterable[Path]) -> list[str]:
     return lines
 
 
+def said_of_folders(source: Path, mask: Path, mask_suffix: str) -> list[str]:
+    """Returns lines on files that are passed over, and on pictures that are their own masks."""
+    lines = passed_over([source, mask])
+    if mask.is_dir() and mask.resolve() == source.resolve() and not mask_suffix:
+        lines.append(
+            f"{mask}: each picture is its own mask; --mask-suffix _mask pairs x.png with x_mask.png"
+        )
+    return lines
+
+
 def same_name(path: Path) -> str:
-    """Its stem, the same for both ways to compose letters with accents (Unicode NFC and NFD)."""
+    """Returns the stem, the same for both forms of letters with accents (Unicode NFC and NFD)."""
     return normalize("NFC", path.stem)
 
 
 def by_stem(pictures: list[Path], source: Path) -> dict[str, Path]:
-    """Raises UserError where two have the same."""
+    """Returns pictures by their stem. Raises UserError where two have the same."""
     stem, count = Counter(map(same_name, pictures)).most_common(1)[0]
     if count > 1:
         raise UserError(f"{source}: {count} pictures are called {stem!r}; results would collide")
@@ -92,12 +107,11 @@ def by_stem(pictures: list[Path], source: Path) -> dict[str, Path]:
 def plan(
     source: Path, mask: Path, out: Path, variants: int = 1, mask_suffix: str = ""
 ) -> list[Job]:
-    """A job for each picture: masks by stem from a folder, or one mask for all of them.
-
-    For a single picture `out` may name a file; results are PNG, and several variants have numbers
-    in their names. mask_suffix: masks are called as their picture, with the suffix and any digits
-    behind it, and may lie beside the pictures; of several masks for a picture each makes a job,
-    and its result is called as the mask. Raises UserError.
+    """Returns the jobs: a picture each, with its mask from a folder, or one mask for all pictures.
+     For a single picture `out` may name a file. Results are PNG files, and several variants have
+    numbers in their names. mask_suffix: the name of a mask is that of its picture, the suffix, and
+    any digits. Such masks may lie beside the pictures. Each of several masks for a picture makes a
+    job, whose result is named as the mask. Raises UserError.
     """
     if mask_suffix:
         return plan_with_suffix(source, mask, out, variants, mask_suffix)
@@ -121,7 +135,7 @@ def plan(
 
 
 def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix: str) -> list[Job]:
-    """See `plan`."""
+    """Returns the jobs for masks whose names end in a suffix, see `plan`."""
     if not mask.is_dir():
         raise UserError(f"{mask} is not a folder; --mask-suffix finds masks in a folder by name")
     is_mask = re.compile(rf"(.+){re.escape(normalize('NFC', suffix))}\d*")
@@ -146,7 +160,7 @@ def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix:
 
 
 def numbered(result: Path, variants: int) -> tuple[Path, ...]:
-    """result.png; of several result-1.png, result-2.png, ..."""
+    """Returns the paths of the variants: result.png, or result-1.png, result-2.png, ..."""
     if variants == 1:
         return (result,)
     return tuple(result.with_stem(f"{result.stem}-{k}") for k in range(1, variants + 1))
@@ -160,16 +174,15 @@ def keep_originals(results: list[Path], originals: list[Path]) -> None:
             raise UserError(f"{result} would be overwritten; name another --out")
 
 
-class Task(NamedTuple):
-    """A picture, its hole, bool (H, W), and what a result line says of them."""
+class PictureWithHole(NamedTuple):
+    """A picture to fill, and its hole as it is to be filled."""
 
     picture: Picture
-    hole: np.ndarray
-    said: str
+    mask: Marked
 
 
-def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
-    """What a job fills. Raises UnusableImage."""
+def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
+    """Reads the picture and the hole of a job. Raises UnusableImage."""
     picture = decode_picture(read_picture(job.picture, job.pictures))
     name = f"the mask {job.mask.name}"
     try:
@@ -178,15 +191,18 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> Task:
         raise UnusableImage(f"{name}: {error}") from None
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
-    hole, how = marked(mask, picture.shape)
-    hole = dilate(hole ^ invert, grow)
+    shown = marked(mask, picture.shape)
+    shown = shown.inverted() if invert else shown
+    hole = dilate(shown.hole, grow)
     check_hole(hole, name, invert)
-    where = "" if how == "white" else f", where the mask is {'not ' * invert}{how}"
-    return Task(picture, hole, "; ".join([percent(hole) + where, *picture.notes]))
+    return PictureWithHole(picture, shown._replace(hole=hole))
 
 
 def read_picture(path: Path, source: Path) -> bytes:
-    """Its bytes; in a folder, links may not lead out of it. Raises UnusableImage."""
+    """Returns the bytes of a file; in a folder, a link may not lead out of it.
+
+    Raises UnusableImage.
+    """
     if source.is_dir():
         fault = file_fault(path, source.resolve())
         if fault:
@@ -195,7 +211,7 @@ def read_picture(path: Path, source: Path) -> bytes:
 
 
 class Outcome(NamedTuple):
-    """A line for each picture."""
+    """What became of the pictures, a line for each."""
 
     filled: list[str]
     failed: list[str]
@@ -204,21 +220,23 @@ class Outcome(NamedTuple):
 def fill_all(
     jobs: list[Job], fill: Fill, decoding: Decoding, invert: bool = False, grow: int = 0
 ) -> Outcome:
-    """Fills and saves, with a progress bar; says how much of each picture, or why it was not.
+    """Fills and saves the pictures of all jobs, with a progress bar; returns a line for each.
 
-    invert: black is the hole, not white. grow: pixels by which each hole is widened.
+    The line says how much was filled, or why nothing was. invert: black is the hole, not white.
+    grow: pixels by which each hole is widened.
     """
     outcome = Outcome([], [])
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
-                task = load_job(job, invert, grow)
+                found = load_job(job, invert, grow)
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
-                    pixels = fill.pixels(task.picture, task.hole, decoding, k, step)
-                    save_png(pixels, result, task.picture.profile)
-                    outcome.filled.append(f"{result}: {task.said}")
+                    pixels = fill.pixels(found.picture, found.mask.hole, decoding, k, step)
+                    filled = filled_with(found.picture, pixels, found.mask)
+                    save_png(filled.own, result, filled.profile)
+                    outcome.filled.append(f"{result}: {'; '.join([filled.filled, *filled.notes])}")
             except (UnusableImage, OSError) as error:
                 outcome.failed.append(f"{job.picture}: {error}")
             except (MemoryError, RuntimeError) as error:
@@ -230,7 +248,7 @@ def fill_all(
 
 
 def show(bar: tqdm, first: float, length: float, share: float) -> None:
-    """How far it is, in pictures: large ones move the bar, too."""
+    """Moves the bar to `first` pictures and a share of the next: large pictures take minutes."""
     bar.n = first + length * share
     bar.refresh()
 
@@ -242,9 +260,9 @@ def save_png(pixels: np.ndarray, path: Path, profile: bytes | None = None) -> No
 def draw_masks(
     source: Path, out: Path, kind: str, area: tuple[float, float], seed: int
 ) -> Iterator[tuple[Path, np.ndarray]]:
-    """Where to save a mask and the mask, uint8 (H, W), white = hole, for each picture.
+    """Yields for each picture where to save a mask, and the mask, uint8 (H, W), white = hole.
 
-    It has the picture's size; mask i is seeded by i. Raises UserError where the kind or area is
+    A mask has the picture's size; mask i is seeded by i. Raises UserError where the kind or area is
     wrong or a picture cannot be read.
     """
     if kind not in HOLES:

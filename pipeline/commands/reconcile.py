@@ -1,4 +1,4 @@
-"""dvc.lock beside MLflow: which run made what lies here, stage by stage."""
+"""Compares dvc.lock with MLflow: for each stage the run that made its outputs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ HEADER = ["stage", "run", "id", "started", "status", ""]
 
 @dataclass
 class Made:
-    """A stage of dvc.lock: what became of its files since, and the run that made what is here."""
+    """A stage of dvc.lock, and the run that made its outputs.
+
+    Attributes:
+        stage: its name in dvc.lock.
+        changes: how its files differ from dvc.lock, a line each.
+        run: the run that made the outputs; None where MLflow has none.
+    """
 
     stage: str
     changes: list[str]
     run: Run | None
 
     def columns(self) -> list[str]:
+        """Returns the row of the printed table."""
         info = self.run.info if self.run else None
         started = datetime.fromtimestamp(info.start_time / 1000) if info else None
         return [
@@ -46,7 +53,10 @@ class Made:
 
 
 def send_spools() -> list[str]:
-    """Sends what waits; returns a line for each record that was refused, one for what waits on."""
+    """Sends the spools that wait.
+
+    Returns a line for each record that was refused, and one for the runs that still wait.
+    """
     refused, fault = send_ended()
     if fault:
         refused.append(f"MLflow: {runs_waiting()} runs still wait ({reason(fault)})")
@@ -54,9 +64,9 @@ def send_spools() -> list[str]:
 
 
 def ledger() -> list[Made]:
-    """A row for each stage of dvc.lock, in the order of the pipeline. Raises UserError.
+    """Returns a row for each stage of dvc.lock, in the order of the pipeline. Raises UserError.
 
-    A stage without a run, whose files are as dvc.lock says, gets one made from them.
+    A stage without a run, whose files are as dvc.lock says, gets a run made from its files.
     """
     from mlflow.exceptions import MlflowException
 
@@ -69,14 +79,13 @@ def ledger() -> list[Made]:
 
 
 def made(store: Store, params: Params, locked: PipelineStage) -> Made:
+    """Finds the run of a stage, or makes it from the stage's files where they are unchanged."""
     files = [*locked.outs, *locked.deps]
     changes = []
     for file in files:
-        for (
-            path,
-            what,
-        ) in file.workspace_status().items():  # of a file with parameters, what became of each
-            each = what if isinstance(what, dict) else {path: what}
+        for path, status in file.workspace_status().items():
+            # The status of a file with parameters says what became of each parameter.
+            each = status if isinstance(status, dict) else {path: status}
             changes += [f"{name} is {became}" for name, became in each.items()]
     stage, item, output = outputs().get(locked.addressing, (None, "", None))
     if stage is None or not output.exists():
@@ -92,9 +101,9 @@ def made(store: Store, params: Params, locked: PipelineStage) -> Made:
 
 
 def find(store: Store, entry: str, outs: list[str], by_content: bool) -> Run | None:
-    """The run of an entry, or the newest that made an output with one of the hashes in `outs`.
-
-    The latter only where files have changed since (`by_content`), or by a run of an older version.
+    """Returns the finished run of an entry, else the newest that made one of the outputs `outs`.
+     outs: content hashes. A run that is found by an output counts only if files have changed since
+    (`by_content`), or if a version made it that kept no entries.
     """
     for run in store.runs(f"tags.{ENTRY_TAG} = '{entry}' and status = 'FINISHED'"):
         return run
@@ -103,7 +112,7 @@ def find(store: Store, entry: str, outs: list[str], by_content: bool) -> Run | N
 
 
 def locked_stages() -> Iterator[PipelineStage]:
-    """The stages of dvc.yaml that dvc.lock knows and that are recorded, each item of a matrix."""
+    """Yields the recorded stages that dvc.lock has, each item of a matrix by itself."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

@@ -1,4 +1,4 @@
-"""The page of `maskgit table`: the table, what it shows, and where to look further."""
+"""Makes the page of `maskgit table`: the scores, their differences, and where to look further."""
 
 import json
 from pathlib import Path
@@ -15,23 +15,27 @@ from pipeline.reporting.text import scores_text
 LEGEND = f"""
 Brackets hold 95 % intervals over images. {{directions}}
 The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
-one_pass:    the most likely tokens, all in one iteration
-tokenizer:   the tokenizer's upper bound, drawn from the true tokens
-true_images: as many other true images
+{{rows}}
 How to read them:   docs/scores.md
 Pictures and plots: {REPORTS / "summary"}/
 Every run:          maskgit ui"""
+ROWS = {
+    "one_pass": "the most likely tokens, all in one iteration",
+    "feed_forward": "a network that draws the hole in one pass, trained for as long",
+    "tokenizer": "the tokenizer's upper bound, drawn from the true tokens",
+    "true_images": "as many other true images",
+}
 
 
 def directions(scores: list[Column]) -> str:
-    """Which scores are better when lower, which when higher, a line each."""
+    """Returns in a line each which scores are better when lower, and which when higher."""
     names = {way: [each.name for each in scores if each.score.better is way] for way in Better}
     ways = [way for way in (Better.LOWER, Better.HIGHER) if names[way]]
     return "\n".join(f"Better when {way}: {', '.join(names[way])}." for way in ways)
 
 
 def scores_page(table: Path) -> str:
-    """Of a table like reports/scores.csv, with the differences that lie beside it."""
+    """Returns the page for a table like reports/scores.csv and the differences beside it."""
     if not table.is_file():
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:
@@ -45,5 +49,7 @@ def scores_page(table: Path) -> str:
         compared = pd.read_csv(differences)
         parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
         parts.append("\n" + row["answer"])
-    legend = LEGEND.format(directions=directions(score_columns(found.columns)))
+    present = [name for name in ROWS if name in set(found["schedule"])]
+    rows = "\n".join(f"{name + ':':13} {ROWS[name]}" for name in present)
+    legend = LEGEND.format(directions=directions(score_columns(found.columns)), rows=rows)
     return "\n".join([*parts, legend])

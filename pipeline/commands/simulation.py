@@ -1,4 +1,4 @@
-"""Distances and verdicts held against samplers of known quality: a table and a picture."""
+"""Checks distances and verdicts on simulated samplers of known quality: a table and a picture."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -19,7 +19,7 @@ PAIRS = list(combinations(SPREADS, 2))  # the better one first
 
 
 def simulate(n: int, draws: int) -> Iterator[dict[str, object]]:
-    """A row for each simulated report and sampler: its distances, and what was said of it."""
+    """Yields a row for each simulated report and sampler: distances, and shares of verdicts."""
     for seed in range(draws):
         rng = np.random.default_rng([n, seed])
         truth, fixed = draw(n, rng)

@@ -1,26 +1,32 @@
-"""MLflow's UI, opened where the answer stands."""
+"""Starts MLflow's UI, with links to the table and the charts of the experiments."""
 
 import base64
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 
 from mlflow import MlflowClient
 
 from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, score_columns
 from pipeline.commands.experiments import differing, headline, report_runs
-from pipeline.tracking.store import open_store, own_store
+from pipeline.plumbing.errors import SIGNALS, handled_signals, stop_now
+from pipeline.tracking.store import open_store, own_store, store_uri
 
-VIEW_TAG = "mlflow.sharedViewState."  # of an experiment; the UI keeps views of its tables so
-SHOWN = 100  # experiments whose parameters are compared for the columns
-FIRST = (DECIDES, PERCEPTUAL, PSNR)  # the scores to be seen without scrolling
+VIEW_TAG = "mlflow.sharedViewState."  # prefix of the tags in which the UI keeps views of a table
+EXPERIMENTS_COMPARED = 100  # the newest; parameters in which they differ become columns
+FIRST = (DECIDES, PERCEPTUAL, PSNR)  # scores in the first columns, seen without scrolling
 
 
 def report_view(scores: list[str], params: list[str]) -> dict[str, object]:
-    """The table of experiments, newest first: what was changed, how it came out, what differs."""
+    """Returns the UI's view of the experiments, newest first.
+
+    Columns: the scores, the parameters that differ, and the answer.
+    """
     columns = [f"metrics.`{name}`" for name in scores] + [f"params.`{name}`" for name in params]
     return {
         "searchFilter": "tags.stage = 'report'",  # older versions kept the other stages here, too
@@ -35,7 +41,7 @@ def report_view(scores: list[str], params: list[str]) -> dict[str, object]:
 
 
 def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) -> str:
-    """Keeps a view with the experiment, as the UI's own "Share" does; returns its key."""
+    """Stores a view with the experiment, as the UI's own "Share" does; returns its key."""
     text = json.dumps(view, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()
     packed = base64.b64encode(zlib.compress(text.encode())).decode()
@@ -43,22 +49,45 @@ def keep_view(client: MlflowClient, experiment: str, view: dict[str, object]) ->
     return key
 
 
-def links(port: int) -> dict[str, str]:
-    """Where to look, by what is to be seen there. Raises UserError where there is no report."""
-    runs = report_runs(SHOWN)
+def links(address: str) -> dict[str, str]:
+    """Returns the links to table and charts. Raises UserError where there is no report.
+
+    address: of the server of MLflow's UI.
+    """
+    runs = report_runs(EXPERIMENTS_COMPARED)
     found = headline(runs[0])
     scores = [c.name for score in FIRST for c in score_columns(found) if c.score is score]
     client, experiment, _ = open_store()
-    page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
+    page = f"{address}/#/experiments/{experiment}/runs"
     key = keep_view(client, experiment, report_view(scores, differing(runs)))
     shared = f"workflowType=machine_learning&viewStateShareKey={key}"
     return {"experiments": f"{page}?{shared}", "charts": f"{page}?{shared}&compareRunsMode=CHART"}
 
 
+def running_server() -> str | None:
+    """Returns the address of the server that MLFLOW_TRACKING_URI names; None for other stores."""
+    uri = store_uri()
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+
+
 def serve(port: int) -> int:
-    """Runs MLflow's server for the project's own store until it is stopped; its exit code."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", own_store()]
+    """Runs MLflow's server for the store until it is stopped; returns its exit code.
+
+    The server starts a process of its own and does not end it when it is stopped. So both have a
+    session of their own, which ends with this command, also where the terminal is closed.
+    """
+    command = [sys.executable, "-m", "mlflow", "server"]
+    command += ["--backend-store-uri", store_uri() or own_store()]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    # jobs evaluate language models; each kind of them would be a process of its own
+    # MLflow's jobs evaluate language models. Each kind of job would start a process.
     lean = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return subprocess.call(command, env=lean)
+    outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+    signals = SIGNALS if outlives_terminal else (*SIGNALS, signal.SIGHUP)
+    with handled_signals(stop_now, signals):
+        process = subprocess.Popen(command, env=lean, start_new_session=True)
+        try:
+            return process.wait()
+        finally:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

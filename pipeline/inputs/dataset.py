@@ -49,7 +49,7 @@ def read_source(
     seed: int = 0,
     follow_links: bool = False,
 ) -> Iterator[SourceImage]:
-    """Yield every file of the source, one at a time, in natural order of the names.
+    """Yields every file of the source, one at a time, in natural order of the names.
 
     Passed over are hidden files, what operating systems leave behind, and the lab's masks. Any
     other file that gives no picture comes with its reason. Nothing is unpacked to disk.
@@ -60,7 +60,7 @@ def read_source(
         size: side of the resulting pictures.
         fit: 'crop' or 'pad', how a picture that is not square becomes one.
         min_side: pictures with a shorter side are unusable.
-        crops: how many windows of each picture to draw (`random_crops`), by `seed` and its bytes.
+        crops: how many windows of each picture to cut (`random_boxes`), by `seed` and its bytes.
         follow_links: see `list_folder`.
 
     Raises:
@@ -73,13 +73,16 @@ def read_source(
 
 @contextmanager
 def open_pictures(source: Path, follow_links: bool = False) -> Iterator[list[Entry]]:
-    """What `read_source` reads, unread, until the context is left; raises UserError alike."""
+    """Yields the files that `read_source` reads, unread; they can be read within the context.
+
+    Raises UserError as `read_source` does.
+    """
     with _open_source(source, follow_links) as entries:
         yield _pictures(entries)
 
 
 def file_blocks(entries: Iterable[Entry], most: int, most_bytes: int) -> Iterator[list[File]]:
-    """The files in lists of `most`, or of fewer that reach `most_bytes`."""
+    """Yields the files in lists of `most`, or of fewer that reach `most_bytes`."""
     block, size = [], 0
     for entry in entries:
         block.append(load_file(entry))
@@ -92,6 +95,7 @@ def file_blocks(entries: Iterable[Entry], most: int, most_bytes: int) -> Iterato
 
 
 def load_file(entry: Entry) -> File:
+    """Reads the bytes of an entry, or says in `fault` why there are none."""
     try:
         return File(entry.file, entry.part, _read_bytes(entry), "")
     except UnusableImage as unusable:
@@ -99,7 +103,7 @@ def load_file(entry: Entry) -> File:
 
 
 def read_lab_masks(source: Path, size: int, follow_links: bool = False) -> np.ndarray | None:
-    """Read the hole masks of the lab's layout, in natural order of their names.
+    """Reads the hole masks of the lab's layout, in natural order of their names.
 
     The lab's files are white where the picture is known; the result is the other way round.
 
@@ -130,7 +134,7 @@ def read_lab_masks(source: Path, size: int, follow_links: bool = False) -> np.nd
 
 @contextmanager
 def _open_source(source: Path, follow_links: bool) -> Iterator[list[Entry]]:
-    """The source's files in natural order, readable until the context is left."""
+    """Yields the source's files in natural order, readable within the context."""
     if not source.exists():
         raise UserError(f"{source} does not exist: {_EXPECTED}")
     if source.is_dir():
@@ -179,7 +183,7 @@ def _is_cat_face(source: Path) -> bool:
 
 
 def _lab_part(file: str, above: str) -> str:
-    """The lab's folder that holds the file, '' for any other; `above` is the source's own name."""
+    """Returns the lab's folder of a file, '' for any other; `above` is the source's own name."""
     for parent, folder in pairwise((above, *PurePosixPath(file).parent.parts)):
         if folder == LAB_MASKS or (parent == LAB and folder in LAB_FOLDERS):
             return folder
@@ -191,7 +195,7 @@ def _is_lab(entries: list[Entry]) -> bool:
 
 
 def _pictures(entries: list[Entry]) -> list[Entry]:
-    """The entries that are pictures of the source, with every fault that shows without reading."""
+    """Returns the entries that are pictures, with every fault that shows without reading."""
     is_lab = _is_lab(entries)
     pictures = []
     for entry in entries:

@@ -1,4 +1,4 @@
-"""One image, read or drawn, or one mask: what other processes do, so it loads little."""
+"""Reads or draws one image or mask. Other processes run this, so it imports little."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import numpy as np
 
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import take_print
-from maskgit.data.crops import random_crops
+from maskgit.data.crops import BOX, cut_boxes, random_boxes
 from maskgit.data.image_files import UnusableImage, decode_image, decode_picture, to_square
 from maskgit.data.mask_sets import fit_mask
 from maskgit.data.masks import check_hole, marked
 
-LARGE = 4  # times the size: what windows of drawn cats are cut from
+LARGE = 4  # windows of a drawn cat are cut from a picture of so many times the size
 
 
 class File(NamedTuple):
-    """The bytes of a file of the source, or in `fault` why there are none."""
+    """The bytes of a file of the source; without bytes, `fault` says why."""
 
     name: str
     part: str
@@ -35,6 +35,7 @@ class SourceImage:
         sha256: of the file's bytes, in hex; '' where they were not read.
         pixels: uint8 RGB (size, size, 3), None where the file is unusable.
         crops: uint8 RGB (crops, size, size, 3), windows of it; None likewise.
+        boxes: int64 (crops, 3), where they lie in the picture (`BOX`); None likewise.
         reason: why it is unusable, '' where it is usable.
         split: train, val or test where the lab's layout says so, else ''.
     """
@@ -43,6 +44,7 @@ class SourceImage:
     sha256: str
     pixels: np.ndarray | None
     crops: np.ndarray | None
+    boxes: np.ndarray | None
     reason: str
     split: str
 
@@ -50,7 +52,7 @@ class SourceImage:
 def read_image(
     file: File, size: int, fit: str, min_side: int, crops: int, seed: int
 ) -> SourceImage:
-    """See `pipeline.inputs.dataset.read_source`."""
+    """Reads one file of a source, as `pipeline.inputs.dataset.read_source` describes."""
     digest = sha256(file.data).hexdigest() if not file.fault else ""
     try:
         if file.fault:
@@ -59,24 +61,29 @@ def read_image(
         if min(image.shape[:2]) < min_side:
             raise UnusableImage(f"smaller than {min_side} px")
     except UnusableImage as unusable:
-        return SourceImage(file.name, digest, None, None, str(unusable), file.part)
+        return SourceImage(file.name, digest, None, None, None, str(unusable), file.part)
     rng = np.random.default_rng([seed, int(digest[:16], 16)])
-    windows = random_crops(image, crops, size, rng)
-    return SourceImage(file.name, digest, to_square(image, size, fit), windows, "", file.part)
+    boxes = random_boxes(*image.shape[:2], crops, size, rng)
+    windows = cut_boxes(image, boxes, size)
+    pixels = to_square(image, size, fit)
+    return SourceImage(file.name, digest, pixels, windows, boxes, "", file.part)
 
 
 def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
-    """One of the built-in data set: a cat face drawn by our own code, from the seed and a number.
+    """Draws an image of the built-in data set: a cat face, determined by the seed and a number.
 
-    Its file is its pixels.
+    Its file's bytes are its pixels.
     """
     pixels = draw_cat(np.random.default_rng([seed, number]), size)
     windows = np.empty((0, size, size, 3), np.uint8)
+    boxes = np.empty((0, len(BOX)), np.int64)
     if crops:
         rng = np.random.default_rng([seed, number])
-        windows = random_crops(draw_cat(rng, LARGE * size), crops, size, rng)
+        large = draw_cat(rng, LARGE * size)
+        boxes = random_boxes(*large.shape[:2], crops, size, rng)
+        windows = cut_boxes(large, boxes, size)
     digest = sha256(pixels.tobytes()).hexdigest()
-    return SourceImage(f"cat_{number:05d}", digest, pixels, windows, "", "")
+    return SourceImage(f"cat_{number:05d}", digest, pixels, windows, boxes, "", "")
 
 
 class Batch(NamedTuple):
@@ -86,7 +93,7 @@ class Batch(NamedTuple):
         files: name, split and reason of each.
         digests: uint8 (n, 32); sha256 of each, zeros where the bytes were not read.
         pixels: uint8 (m, size, size, 3), of the m usable ones.
-        crops: uint8 (m, crops, size, size, 3).
+        crops, boxes: uint8 (m, crops, size, size, 3), int64 (m, crops, 3).
         pixel_digests, coarse: uint8 (m, 32), int16 (m, 256); see `maskgit.data.copies.Prints`.
     """
 
@@ -94,11 +101,13 @@ class Batch(NamedTuple):
     digests: np.ndarray
     pixels: np.ndarray
     crops: np.ndarray
+    boxes: np.ndarray
     pixel_digests: np.ndarray
     coarse: np.ndarray
 
 
 def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File | int]) -> Batch:
+    """Makes the images of a block, and the prints by which copies are found."""
     images = list(map(make, block))
     usable = [image for image in images if not image.reason]
     prints = [take_print(image.pixels) for image in usable]
@@ -108,6 +117,7 @@ def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File |
         np.frombuffer(digests, np.uint8).reshape(-1, 32),
         np.array([image.pixels for image in usable]),
         np.array([image.crops for image in usable]),
+        np.array([image.boxes for image in usable]),
         np.frombuffer(b"".join(digest for digest, _ in prints), np.uint8).reshape(-1, 32),
         np.array([coarse for _, coarse in prints]),
     )

@@ -67,7 +67,10 @@ class Hashes:
 
 @contextmanager
 def hashes() -> Iterator[Hashes]:
-    """What is known of files already, kept for the next run in `.maskgit/` of the project."""
+    """Yields the hashes that earlier runs found; new ones are kept for the next run.
+
+    They are stored in `.maskgit/` of the project.
+    """
     path = project_root() / ".maskgit/hashes.csv"
     known = {}
     if path.is_file():

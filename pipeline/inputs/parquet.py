@@ -1,4 +1,4 @@
-"""Parquet files of images, as public data sets have them: a row an image, its file in a column."""
+"""Reads Parquet files of images, as public data sets have them: a row for each image."""
 
 from bisect import bisect_right
 from functools import lru_cache, partial
@@ -14,17 +14,19 @@ from pipeline.plumbing.errors import UserError
 
 SUFFIX = ".parquet"
 _CORRUPT = (pa.ArrowException, OSError, ValueError)
-_GROUP_BYTES = 2 * 10**9  # of a row group, which is read as one
+_GROUP_BYTES = 2 * 10**9  # the most of a row group, which is read at once
 
 
 def is_parquet(name: str) -> bool:
+    """Returns whether a file name has the ending of Parquet."""
     return name.lower().endswith(SUFFIX)
 
 
 def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
-    """Its rows; each has the path that the file gives it, where all have one, or its number.
+    """Returns the rows of a file as entries, with the paths in the file, or else numbers, as names.
 
-    prefix: what the names begin with. Raises UserError where the file cannot be used.
+    Numbers are used unless every row has a path of its own. prefix: the start of all names. Raises
+    UserError where the file cannot be used.
     """
     try:
         rows = _Rows(path)
@@ -45,7 +47,7 @@ def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
 
 
 def expand_parquet(root: Path, entries: list[Entry]) -> list[Entry]:
-    """The entries of a folder with the rows of its Parquet files in the place of those."""
+    """Returns the entries of a folder with each Parquet file replaced by its rows."""
     expanded = []
     for entry in entries:
         if entry.fault or not is_parquet(entry.file):
@@ -60,7 +62,7 @@ def _number(row: int) -> str:
 
 
 class _Rows:
-    """The column of images: binary, or a struct of bytes and path, as `datasets.Image` has it."""
+    """Reads the column of images: binary, or a struct of bytes and path as in `datasets.Image`."""
 
     def __init__(self, path: Path):
         self.file = pq.ParquetFile(path)
@@ -71,6 +73,7 @@ class _Rows:
         self.starts = list(accumulate(sizes, initial=0))
 
     def paths(self) -> list[str | None]:
+        """Returns the path of each row, None where the file has none."""
         kind = self.file.schema_arrow.field(self.column).type
         if not self.is_struct or kind.get_field_index("path") < 0:
             return [None] * self.count
@@ -78,7 +81,7 @@ class _Rows:
         return column.field("path").to_pylist()
 
     def read(self, row: int) -> bytes:
-        """The bytes of a picture's file. Raises UnusableImage with the reason."""
+        """Returns the bytes of a picture's file. Raises UnusableImage with the reason."""
         group = bisect_right(self.starts, row) - 1
         data = _read_group(self, group)[row - self.starts[group]].as_py()
         if data is None:
@@ -88,7 +91,7 @@ class _Rows:
         return data
 
 
-@lru_cache(maxsize=1)  # of all files together: a folder may hold a hundred
+@lru_cache(maxsize=1)  # one row group for all files, since a folder may hold a hundred of them
 def _read_group(rows: _Rows, group: int) -> pa.Array:
     size = rows.file.metadata.row_group(group).total_byte_size
     if size > _GROUP_BYTES:
@@ -102,7 +105,7 @@ def _read_group(rows: _Rows, group: int) -> pa.Array:
 
 
 def _image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
-    """Its name, and whether it is a struct."""
+    """Returns the name of the column of images, and whether it is a struct. Raises UserError."""
 
     def is_binary(kind: pa.DataType) -> bool:
         return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

@@ -1,4 +1,4 @@
-"""Files that anybody may have made: which of them may be read, and how."""
+"""Reads files from untrusted sources: only regular ones, of limited size, inside their folder."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from maskgit.data.image_files import UnusableImage
+from maskgit.data.image_files import NO_HEIC, UnusableImage
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".gif"),
@@ -22,7 +22,7 @@ LINK_TO_FOLDER = "link to a folder"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a source: how to read it, or in `fault` why not to."""
+    """A file of a source and how to read it; `fault` says why it is not to be read."""
 
     file: str
     read: Callable[[], bytes]
@@ -31,22 +31,22 @@ class Entry:
 
 
 def is_hidden(name: str) -> bool:
-    """What systems leave in folders, and what their users do not see."""
+    """Returns whether a name is one that systems leave in folders, or that users do not see."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in SYSTEM_NAMES
 
 
 def not_a_picture(name: str) -> str:
-    """Why a file of this name is not read, for a table."""
+    """Returns why a file of this name is not read, for a table."""
     heic = name.lower().endswith(HEIC)
-    return "HEIC is not read; save it as JPEG or PNG" if heic else "not an image file"
+    return NO_HEIC if heic else "not an image file"
 
 
 def walk(
     root: Path, follow_links: bool, onerror: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Yields each folder at any depth, and the names in it of files and links; without hidden ones.
+    """Yields each folder at any depth with its names of files and links, without hidden ones.
 
-    follow_links: goes into the folders that links lead to, but into none twice by a link.
+    follow_links: also enters the folders that links lead to, each at most once.
     """
     seen = {os.path.realpath(root)}
     for folder, folders, files in os.walk(root, onerror=onerror, followlinks=follow_links):
@@ -61,9 +61,9 @@ def walk(
 
 
 def list_folder(root: Path, follow_links: bool = False) -> list[Entry]:
-    """All files at any depth but the hidden ones, in no order.
+    """Returns all files at any depth but the hidden ones, in no order.
 
-    follow_links: reads what links lead to, wherever it lies; without it, links to folders and links
+    follow_links: reads what links lead to, wherever it lies. Without it, links to folders and links
     that lead out of `root` are faults.
     """
     root = root.resolve()
@@ -84,12 +84,15 @@ def list_folder(root: Path, follow_links: bool = False) -> list[Entry]:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path in the folder `root`, an absolute path without links, leads out of it."""
+    """Returns whether a path leads out of the folder `root`, an absolute path without links."""
     return not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def file_fault(path: Path, root: Path, follow_links: bool = False) -> str:
-    """Why a file in the folder `root`, an absolute path without links, is not to be read, or ''."""
+    """Returns why a file in the folder `root` is not to be read, or ''.
+
+    root: an absolute path without links.
+    """
     if path.is_symlink() and path.is_dir():
         return LINK_TO_FOLDER
     if not follow_links and leads_out(path, root):
@@ -102,18 +105,19 @@ def file_fault(path: Path, root: Path, follow_links: bool = False) -> str:
 
 
 def status_fault(status: os.stat_result) -> str:
-    """Why a file of this kind and size is not to be read, or ''."""
+    """Returns why a file of this kind and size is not to be read, or ''."""
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
     return size_fault(status.st_size)
 
 
 def size_fault(size: int) -> str:
+    """Returns why a file of so many bytes is not to be read, or ''."""
     return f"larger than {MAX_FILE_MB} MB" if size > MAX_FILE_MB * 10**6 else ""
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a regular file of at most MAX_FILE_MB; a pipe or device is not waited for.
+    """Reads a regular file of at most MAX_FILE_MB, without waiting for a pipe or device.
 
     Raises UnusableImage with the reason.
     """

@@ -1,4 +1,4 @@
-"""Zips of pictures: read in place, nothing is unpacked to disk."""
+"""Reads zips of pictures in place; nothing is unpacked to disk."""
 
 import errno
 import lzma
@@ -16,26 +16,26 @@ from maskgit.data.image_files import UnusableImage
 from pipeline.inputs.untrusted import Entry, is_hidden, size_fault
 from pipeline.plumbing.errors import UserError
 
-_BITE = 4096  # bytes
+_CHUNK = 4096  # bytes
 
-# What zipfile lets through from damaged bytes: Python's NotImplementedError for a compression
-# method, a version or a flag that it does not know, ValueError and OSError for offsets outside the
-# file, struct.error for records cut short. Not all of it is damage: an OSError may be the disk's
-# own (_disk_failed), and a sound file may be packed by a method that Python cannot unpack
-# (_zip_fault names those).
+# Errors that zipfile raises for damaged bytes: NotImplementedError for an unknown compression
+# method, version or flag, ValueError and OSError for offsets outside the file, struct.error for
+# records cut short. Two cases are no damage. A failing disk raises OSError too (_disk_failed). A
+# sound file may be packed by a method that Python cannot unpack (_zip_fault names those).
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
-_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)  # bzip2 hides gigabytes
+# Not bzip2, which packs gigabytes of equal bytes into a few.
+_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def is_zip(path: Path) -> bool:
-    """By content or by name: a damaged one is still meant to be a zip."""
+    """Returns whether a file is a zip by content or by name; a damaged one counts by its name."""
     return zipfile.is_zipfile(path) or path.suffix.lower() == ".zip"
 
 
 @contextmanager
 def opened_zip(path: Path) -> Iterator[list[Entry]]:
-    """Its files, readable until the context is left. Raises UserError where it cannot be used."""
+    """Yields a zip's files, readable within the context. Raises UserError where it is unusable."""
     try:
         archive = zipfile.ZipFile(path)
     except PermissionError:
@@ -60,8 +60,11 @@ def _list_zip(archive: zipfile.ZipFile) -> list[Entry]:
 
 
 def _overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
-    """The entries that share bytes with another, by id: a bomb that unpacks the same data again
-    and again (Fifield, "A better zip bomb", 2019)."""
+    """Returns the ids of the entries that share bytes with another.
+
+    Such a zip is a bomb that unpacks the same data again and again (Fifield, "A better zip bomb",
+    2019).
+    """
     found, end, last = set(), -1, None
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -87,13 +90,13 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
 def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as file:
-            # In small bites: read at once, a lying entry of a kilobyte unpacks to gigabytes.
-            return b"".join(iter(partial(file.read, _BITE), b""))
+            # In small chunks: if read at once, an entry of a kilobyte may unpack to gigabytes.
+            return b"".join(iter(partial(file.read, _CHUNK), b""))
     except _CORRUPT_ENTRY as error:
         fault = f"cannot be read: {error.strerror}" if _disk_failed(error) else "damaged in the zip"
         raise UnusableImage(fault) from None
 
 
 def _disk_failed(error: Exception) -> bool:
-    """False for what damaged bytes cause: bad offsets (EINVAL), bad bzip2 data (no number)."""
+    """Returns whether the disk caused an error, not damaged bytes (EINVAL, or no error number)."""
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)

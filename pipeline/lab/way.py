@@ -1,4 +1,4 @@
-"""The original lab's training and scoring, to be timed.
+"""The original lab's training and scoring, which the bench times.
 
 Each of its choices can be replaced by ours, to measure the effect of that choice.
 """
@@ -21,7 +21,7 @@ from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.pixels import to_float
 from maskgit.scoring.torchvision_import import import_torchvision
-from maskgit.tokenizer.training import reconstruction_loss
+from maskgit.training.losses import reconstruction_loss
 from maskgit.training.optim import update_ema
 from maskgit.transformer.model import MaskedTransformer, SelfAttention, norm
 

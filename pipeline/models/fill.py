@@ -1,4 +1,4 @@
-"""Model folders as commands load them."""
+"""Finds and loads the model folders that commands fill with."""
 
 from pathlib import Path
 
@@ -27,7 +27,10 @@ def shipped_weights() -> Path:
 
 
 def load_fill(folder: Path) -> Fill:
-    """The pipeline's own model, or anybody's; 'dvc repro' mends the former. Raises UserError."""
+    """Loads a model folder. Raises UserError.
+
+    The pipeline's own model is also checked against its SHA256SUMS; 'dvc repro' makes it again.
+    """
     own = folder == MODEL_FOLDER
     if own:
         for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):

@@ -28,7 +28,7 @@ def write_model_folder(
         trained_on=TrainedOn(
             source=Path(params.data.source).name,
             sha256=content_hash(PREPARED),
-            images=len(train) // (1 + params.data.crops),
+            images=len(train) // params.data.training_images,
             size=train.shape[1],
             holes=params.data.hole_kinds,
             hole_area=params.data.hole_area,

@@ -1,9 +1,10 @@
-"""The page in the browser: drop a photo, brush a hole, fill it, watch how, save it."""
+"""The page in the browser: open a photo, brush a hole, fill it, watch the steps, save it."""
 
 import os
 import tempfile
 from functools import wraps
 from pathlib import Path
+from shutil import rmtree
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
 
@@ -14,7 +15,7 @@ from maskgit.inpainting.settings import Decoding
 from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
 from pipeline.page.session import (
-    SHOWN,
+    PAGE_SIDE,
     Photo,
     Result,
     draw_photo,
@@ -24,10 +25,17 @@ from pipeline.page.session import (
     preview,
 )
 
-COLOUR = "#ff3d8b"  # of the brush: in few photos
+COLOUR = "#ff3d8b"  # of the brush, a colour that few photos have
 KINDS = list(EXTENSIONS)
-MAX_SCHEDULES = 3  # side by side
+MAX_SCHEDULES = 3  # that are filled side by side
 KEPT = 3600  # seconds that files stay for downloads
+# Gradio lays the editor's tools over its canvas, where they hide what is to be brushed.
+STYLE = """
+#editor .toolbar-wrap { left: 6px; }
+#editor :is(.pixi-target, .pixi-target-crop) {
+  top: 32px; left: 42px; width: calc(100% - 42px); height: calc(100% - 32px);
+}
+"""
 THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from the network
     primary_hue="pink", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 )
@@ -40,7 +48,10 @@ as it is, bit for bit; nothing leaves this machine.
 
 
 def plainly(action):
-    """As the action; where a file or a setting does not fit, the page says so in plain words."""
+    """Returns an action whose faults the page shows as a sentence.
+
+    Faults are files and settings that do not fit: ValueError and OSError.
+    """
 
     @wraps(action)
     def safe(*values, **named):
@@ -54,76 +65,100 @@ def plainly(action):
 
 
 class Page:
-    """What the page's controls do. A photo and its results live in each visitor's session."""
+    """The actions of the page's controls; each visitor's session has its photo and results."""
 
     def __init__(self, fill: Fill, folder: Path):
         self.fill = fill
         self.folder = folder  # for the files that visitors download
+        self.downloads: dict[str | None, Path] = {}  # a session's folder with its chosen fill
 
     def open(self, path: str | None):
+        """Opens a file as the photo; without a path there is no photo."""
         if path is None:
             return None, None, None, NO_PHOTO
         return self.start(open_photo(Path(path)))
 
     def draw(self, number: int):
+        """Draws a cat as the photo; another number gives another cat."""
         photo = draw_photo(number, self.fill.config.trained_on.size)
         return number + 1, *self.start(photo)
 
     def start(self, photo: Photo):
-        """A new photo, without hole or mask."""
+        """Returns the controls for a new photo, without hole or mask."""
         height, width = photo.shape
         editor = {"background": preview(photo.picture.rgb), "layers": [], "composite": None}
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
     def run(self, photo, editor, mask, grow, invert, gammas, iterations, variants, seed, progress):
-        """The fills, the number of the chosen one, and all of them as a gallery shows them."""
+        """Returns the fills, the number of the chosen one, and the gallery of all."""
         if photo is None:
             raise ValueError("there is no photo yet: drop one, or take a cat")
         if not gammas:
             raise ValueError("choose at least one schedule")
+        if seed is None:
+            raise ValueError("the seed is empty: enter a whole number, 0 or more")
         layers = (editor or {}).get("layers") or []
-        hole = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
-        task = photo, hole, gammas, int(variants), int(iterations), int(seed)
+        marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
+        task = photo, marks, gammas, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
-        shown = [(r.shown(), r.caption) for r in results]
-        return results, 0, gr.Gallery(shown, selected_index=0)
+        pictures = [(r.shown(), r.title) for r in results]
+        return results, 0, gr.Gallery(pictures, selected_index=0)
 
-    def choose(self, results: list[Result], number: int):
-        """One of the results: before and after, its steps, its file."""
+    def choose(self, results: list[Result], number: int, request: gr.Request):
+        """Returns one result for the controls: what is said, before and after, its steps, its file.
+
+        The file takes the place of the session's last one.
+        """
         result = results[number]
         before, after = result.shown_after(0, self.fill), result.shown()
-        file = result.save(Path(tempfile.mkdtemp(dir=self.folder)))
+        self.forget(request)
+        # a new path each time, since a browser may keep what an address gave it
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        self.downloads[request.session_hash] = folder
+        file = result.save(folder)
         save = gr.DownloadButton(f"Save {result.title}", value=str(file), interactive=True)
-        return (before, after), gr.Slider(maximum=result.steps, value=result.steps), after, save
+        steps = gr.Slider(maximum=result.steps, value=result.steps)
+        return result.said, (before, after), steps, after, save
 
-    def clear(self):
-        """No results."""
+    def forget(self, request: gr.Request):
+        """Removes the file of a session, which is as large as its photo."""
+        folder = self.downloads.pop(request.session_hash, None)
+        if folder is not None:
+            rmtree(folder)
+
+    def clear(self, request: gr.Request):
+        """Returns the controls without results, and removes the session's file."""
+        self.forget(request)
         save = gr.DownloadButton("Save", value=None, interactive=False)
-        return [], 0, None, None, gr.Slider(maximum=1, value=0), None, save
+        return [], 0, None, "", None, gr.Slider(maximum=1, value=0), None, save
 
-    def watch(self, results: list[Result], number: int, step: int):
-        return results[number].shown_after(int(step), self.fill) if results else None
+    def watch(self, results: list[Result], number: int, step: float | None):
+        """Returns the picture of a result after a step; no change while no number is entered."""
+        if step is None:
+            return gr.skip()
+        return results[number].shown_after(max(0, int(step)), self.fill) if results else None
 
     def at_most(self, gammas: list[str]):
+        """Returns the schedules that were chosen last, at most MAX_SCHEDULES."""
         return gammas[-MAX_SCHEDULES:]
 
 
 class PhotoColumn:
-    """Left on the page: the photo, and the hole in it."""
+    """The left column of the page: the photo, and the hole in it."""
 
     def __init__(self):
         self.file = gr.File(label="Photo", file_types=KINDS, height=140)
         self.another = gr.Button("Take a cat", elem_id="cat")
         self.about = gr.Markdown(NO_PHOTO)
         self.editor = gr.ImageEditor(
-            label="Brush over what should go",
+            label="Brush what should go",
             type="numpy",
             format="png",
             sources=(),
             transforms=(),
             layers=False,
-            canvas_size=(SHOWN, SHOWN),
+            canvas_size=(PAGE_SIDE, PAGE_SIDE),
             height=560,
             brush=gr.Brush(default_size=36, colors=[COLOUR], color_mode="fixed"),
             eraser=gr.Eraser(default_size=36),
@@ -136,7 +171,7 @@ class PhotoColumn:
 
 
 class FillColumn:
-    """Right on the page: how to fill, the fills, and one of them to look at."""
+    """The right column of the page: the settings, the fills, and one of them to look at."""
 
     def __init__(self, tuned: Decoding):
         label = f"Mask schedules, up to {MAX_SCHEDULES} side by side"
@@ -158,6 +193,7 @@ class FillColumn:
             interactive=False,
             elem_id="gallery",
         )
+        self.said = gr.Markdown(elem_id="said")
         plain = {"show_label": False, "format": "png", "buttons": ["fullscreen"]}
         with gr.Tab("Before and after"):
             self.slider = gr.ImageSlider(**plain, interactive=False)
@@ -168,7 +204,8 @@ class FillColumn:
 
 
 def build(fill: Fill, folder: Path) -> gr.Blocks:
-    """The page for one model; folder: for the files that visitors download."""
+    """Builds the page for one model; folder: for the files that visitors bring and download."""
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # else Gradio keeps copies of all of them elsewhere
     page, known = Page(fill, folder), fill.config.trained_on
     with gr.Blocks(title="Fill a hole", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(INTRODUCTION)
@@ -182,11 +219,12 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
             f"({known.source}), and fills whatever you bring with what it knows of them."
         )
         wire(page, left, right)
+        blocks.unload(page.forget)
     return blocks
 
 
 def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
-    """Which control does what."""
+    """Connects the controls with the actions of the page."""
 
     def run(*values, progress=gr.Progress()):  # noqa: B008
         return page.run(*values, lambda share, title: progress(share, desc=title))
@@ -196,7 +234,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
 
     photo, results, cat, chosen = gr.State(), gr.State([]), gr.State(0), gr.State(0)
     opened = [photo, left.editor, left.mask, left.about]
-    details = [right.slider, right.step, right.stepped, right.save]
+    details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
     task = [photo, left.editor, left.mask, left.grow, left.invert]
     how = [right.gammas, right.iterations, right.variants, right.seed]
@@ -216,20 +254,21 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         page.watch,
         [results, chosen, right.step],
         right.stepped,
+        preprocess=False,  # Gradio fails at a box that is empty while a number is typed
         trigger_mode="always_last",
         show_progress="hidden",
         **hidden,
     )
 
 
-def options(folder: Path, host: str, port: int) -> dict:
-    """How the page is served; folder: as in `build`."""
+def options(host: str, port: int) -> dict:
+    """Returns the options with which Gradio serves the page."""
     return {
         "server_name": host,
         "server_port": port,
-        "allowed_paths": [str(folder)],
         "max_file_size": f"{MAX_FILE_MB}mb",
         "theme": THEME,
+        "css": STYLE,
         "footer_links": [],
         "ssr_mode": False,
         "share": False,
@@ -237,7 +276,7 @@ def options(folder: Path, host: str, port: int) -> dict:
 
 
 def serve(fill: Fill, host: str, port: int, inbrowser: bool) -> None:
-    """Shows the page until it is stopped."""
+    """Serves the page until it is stopped."""
     with tempfile.TemporaryDirectory(prefix="maskgit-page-") as name:
         folder = Path(name)
-        build(fill, folder).launch(**options(folder, host, port), inbrowser=inbrowser)
+        build(fill, folder).launch(**options(host, port), inbrowser=inbrowser)

@@ -1,4 +1,4 @@
-"""A stage's entry in dvc.lock: the parameters, dependencies and outputs that make it what it is."""
+"""Identifies a stage by its entry in dvc.lock: its parameters, dependencies and outputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from pipeline.plumbing.params import Params
 from pipeline.plumbing.yaml_files import parse_yaml, read_yaml
 
 REPORT = "report"
+PIPELINES = [Path("dvc.yaml"), Path("study/dvc.yaml"), Path("feed_forward/dvc.yaml")]
+"""The files that declare stages, the main one first; all stages have different names."""
 
 
 def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
-    """Nested parameters with dotted names."""
+    """Returns nested parameters as one level, with dotted names."""
     result = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -29,67 +31,83 @@ def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
     return result
 
 
-def described(stage: str, item: str = "") -> dict:
-    """The stage in dvc.yaml, with values in place of ${...}; empty where it does not stand there.
+def stages_of(pipeline: Path) -> dict[str, dict]:
+    """Returns the stages in the file of a pipeline, by name; {} where there is no file."""
+    return read_yaml(pipeline)["stages"] if pipeline.is_file() else {}
 
-    item: of a matrix.
-    """
-    path = Path("dvc.yaml")
-    stages = read_yaml(path)["stages"] if path.is_file() else {}
-    if stage not in stages:
+
+def declared(stage: str) -> dict:
+    """Returns a stage's entry in the file of its pipeline; {} where it has none."""
+    return next((found[stage] for found in map(stages_of, PIPELINES) if stage in found), {})
+
+
+def described(stage: str, item: str = "") -> dict:
+    """As `declared`, with values in place of ${...}. item: of a matrix."""
+    found = declared(stage)
+    if not found:
         return {}
-    known = read_yaml(Path("params.yaml")) | {
-        "item": dict.fromkeys(stages[stage].get("matrix", {}), item)
-    }
+    known = read_yaml(Path("params.yaml")) | {"item": dict.fromkeys(found.get("matrix", {}), item)}
 
     def value(match: re.Match) -> str:
         return str(reduce(getitem, match[1].split("."), known))
 
-    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(stages[stage])))
+    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(found)))
+
+
+def path_of(out: str | dict) -> str:
+    """Returns the path of an entry of `outs`, which may have options: `{path: {cache: false}}`."""
+    return out if isinstance(out, str) else next(iter(out))
 
 
 def outputs() -> dict[str, tuple[str, str, Path]]:
-    """Returns stage, item and first output of each entry of dvc.yaml that has a run, by its name.
+    """Returns stage, item and first output of each entry of the pipelines that has a run.
 
-    A stage that always runs has none: it records only what the others depend on.
+    By DVC's name of the entry: `inpaint@cosine`, `feed_forward/dvc.yaml:train_feed_forward`. A
+    stage that always runs has none: it records only what the others depend on.
     """
     found = {}
-    for stage, entry in read_yaml(Path("dvc.yaml"))["stages"].items():
-        if entry.get("always_changed"):
-            continue
-        for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
-            output = Path(described(stage, item)["outs"][0])
-            found[f"{stage}@{item}" if item else stage] = stage, item, output
+    for pipeline in PIPELINES:
+        prefix = "" if pipeline == PIPELINES[0] else f"{pipeline.as_posix()}:"
+        for stage, entry in stages_of(pipeline).items():
+            if entry.get("always_changed"):
+                continue
+            for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
+                output = Path(path_of(described(stage, item)["outs"][0]))
+                found[f"{prefix}{stage}@{item}" if item else prefix + stage] = stage, item, output
     return found
 
 
 def shown_params(stage: str, params: Params) -> dict[str, object]:
-    """Those that dvc.yaml names for the stage, as the preset fills them."""
+    """Returns the parameters that dvc.yaml names for the stage, as the preset fills them."""
     values, asked = params.model_dump(), described(stage).get("params", [])
     names = [name for name in asked if isinstance(name, str)]
     return flat({name: reduce(getitem, name.split("."), values) for name in names})
 
 
 def entry_hash(stage: str, item: str, params: Mapping, output: Path) -> str:
-    """sha256 of what makes two runs of a stage the same one."""
+    """Returns the sha256, in hex, over all by which two runs of a stage count as the same."""
     known = described(stage, item)
-    paths = {*known.get("deps", []), *known.get("outs", []), str(output)}
+    paths = {*known.get("deps", []), *map(path_of, known.get("outs", [])), str(output)}
     hashes = {path: content_hash(Path(path)) for path in paths if Path(path).exists()}
     text = json.dumps([stage, item, dict(params), hashes], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def changed() -> str:
-    """What params.yaml says otherwise than in git's last commit: 'gamma=square, guidance=0'.
+def git(*words: str) -> str:
+    """Returns what a git command prints; nothing where there is no git or no commit."""
+    try:
+        return subprocess.run(["git", *words], capture_output=True, encoding="utf-8").stdout
+    except OSError:
+        return ""
 
-    The preset's name where nothing differs.
+
+def changed() -> str:
+    """Returns how params.yaml differs from git's last commit, as 'gamma=square, guidance=0'.
+
+    Without a difference it is the preset's name.
     """
     now = read_yaml(Path("params.yaml"))
-    command = ["git", "show", "HEAD:./params.yaml"]
-    try:
-        before = subprocess.run(command, capture_output=True, encoding="utf-8").stdout
-    except OSError:
-        before = ""
+    before = git("show", "HEAD:./params.yaml")
     old, new = flat(parse_yaml(before) if before else now), flat(now)
     differ = {key: value for key, value in new.items() if str(old.get(key)) != str(value)}
     leaves = [key.split(".")[-1] for key in new]

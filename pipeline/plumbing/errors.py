@@ -34,7 +34,7 @@ def disk_is_full(error: BaseException) -> bool:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Of Python, NumPy and Pillow, of OpenCV, and of PyTorch on a processor or a GPU."""
+    """Returns whether Python, NumPy, Pillow, OpenCV or PyTorch had too little memory."""
     words = ("out of memory", "not enough memory", "can't allocate memory", "Insufficient memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
@@ -79,12 +79,15 @@ def stop_now(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def handled_signals(handler) -> Iterator[None]:
-    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes."""
+def handled_signals(handler, signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
+    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes.
+
+    signals: others than those two.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, handler) for signum in signals}
     try:
         yield
     finally:

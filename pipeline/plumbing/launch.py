@@ -62,7 +62,7 @@ def several_processes() -> Iterator[None]:
 
 @contextmanager
 def shared_folder(path: Path) -> Iterator[Path]:
-    """As `fresh_folder`, for all ranks; the first rank completes it when all have written."""
+    """Yields a folder as `fresh_folder`, for all ranks; it is complete when all have written."""
     if ranks.rank():
         ranks.barrier()
         yield partial_path(path)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from maskgit.data.holes import HOLES
+from maskgit.feed_forward.settings import FeedForwardTraining, UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import NAMES, SCHEDULES
 from maskgit.scoring.baselines import BASELINES, BOUNDS
@@ -53,6 +54,7 @@ class Data(Section):
     fit: Literal["crop", "pad"]
     min_side: Count
     crops: Annotated[int, Field(ge=0, le=64)]
+    windows: Annotated[int, Field(ge=0, le=64)] = 0
     validation: Annotated[float, Field(gt=0, lt=0.5)]
     test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
     holes: Annotated[list[HoleKind], Field(min_length=1)]
@@ -92,6 +94,25 @@ class Data(Section):
         if not 0.01 <= low <= high <= 0.6:
             raise ValueError("hole_area should be two shares from 0.01 to 0.6, the smaller first")
         return self
+
+    @model_validator(mode="after")
+    def check_windows(self) -> "Data":
+        if self.crops and self.windows:
+            raise ValueError(
+                "windows makes all splits of windows, crops adds some to the training images; "
+                "set one of them to 0"
+            )
+        return self
+
+    @property
+    def cuts(self) -> int:
+        """The number of windows that are cut of each picture."""
+        return self.crops + self.windows
+
+    @property
+    def training_images(self) -> int:
+        """The number of images in the train split that a picture gives."""
+        return self.windows or 1 + self.crops
 
 
 class Vqgan(TokenizerConfig, TokenizerTraining):
@@ -163,11 +184,21 @@ class Score(Section):
         return value
 
 
+class FeedForward(UNetConfig, FeedForwardTraining):
+    """Section `feed_forward`: a network to compare with, and its training."""
+
+
 class Report(Section):
     """Section `report`: the headline's iterations, and the grid of pictures."""
 
     iterations: Count
     grid: Annotated[int, Field(ge=1, le=64)]
+
+
+class Study(Section):
+    """Section `study`: the study of decoders and schedules, study/dvc.yaml."""
+
+    fills: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Params(Section):
@@ -182,7 +213,9 @@ class Params(Section):
     train: Train
     inpaint: Inpaint
     score: Score
+    feed_forward: FeedForward
     report: Report
+    study: Study = Study()
 
     @property
     def decoding(self) -> Decoding:

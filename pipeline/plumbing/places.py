@@ -16,8 +16,10 @@ REPORTS = Path("reports")
 SCORES = REPORTS / "scores"
 IMAGE_SCORES = Path("outputs/scores")
 STUDY = Path("outputs/study")
+FEED_FORWARD = Path("outputs/feed_forward/model")
+FEED_FORWARD_FILLS = Path("outputs/feed_forward/fills")
 
-MODEL = "model.safetensors"  # in TOKENIZER and in TRANSFORMER
+MODEL = "model.safetensors"  # in TOKENIZER, TRANSFORMER and FEED_FORWARD
 UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
@@ -35,6 +37,6 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
-def results_folder(fill: int = 0) -> str:
-    """Returns the folder of a method's filled images; the first fill's has the lab's name."""
-    return f"test_results_{fill + 1}" if fill else "test_results"
+def results_folder(variant: int = 0) -> str:
+    """Returns the folder of a method's filled images; variant 0 has the lab's name."""
+    return f"test_results_{variant + 1}" if variant else "test_results"

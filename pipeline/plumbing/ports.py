@@ -6,7 +6,7 @@ import sys
 
 from pipeline.plumbing.errors import UserError
 
-TRIED = 100  # ports from the default on
+TRIED = 100  # ports that are tried, from the default on
 
 
 def port_to_serve(host: str, wanted: int | None, default: int) -> int:

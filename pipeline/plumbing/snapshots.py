@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from maskgit import ranks
 from maskgit.device import best_device, bf16_is_faster
+from pipeline.plumbing.entry import declared
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import write_atomically
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.places import project_root
-from pipeline.plumbing.yaml_files import read_yaml
 
 SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # between snapshots
 SHARE = 0.05  # at most, of the time of a training, is spent on snapshots
@@ -41,8 +41,7 @@ def folder() -> Path:
 
 def fingerprint(stage: str, values: dict) -> str:
     """Returns the sha256, in hex, of everything that determines a stage's training."""
-    deps = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
-    hashes = {dep: content_hash(Path(dep)) for dep in deps}
+    hashes = {dep: content_hash(Path(dep)) for dep in declared(stage)["deps"]}
     device = best_device()
     machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
     decides = [stage, values, hashes, *machine]
@@ -63,7 +62,7 @@ class Snapshots:
 
     @property
     def run_key(self) -> str | None:
-        """The key of the MLflow run to continue."""
+        """The key of the MLflow run that a resumed training continues."""
         return self.found["run"] if self.found else None
 
     def due(self) -> bool:

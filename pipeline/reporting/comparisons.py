@@ -10,7 +10,7 @@ from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import DECIDES, find, score_columns
 from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
-from pipeline.reporting.text import with_interval
+from pipeline.reporting.text import rounded_count, with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
 YARDSTICKS = (*BOUNDS, "one_pass")  # rows for comparison that are no schedules
@@ -112,7 +112,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Says which setting to use: of those not shown to be worse than the best, the fewest steps."""
+    """Returns the advice: the fewest steps that are not shown to be worse than the best."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
@@ -153,7 +153,7 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
         if n < needed < inf:
             words.append(
                 f"{n} images are too few to tell a difference as small; "
-                f"about {_rounded(needed)} would."
+                f"about {rounded_count(needed)} would."
             )
     if fills:
         fill = min(fills, key=badness.get)
@@ -169,7 +169,7 @@ def _too_few(pairs: pd.DataFrame, n: int) -> str:
     needed = min(map(images_needed, pairs["difference"], pairs["seen"], repeat(n)))
     if not n < needed < inf:  # the fills are the same
         return ""
-    return f": {n} images are too few; about {_rounded(needed)} would show one"
+    return f": {n} images are too few; about {rounded_count(needed)} would show one"
 
 
 def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, float, float]:
@@ -186,8 +186,3 @@ def _apart(difference: float, low: float, high: float, better: Better) -> str:
     """Returns by how much a setting is worse, with its interval."""
     ends = sorted((better.sign * low, better.sign * high))
     return with_interval(better.sign * difference, *ends)
-
-
-def _rounded(count: float) -> str:
-    """Returns a count rounded to two digits, as '1,300'."""
-    return f"{int(float(f'{count:.1e}')):,}"

@@ -10,7 +10,7 @@ from pipeline.plumbing.errors import UserError
 
 HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # magenta, which no cat has
 GAP = 2  # pixels between images
-SHOWN = 128  # pixels to which smaller images are enlarged in rows with captions
+ENLARGED_SIDE = 128  # pixels to which smaller images are enlarged in rows with captions
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def load_picture(path: Path) -> np.ndarray:
 def labelled_rows(rows: dict[str, Sequence[np.ndarray]]) -> np.ndarray:
     """Draws a row of images for each caption, with the captions on the left."""
     height = len(next(iter(rows.values()))[0])
-    scale = max(1, SHOWN // height)
+    scale = max(1, ENLARGED_SIDE // height)
     font = ImageFont.load_default(size=max(16, scale * height // 8))
     images = grid([image for row in rows.values() for image in row], len(next(iter(rows.values()))))
     images = images.repeat(scale, axis=0).repeat(scale, axis=1)

@@ -4,7 +4,9 @@ from math import ceil
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
+from scipy.optimize import isotonic_regression
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -14,9 +16,9 @@ from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, column_of, score_columns
 
-WIDE = 4  # panels in a row
-APART = 0.15  # steps by which the points of two schedules are shifted
-NEAR = 0.05  # share of an axis; the names of lines that are closer would overlap
+PANELS_IN_ROW = 4
+SHIFT = 0.15  # steps by which the points of two schedules are shifted
+NEAR = 0.05  # share of an axis; names that are closer would overlap
 
 
 def plot_losses(history: pd.DataFrame, path: Path) -> None:
@@ -66,8 +68,10 @@ def plot_scores(table: pd.DataFrame, path: Path) -> None:
         if column != decides and settings[column.name].notna().any()
     ]
     panels = [(decides, False), *((column, True) for column in (decides, *others))]
-    rows = ceil(len(panels) / WIDE)
-    figure, axes = plt.subplots(rows, WIDE, figsize=(4.6 * WIDE, 3.8 * rows), squeeze=False)
+    rows = ceil(len(panels) / PANELS_IN_ROW)
+    figure, axes = plt.subplots(
+        rows, PANELS_IN_ROW, figsize=(4.6 * PANELS_IN_ROW, 3.8 * rows), squeeze=False
+    )
     for axis, (column, with_baselines) in zip(axes.flat, panels, strict=False):
         _plot_score(axis, settings, column)
         if with_baselines:
@@ -85,7 +89,7 @@ def _plot_score(axis: plt.Axes, settings: pd.DataFrame, column: Column) -> None:
     name, low, high = with_ends(column.name)
     schedules = list(settings.groupby("schedule", sort=False))
     for i, (schedule, rows) in enumerate(schedules):
-        steps = rows["steps"] + APART * (i - (len(schedules) - 1) / 2)
+        steps = rows["steps"] + SHIFT * (i - (len(schedules) - 1) / 2)
         ends = (rows[name] - rows[low], rows[high] - rows[name])
         axis.errorbar(steps, rows[name], ends, marker="o", ms=4, lw=1.2, capsize=2, label=schedule)
     counts = sorted(settings["steps"].round().astype(int).unique())
@@ -119,17 +123,22 @@ def plot_simulation(found: pd.DataFrame, true_frechet: dict[str, float], path: P
 
 
 def label_lines(axis: plt.Axes, baselines: pd.DataFrame, name: str) -> None:
-    """Draws a dashed line for each baseline, with its name on the right, kept apart from others."""
+    """Draws a dashed line for each baseline, with its name on the right at about its height.
+
+    The names are in the order of the lines and at least NEAR apart, moved as little as possible.
+    """
     values = baselines.set_index("schedule")[name].sort_values()
+    if values.empty:
+        return
     for value in values:
         axis.axhline(value, color="grey", linestyle="--", linewidth=1)
     low, high = axis.get_ylim()
-    gaps = values.diff() / (high - low)
-    near_below, near_above = gaps < NEAR, gaps.shift(-1) < NEAR
-    for label, value in values.items():
-        side = "bottom" if near_below[label] else "top" if near_above[label] else "center"
-        where = {"xycoords": ("axes fraction", "data"), "va": side}
-        axis.annotate(label, (1.01, value), fontsize=8, annotation_clip=False, **where)
+    # Heights that rise by NEAR at least are a rising sequence, plus NEAR times their rank.
+    ranks = NEAR * (high - low) * np.arange(len(values))
+    heights = isotonic_regression(values - ranks).x + ranks
+    for label, height in zip(values.index, heights, strict=True):
+        where = {"xycoords": ("axes fraction", "data"), "va": "center"}
+        axis.annotate(label, (1.01, height), fontsize=8, annotation_clip=False, **where)
 
 
 def save(figure: plt.Figure, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Plans and reports the study: decoders, schedules and steps against a reference, by holes."""
 
+from math import ceil, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -8,40 +9,55 @@ from matplotlib import pyplot as plt
 
 from maskgit.inpainting.registry import DECODERS
 from maskgit.scoring.scores import DECIDES, column_of
-from maskgit.scoring.verdicts import favoured, simultaneous_intervals
+from maskgit.scoring.verdicts import (
+    favoured,
+    fills_needed,
+    images_needed,
+    simultaneous_intervals,
+)
 from pipeline.reporting.comparisons import EXTREMES
 from pipeline.reporting.plots import save
 from pipeline.reporting.study_plans import STEPS
-from pipeline.reporting.text import with_interval
+from pipeline.reporting.text import rounded_count, with_interval
 
 SETTING = ["decoder", "schedule", "iterations"]
+KEYS = ["hole_kind", *SETTING]
 REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything is compared
 
 
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Returns mean steps and scores over the images, a row for each setting and kind of hole."""
-    groups = images.groupby(["hole_kind", *SETTING], sort=False)
-    return groups.mean(numeric_only=True).drop(columns="image").reset_index()
+    """Returns mean steps and scores over images and fills, for each setting and kind of hole."""
+    groups = images.drop(columns=["image", "fill"], errors="ignore").groupby(KEYS, sort=False)
+    return groups.mean(numeric_only=True).reset_index()
 
 
 def findings(images: pd.DataFrame) -> pd.DataFrame:
     """Returns each setting less the reference, in the score DECIDES, for each kind of hole.
 
-    With 95 % all intervals hold, so that the whole study has one error rate.
+    With 95 % all intervals hold, so that the whole study has one error rate. Fills of one hole are
+    not independent, so their differences are averaged first, and the bootstrap is over images.
     """
-    score = column_of(DECIDES, images.columns).name
-    keys = ["hole_kind", *SETTING]
-    by_image = images.pivot_table(index="image", columns=keys, values=score)
-    reference = by_image.xs(REFERENCE, axis=1, level=SETTING)
-    less = by_image.sub(reference, level="hole_kind")
-    less = less.loc[:, [column[1:] != REFERENCE for column in less.columns]]
+    less = less_the_reference(images, ["image"])
     found = simultaneous_intervals(less.to_numpy())
     table = less.columns.to_frame(index=False)
     table = table.assign(difference=found.mean, low=found.low, high=found.high, seen=found.seen)
     shown = favoured(found.low, found.high, DECIDES.better)
     table["verdict"] = np.select([shown > 0, shown < 0], ["better", "worse"], "")
-    steps = settings_table(images)[[*keys, "steps"]]
-    return table.merge(steps, on=keys)
+    steps = settings_table(images)[[*KEYS, "steps"]]
+    return table.merge(steps, on=KEYS)
+
+
+def less_the_reference(images: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+    """Returns the score DECIDES of each setting less the reference's on the same kind of hole.
+
+    A row for each `index`, of image or of image and fill, with the mean over what else there is.
+    The columns are those of KEYS.
+    """
+    score = column_of(DECIDES, images.columns).name
+    values = images.pivot_table(index=index, columns=KEYS, values=score)
+    reference = values.xs(REFERENCE, axis=1, level=SETTING)
+    less = values.sub(reference, level="hole_kind")
+    return less.loc[:, [column[1:] != REFERENCE for column in less.columns]]
 
 
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
@@ -80,6 +96,37 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
         rows = found[found["decoder"] == decoder]
         counts = [sum(rows["verdict"] == verdict) for verdict in VERDICTS.values()]
         lines.append(f"| {decoder} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)
+
+
+def too_few_text(images: pd.DataFrame, settings: pd.DataFrame, found: pd.DataFrame) -> str:
+    """Says what would tell the best setting from the reference where the study cannot; '' if none.
+
+    That is more images or, once there are two fills of each hole, more fills.
+    """
+    score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
+    n, several = images["image"].nunique(), "fill" in images
+    fills = images["fill"].nunique() if several else 1
+    by_fill = less_the_reference(images, ["image", "fill"]) if several else None
+    lines = []
+    for kind, rows in settings.groupby("hole_kind", sort=False):
+        best = (sign * rows.set_index(SETTING)[score]).idxmin()
+        row = found.set_index(KEYS).loc[(kind, *best)] if best != REFERENCE else None
+        if row is None or row["verdict"] or not row["difference"]:
+            continue
+        wanted = rounded_count(images_needed(row["difference"], row["seen"], n))
+        remedy = f"about {wanted} images would"
+        if several:
+            each = by_fill[(kind, *best)].unstack("fill").to_numpy()
+            more = fills_needed(row["difference"], row["seen"], each)
+            remedy = f"about {wanted} images would, but no number of fills"
+            if isfinite(more):
+                more = rounded_count(ceil(more))
+                remedy = f"about {wanted} images or {more} fills of each hole would"
+        lines.append(
+            f"- {kind}: {n} images with {fills} fill{'s' * (fills > 1)} of each hole are too few "
+            f"to tell {words(best)} from the reference; {remedy}."
+        )
     return "\n".join(lines)
 
 

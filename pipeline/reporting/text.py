@@ -14,6 +14,8 @@ from maskgit.scoring.scores import clip_bounds, score_columns
 def with_interval(value: float, low: float, high: float, quoted: bool = False) -> str:
     """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value.
 
+    What rounds to zero has no sign.
+
     quoted: one digit more, and at least two decimals, as papers quote scores.
     """
     if not isfinite(value):
@@ -23,8 +25,13 @@ def with_interval(value: float, low: float, high: float, quoted: bool = False) -
     if quoted:
         digits = max(2, digits + 1)
     if not isfinite(half):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{value:z.{digits}f}"
+    return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def rounded_count(count: float) -> str:
+    """Returns a count rounded to two digits, as '1,300'."""
+    return f"{int(float(f'{count:.1e}')):,}"
 
 
 def aligned(rows: list[list[str]], words: bool = False) -> str:

@@ -1,14 +1,17 @@
-"""MLflow's registry: each report's inpainter is a version there, the best of them the champion.
+"""Adds each report's model to MLflow's registry as a version; an alias names the best one.
 
-There is a champion for each set of test images and extractor, so that a model of one's own photos
-is never held back by one of the built-in cats.
+The alias is a champion's. There is a champion for each set of test images and extractor, so that a
+model of one's own photos is never compared with one of the built-in cats.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -28,14 +31,17 @@ from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import MODEL_FOLDER, PREPARED, project_root
 
+if TYPE_CHECKING:
+    from maskgit.scoring.score import Better, Column
+
 NAME = "maskgit-inpainting"
 IMAGE_SCORES = "headline_images.json"  # of the report's run: what a later model is held against
-SERVED = Path(__file__).with_name("served.py")  # what MLflow runs; nothing here needs it loaded
+SERVED = Path(__file__).with_name("served.py")  # the code that MLflow runs; not imported here
 DESCRIPTION = (
     "Fills holes in pictures. A version for each report; for each set of test images an alias "
     "`champion-...`, which moves only to a version that is shown to be better, image by image."
 )
-# What the model's code imports; pinned to what is installed, for MLflow's own search is slow.
+# What the model's code imports, in the installed versions. MLflow's own search for it is slow.
 REQUIREMENTS = (
     "mlflow",
     "numpy",
@@ -52,36 +58,38 @@ REQUIREMENTS = (
 
 @dataclass(frozen=True)
 class Standing:
-    """What a version was scored on and how well, kept as its tags."""
+    """The test images and the score of a version, kept as its tags."""
 
-    score: float  # a distance: lower is better
-    extractor: str  # the distance's name
+    score: float  # the mean over images
+    extractor: str  # the score's column, which names the extractor
+    better: Better
     n: int
     test_set_sha256: str  # of the true images and their holes
 
     @property
     def alias(self) -> str:
-        """The champion's, of all that were scored alike."""
+        """The alias of the champion among all versions that were scored alike."""
         return f"champion-{self.test_set_sha256[:8]}-{self.extractor}"
 
 
-def beats(new: np.ndarray, old: np.ndarray) -> tuple[bool, str]:
-    """Whether a model takes the champion's place, and why: by the same images' scores, (N,) each.
+def beats(new: np.ndarray, old: np.ndarray, better: Better) -> tuple[bool, str]:
+    """Returns whether a model is better than the champion, and the comparison in words.
 
-    They are better when lower; the interval of the mean difference has to lie below zero.
+    new, old: scores of the same images, (N,) each. better: which values of the score are better. A
+    model is better if the whole interval of the mean difference is on that side of zero.
     """
     if new.shape != old.shape:
         return False, f"it was scored on {len(old)} images, this one on {len(new)}"
     low, high = mean_interval(new - old)
     words = f"{(new - old).mean():.3g} [{low:.3g}, {high:.3g}] against it, on the same images"
-    return high < 0, words
+    return max(better.sign * low, better.sign * high) < 0, words
 
 
 def signature(decoding: Decoding) -> ModelSignature:
-    """Text in, text out; the report's own choices are the defaults."""
+    """Returns the types of the served model; the report's own settings are the defaults."""
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("image", "mask")]),
-        outputs=Schema([ColSpec(DataType.string, "image")]),
+        outputs=Schema([ColSpec(DataType.string, name) for name in ("image", "filled", "notes")]),
         params=ParamSchema(
             [
                 ParamSpec("gamma", DataType.string, decoding.gamma),
@@ -93,7 +101,7 @@ def signature(decoding: Decoding) -> ModelSignature:
 
 
 def log_model(run_id: str, params: Params) -> ModelInfo:
-    """The inpainter as an MLflow model of the run: the library's code and the model folder."""
+    """Logs the inpainter as an MLflow model of the run: the library's code and the model folder."""
     return Model.log(
         artifact_path=None,
         name="inpainter",
@@ -109,25 +117,26 @@ def log_model(run_id: str, params: Params) -> ModelInfo:
 
 
 def hash_of_test_set(split: str) -> str:
-    """sha256 of the split's true images and their holes."""
+    """Returns the sha256, in hex, over the split's true images and their holes."""
     files = [PREPARED / f"{split}.npy", PREPARED / f"{split}_holes.npy"]
     return hashlib.sha256("".join(map(content_hash, files)).encode()).hexdigest()
 
 
-def register(run_id: str | None, params: Params, score: str, by_image: np.ndarray) -> str:
+def register(run_id: str | None, params: Params, score: Column, by_image: np.ndarray) -> str:
     """Adds the report's model to the registry; returns a line on what became of the champion.
 
-    score: the name of what decides; by_image: the headline's, (N,). No fault of the store stops a
-    report.
+    score: the column of the score that decides. by_image: the headline's, (N,). A fault of the
+    store becomes the line.
     """
     if run_id is None:
         return f"{NAME}: not registered, MLflow's store does not answer"
     test_set = hash_of_test_set(params.inpaint.split)
-    standing = Standing(float(by_image.mean()), score, len(by_image), test_set)
+    mean, better = float(by_image.mean()), score.score.better
+    standing = Standing(mean, score.name, better, len(by_image), test_set)
     choices = {"gamma": params.gamma, "iterations": params.report.iterations}
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
-        with FileLock(project_root() / "mlflow.db.lock"):  # two reports may not decide at once
+        with FileLock(project_root() / "mlflow.db.lock"):  # reports decide one after the other
             if versions := MlflowClient().search_model_versions(f"run_id = '{run_id}'"):
                 return f"{NAME}: version {versions[0].version} stands for the same report"
             model = log_model(run_id, params)
@@ -144,7 +153,7 @@ def add_version(
     by_image: np.ndarray,
     tags: dict,
 ) -> str:
-    """Adds a version, crowns it if it deserves it, and says so."""
+    """Adds a version, and moves the alias to it if it is better; returns a line that says so."""
     try:
         client.create_registered_model(NAME, description=DESCRIPTION)
     except MlflowException as error:
@@ -164,15 +173,16 @@ def add_version(
 
 
 def champion(client: MlflowClient, standing: Standing) -> ModelVersion | None:
+    """Returns the version that has the alias, None without one."""
     number = client.get_registered_model(NAME).aliases.get(standing.alias)
     return client.get_model_version(NAME, number) if number else None
 
 
 def held_against(old: ModelVersion, standing: Standing, by_image: np.ndarray) -> tuple[bool, str]:
-    """`beats`, by the scores that the old version's report left with its run."""
+    """Compares a version with the scores that the old version's report left with its run."""
     try:
         kept = mlflow.artifacts.load_dict(f"runs:/{old.run_id}/{IMAGE_SCORES}")
         scores = np.array(kept[standing.extractor], dtype=float)
     except (MlflowException, OSError, ValueError, KeyError, TypeError):
         return False, "its scores of single images are gone"
-    return beats(by_image, scores)
+    return beats(by_image, scores, standing.better)

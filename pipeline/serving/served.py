@@ -1,13 +1,12 @@
-"""The inpainter as MLflow serves it: pictures and masks as base64 text, holes filled.
+"""Serves the inpainter by MLflow: pictures and masks come as base64 text and go back filled.
 
-MLflow keeps this file as the model's code (models-from-code) beside the model folder, so that
-nothing is ever pickled. The heavy imports wait until the model is loaded: logging it needs none.
+MLflow keeps this file as the model's code (models-from-code) beside the model folder, so nothing is
+pickled. Torch is imported when the model is loaded, since logging the model does not need it.
 """
 
 import base64
 import re
 
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -15,16 +14,16 @@ from mlflow.pyfunc import PythonModel
 
 from maskgit import load
 from maskgit.data.image_files import Picture, UnusableImage, decode_picture, encode_png
-from maskgit.data.masks import check_shape, marked
 from maskgit.schedules import NAMES
 
-MAX_ITERATIONS = 1024  # more change nothing: there are fewer tokens
+MAX_ITERATIONS = 1024  # above the number of tokens, more iterations change nothing
 
 
 def picture(text: str, column: str) -> Picture:
-    """A picture from the base64 of its file, in lines or as a data URI too. Raises UnusableImage.
+    """Decodes a picture from the base64 of its file. Raises UnusableImage.
 
-    A data URI is as browsers give it: data:image/png;base64,... (RFC 2397).
+    The text may have line breaks. It may be a data URI as browsers give it:
+    data:image/png;base64,... (RFC 2397).
     """
     plain = re.sub(r"^data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
     try:
@@ -37,29 +36,24 @@ def picture(text: str, column: str) -> Picture:
         raise UnusableImage(f"{column}: {error}") from None
 
 
-def task(image: str, mask: str) -> tuple[Picture, np.ndarray]:
-    """The picture and its hole, bool (H, W). Raises UnusableImage."""
-    known = picture(image, "image")
-    hole = marked(picture(mask, "mask")).hole
-    check_shape(hole.shape, known.shape)
-    return known, hole
-
-
 def base64_png(filled: Picture) -> str:
+    """Encodes a picture as the base64 of a PNG file."""
     return base64.b64encode(encode_png(filled.own, filled.profile)).decode()
 
 
 class Served(PythonModel):
-    """Columns in: `image` and `mask` (white = hole), of one size. Column out: `image`.
+    """Fills holes: columns `image` and `mask` (white = hole) of one size in.
 
-    The answer has the picture's depth, channels and colour profile, as PNG.
+    Columns out: `image`, a PNG with the picture's depth, channels and colour profile; `filled`, how
+    much of the picture was filled; `notes`, what was read otherwise than the file stores it.
     """
 
     def load_context(self, context) -> None:
+        """Loads the model."""
         self.fill = load(context.artifacts["model"])
 
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
-        """A row out for each row in. Raises MlflowException, answered as 400 with its message."""
+        """Returns a row for each row. Raises MlflowException, answered as 400 with its message."""
         gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
         try:
             if gamma not in NAMES:
@@ -67,12 +61,13 @@ class Served(PythonModel):
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(*task(*row), seed, gamma, iterations)
-                for row in zip(model_input["image"], model_input["mask"], strict=True)
+                self.fill(picture(image, "image"), picture(mask, "mask"), seed, gamma, iterations)
+                for image, mask in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        return pd.DataFrame({"image": [base64_png(each) for each in filled]})
+        rows = [(base64_png(each), each.filled, "; ".join(each.notes)) for each in filled]
+        return pd.DataFrame(rows, columns=["image", "filled", "notes"])
 
 
 set_model(Served())

@@ -23,10 +23,10 @@ from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
 from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
 
-SHOWN = 16  # images in the pictures of each iteration
+IMAGES_IN_PICTURE = 16  # the first of all images, in the pictures of each iteration
 
 
-class Task(NamedTuple):
+class FillJob(NamedTuple):
     """Images uint8 (N, H, W, 3) with holes bool (N, H, W), and how to fill them in batches."""
 
     images: np.ndarray
@@ -63,8 +63,9 @@ def save_iterations(
     """Writes two pictures for each iteration: the hidden tokens, and the images so far."""
     for step in range(len(result.trajectory.tokens)):
         masks, views = inpainter.snapshot(images, hole, result.trajectory, step)
-        save_picture(folder / f"mask_scheduling/test_{step}.png", grid(masks[:SHOWN], 8))
-        save_picture(folder / f"imga/test_{step}.png", grid(views[:SHOWN], 8))
+        first_masks, first_views = masks[:IMAGES_IN_PICTURE], views[:IMAGES_IN_PICTURE]
+        save_picture(folder / f"mask_scheduling/test_{step}.png", grid(first_masks, 8))
+        save_picture(folder / f"imga/test_{step}.png", grid(first_views, 8))
 
 
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
@@ -87,11 +88,11 @@ def main(schedule: str) -> None:
         every, size = range(len(images)), inpaint.batch_size
         batches = [every[start : start + size] for start in ranks.shard(every[::size])]
         pieces = list(product(batches, range(fills)))
-        task = Task(images, holes, inpainter, gamma, counts, params.seed, folder)
+        job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder)
         total = sum(map(len, batches)) * fills * len(counts)
         with (
             tqdm(total=total, desc=f"inpaint {schedule}", unit="image") as bar,
-            parallel_map(task.fill, pieces, inpainter.device) as filled,
+            parallel_map(job.fill, pieces, inpainter.device) as filled,
         ):
             for (indices, variant), taken in zip(pieces, filled, strict=True):
                 steps[:, variant, indices.start : indices.stop] = taken

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskgit.data.copies import Prints, find_copies
+from maskgit.data.crops import BOX
 from maskgit.data.holes import draw_numbered_holes, number_of_its_kind
 from maskgit.data.mask_sets import MaskSet
 from maskgit.data.splits import SPLITS, assign_splits
@@ -40,7 +41,7 @@ BLOCK = 4096  # images or rows that are copied at a time
 TOGETHER = 64  # images that a process makes at a time
 TOGETHER_BYTES = 4_000_000  # at most, of these images
 LEFT_OUT = REPORTS / "left_out.csv"  # the files of a source that the stage refused, and why
-SHOWN = 4  # reasons that a message names
+REASONS_NAMED = 4  # in the message of a source with too few usable images
 
 
 class Source(NamedTuple):
@@ -54,6 +55,7 @@ class Source(NamedTuple):
     digests: np.ndarray  # uint8 (files, 32), sha256 of each; zeros where it was not read
     pixels: StoredArray  # uint8 (N, size, size, 3)
     crops: StoredArray  # uint8 (N, crops, size, size, 3)
+    boxes: StoredArray  # int32 (N, crops, 3), see BOX
     pixel_digests: np.ndarray  # uint8 (N, 32)
     coarse: StoredArray  # int16 (N, 256), see Prints
 
@@ -70,6 +72,15 @@ class Source(NamedTuple):
                 out[first : first + len(block) * crops] = self.crops[block].reshape(-1, *shape)
         out.flush()
 
+    def save_windows(self, path: Path, rows: np.ndarray) -> None:
+        """Writes the first crop of each of these images, then the second of each, and so on."""
+        count, (crops, *shape) = len(rows), self.crops.array.shape[1:]
+        out = new_array(path, np.uint8, (count * crops, *shape))
+        for crop, start in product(range(crops), range(0, count, BLOCK)):
+            block, first = rows[start : start + BLOCK], crop * count + start
+            out[first : first + len(block)] = self.crops[block, crop]
+        out.flush()
+
 
 def ranges(count: int, size: int) -> list[range]:
     """Divides range(count) into ranges of `size`."""
@@ -79,8 +90,8 @@ def ranges(count: int, size: int) -> list[range]:
 @contextmanager
 def opened(data: Data, seed: int) -> Iterator[tuple[Callable, Iterator[Sequence], int]]:
     """Yields a function that makes an image, blocks of its inputs, and the number of images."""
-    how = {"size": data.size, "crops": data.crops, "seed": seed}
-    together = TOGETHER_BYTES // (3 * data.size**2 * (1 + data.crops))
+    how = {"size": data.size, "crops": data.cuts, "seed": seed}
+    together = TOGETHER_BYTES // (3 * data.size**2 * (1 + data.cuts))
     together = min(TOGETHER, max(1, together))
     if data.source == "synthetic":
         yield partial(draw_image, **how), iter(ranges(data.count, together)), data.count
@@ -97,7 +108,8 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
     with opened(data, seed) as (make, blocks, total):
         square = data.size, data.size, 3
         pixels = new_array(folder / "pixels.npy", np.uint8, (total, *square))
-        crops = new_array(folder / "crops.npy", np.uint8, (total, data.crops, *square))
+        crops = new_array(folder / "crops.npy", np.uint8, (total, data.cuts, *square))
+        boxes = new_array(folder / "boxes.npy", np.int32, (total, data.cuts, len(BOX)))
         coarse = new_array(folder / "coarse.npy", np.int16, (total, 256))
         digests, pixel_digests = (
             new_array(folder / f"{name}.npy", np.uint8, (total, 32)) for name in ("files", "prints")
@@ -108,7 +120,7 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
                 done, new = progress.n, slice(usable, usable + len(batch.pixels))
                 digests[done : done + len(batch.files)] = batch.digests
                 if len(batch.pixels):
-                    pixels[new], crops[new] = batch.pixels, batch.crops
+                    pixels[new], crops[new], boxes[new] = batch.pixels, batch.crops, batch.boxes
                     pixel_digests[new], coarse[new] = batch.pixel_digests, batch.coarse
                 usable = new.stop
                 rows += ((shown(file), split, reason) for file, split, reason in batch.files)
@@ -118,11 +130,12 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
                 ):  # a table needs less memory than a list of rows
                     tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
                     rows = []
-    pixels, crops, coarse = (
-        StoredArray(folder / f"{name}.npy", usable) for name in ("pixels", "crops", "coarse")
+    pixels, crops, boxes, coarse = (
+        StoredArray(folder / f"{name}.npy", usable)
+        for name in ("pixels", "crops", "boxes", "coarse")
     )
     files = pd.concat(tables, ignore_index=True)
-    return Source(files, digests, pixels, crops, pixel_digests[:usable], coarse)
+    return Source(files, digests, pixels, crops, boxes, pixel_digests[:usable], coarse)
 
 
 def shown(file: str) -> str:
@@ -176,8 +189,9 @@ def refusal(data: Data, fault: str, manifest: pd.DataFrame) -> UserError:
     write_table(project_root() / LEFT_OUT, left_out)
     counts = left_out["reason"].value_counts()
     reasons = [f"{count} x {reason}{setting_for(reason)}" for reason, count in counts.items()]
-    others = f" and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
-    why = f"{', '.join(reasons[:SHOWN])}{others}"
+    more = len(reasons) - REASONS_NAMED
+    others = f" and {more} other reasons" if more > 0 else ""
+    why = f"{', '.join(reasons[:REASONS_NAMED])}{others}"
     return UserError(f"{data.source}: {fault}; left out: {why}; see {LEFT_OUT}")
 
 
@@ -192,13 +206,40 @@ def setting_for(reason: str) -> str:
     return f" (data.{found[0]})" if found else ""
 
 
-def save_manifest(path: Path, manifest: pd.DataFrame, digests: np.ndarray) -> None:
-    """Writes the manifest with the sha256 of each file, in blocks."""
+def save_manifest(path: Path, manifest: pd.DataFrame, source: Source, data: Data) -> None:
+    """Writes the manifest with the sha256 of each file, in blocks.
+
+    With data.windows, an image has a row for each of its windows, with the columns of `windows_of`.
+    """
+    usable = np.cumsum(source.files["reason"] == "") - 1
+    place = manifest.groupby("split").cumcount()
+    count = manifest["split"].map(manifest["split"].value_counts())
     for block in ranges(len(manifest), BLOCK):
         rows = manifest.iloc[block.start : block.stop].copy()
-        read = digests[block.start : block.stop]
+        read = source.digests[block.start : block.stop]
         rows.insert(2, "sha256", [bytes(d).hex() if d.any() else "" for d in read])
+        if data.windows:
+            kept = rows.index[rows["split"] != ""]
+            boxes = source.boxes[usable[kept].to_numpy()]
+            rows = rows.join(windows_of(kept, boxes, place[kept], count[kept]))
         rows.to_csv(path, mode="a", header=block.start == 0, index=False)
+
+
+def windows_of(
+    files: pd.Index, boxes: np.ndarray, place: pd.Series, count: pd.Series
+) -> pd.DataFrame:
+    """Returns a row for each window of these files, which are the index: number, box and image.
+
+    boxes: int (n, windows, 3). place, count: of each file among those of its split, and how many
+    there are. The image is the window's row in the array of the split, see `Source.save_windows`.
+    """
+    n, windows, _ = boxes.shape
+    window = np.arange(windows)
+    image = place.to_numpy()[:, None] + window * count.to_numpy()[:, None]
+    columns = {"window": np.tile(window, n)}
+    columns |= dict(zip(BOX, boxes.reshape(-1, len(BOX)).T, strict=True))
+    columns |= {"image": image.ravel()}
+    return pd.DataFrame(columns, index=files.repeat(windows)).astype("Int64")  # empty where none is
 
 
 def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | None:
@@ -209,6 +250,11 @@ def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | N
     )
     if masks is None:
         return None
+    if data.windows:
+        raise UserError(
+            f"{data.source}: the masks in mask64 are of whole pictures; "
+            "set data.windows=0 or remove them"
+        )
     given = int((source.files["split"] == "test").sum())  # they come first
     if len(masks) != given:
         raise UserError(f"{data.source}: {len(masks)} masks in mask64 for {given} test images")
@@ -271,8 +317,8 @@ def prepare(
         tables = []
         for split, count, shift in (
             ("train", TRAINING_HOLES, 1),
-            ("val", len(rows["val"]), 2),
-            ("test", len(rows["test"]), 0),
+            ("val", len(rows["val"]) * (data.windows or 1), 2),
+            ("test", len(rows["test"]) * (data.windows or 1), 0),
         ):
             path, kinds = folder / f"{split}_holes.npy", data.hole_kinds
             sets = {name: masks.of_split(split, seed + shift) for name, masks in files.items()}
@@ -286,13 +332,16 @@ def prepare(
                 if sets:
                     table["mask"] = used_files(count, data.holes, files, sets)
                 tables.append(table)
-            source.save(folder / f"{split}.npy", rows[split], split == "train")
-        save_manifest(folder / "manifest.csv", manifest, source.digests)
+            if data.windows:
+                source.save_windows(folder / f"{split}.npy", rows[split])
+            else:
+                source.save(folder / f"{split}.npy", rows[split], split == "train")
+        save_manifest(folder / "manifest.csv", manifest, source, data)
         pd.concat(tables).to_csv(folder / HOLES_CSV, index=False)
         if files:
             mask_table(files).to_csv(folder / MASKS_CSV, index=False)
         save_masks(folder / "test_holes", holes)
-        test = source.pixels[rows["test"][:40]]
+        test = np.load(folder / "test.npy", mmap_mode="r")[:40]
         holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
         save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
     (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
@@ -307,9 +356,12 @@ def main() -> None:
             manifest, holes = prepare(data, seed, folder, workers)
             hole_area = float(holes.mean())
         images = manifest["split"].value_counts()
-        run.log_metrics({f"{split}_images": int(images[split]) for split in SPLITS})
+        each = data.windows or 1
+        run.log_metrics({f"{split}_images": int(images[split]) * each for split in SPLITS})
         run.log_metrics({"left_out": int(images.get("", 0)), "hole_area": hole_area})
     kept = ", ".join(f"{images[split]} {split}" for split in SPLITS)
+    if data.windows:
+        kept += f", windows of each: {data.windows}"
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}{setting_for(reason)}")

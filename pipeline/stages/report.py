@@ -1,4 +1,4 @@
-"""Stage report: all tables -> the headline, one table, plots, picture grids, the model folder."""
+"""Stage report: makes the headline, one table, plots, grids and the model folder of all tables."""
 
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ import pandas as pd
 
 from maskgit.data.mask_sets import AREAS
 from maskgit.scoring.baselines import BOUNDS
+from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import plain_errors
@@ -51,25 +52,28 @@ SUMMARY = REPORTS / "summary"
 
 
 def schedules(params: Params) -> list[str]:
-    """Those that dvc.yaml runs, beside one pass: the three of the study and the headline."""
+    """Returns the schedules that dvc.yaml runs: the three of the study and the headline's.
+
+    The method `one_pass` is not among them.
+    """
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
-    """Every schedule's rows, then the baselines'."""
+    """Returns the rows of every schedule, then those of the baselines."""
     tables = [read_table(SCORES / f"{name}.csv") for name in (*names, ONE_PASS)]
     table = pd.concat([*tables, read_table(REFERENCE / "scores.csv")], ignore_index=True)
     return table.astype({"iterations": "Int64"})
 
 
 def merge_image_scores(names: list[str]) -> pd.DataFrame:
-    """The scores of every image, by schedule and then by baseline."""
+    """Returns the scores of every image, by schedule and then by baseline."""
     folders = [*(IMAGE_SCORES / name for name in (*names, ONE_PASS)), REFERENCE]
     return pd.concat([read_table(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
 
 
 def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
-    """The row for `gamma`, and beside its distances those of true images and the tokenizer."""
+    """Returns the row for `gamma`, with the distances of true images and tokenizer beside it."""
     row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
     bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
     distances = [each.name for each in score_columns(table.columns) if each.score.is_distance]
@@ -84,15 +88,15 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
     )
 
 
-def headline_images(images: pd.DataFrame, params: Params) -> tuple[str, np.ndarray]:
-    """The score that decides, and the headline's on each image."""
-    score = column_of(DECIDES, images.columns).name
+def headline_images(images: pd.DataFrame, params: Params) -> tuple[Column, np.ndarray]:
+    """Returns the column of the score that decides, and the headline's score of each image."""
+    score = column_of(DECIDES, images.columns)
     chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
-    return score, images.loc[chosen, score].to_numpy()
+    return score, images.loc[chosen, score.name].to_numpy()
 
 
 def hole_kinds(split: str) -> pd.Series:
-    """The kind of each image's hole, by the image's number."""
+    """Returns the kind of each image's hole, by the image's number."""
     holes = read_table(PREPARED / HOLES_CSV)
     return holes[holes["split"] == split].set_index("image")["kind"]
 
@@ -106,6 +110,7 @@ def other_notes(params: Params) -> dict[str, str]:
 
 
 def results(name: str, steps: int) -> Path:
+    """Returns the folder of a schedule's filled images."""
     return INPAINTED / name / str(steps) / results_folder()
 
 

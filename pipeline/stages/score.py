@@ -32,7 +32,7 @@ from pipeline.reporting.tables import image_table, table_row
 from pipeline.tracking.stage import stage_run
 
 
-def load_fill(folder: Path, count: int) -> np.ndarray:
+def load_filled_images(folder: Path, count: int) -> np.ndarray:
     """Returns the filled images of a folder, uint8 (count, H, W, 3)."""
     return np.stack([load_picture(folder / f"image_{i:03d}.png") for i in range(count)])
 
@@ -52,7 +52,8 @@ def main(schedule: str) -> None:
             for iterations in counts:
                 bar.set_description(f"score {schedule}, {iterations} iterations")
                 where = INPAINTED / schedule / str(iterations)
-                filled = [load_fill(where / results_folder(k), len(truth)) for k in range(fills)]
+                folders = [where / results_folder(k) for k in range(fills)]
+                filled = [load_filled_images(folder, len(truth)) for folder in folders]
                 given = Evaluation(
                     *(filled, truth, holes, features, extractor),
                     lpips=lpips,

@@ -2,6 +2,7 @@
 
 import sys
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,26 +31,39 @@ from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
 from pipeline.reporting.tables import image_table
 from pipeline.tracking.stage import stage_run
 
-IMAGES = 256  # at most, of the validation and of the test split
+IMAGES = 256  # the most that are used of the validation and of the test split
 
 
-class Task:
-    """Images with holes and the features of the true images; `batch` images are filled at once."""
+class Scored(NamedTuple):
+    """Every score by the name of its column, (N,) each, and the steps taken, (N,)."""
 
-    def __init__(self, images: np.ndarray, holes: np.ndarray, batch: int, extractor: Extractor):
-        self.images, self.holes, self.batch, self.extractor = images, holes, batch, extractor
+    columns: dict[str, np.ndarray]
+    steps: np.ndarray
+
+
+class StudySet:
+    """Images with holes, on which settings are scored.
+
+    Each hole is filled params.study.fills times, params.inpaint.batch_size images at once.
+    """
+
+    def __init__(self, images: np.ndarray, holes: np.ndarray, extractor: Extractor, params: Params):
+        self.images, self.holes, self.extractor = images, holes, extractor
         self.features = extractor(images)
+        self.batch, self.seed = params.inpaint.batch_size, params.seed
+        self.fills = params.study.fills
 
-    def scores(
-        self, inpainter: Inpainter, gamma: str, iterations: int, seed: int
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Returns every score of one setting and the steps taken, for each image."""
+    def scores(self, inpainter: Inpainter, gamma: str, iterations: int) -> list[Scored]:
+        """Returns every score of one setting and the steps taken, for each image, of each fill."""
+        return [self._scores(inpainter, gamma, iterations, fill) for fill in range(self.fills)]
+
+    def _scores(self, inpainter: Inpainter, gamma: str, iterations: int, variant: int) -> Scored:
         schedule, every = make_gamma(gamma, load_uncertainty()), range(len(self.images))
 
         def fill(indices: range) -> tuple[np.ndarray, np.ndarray]:
             batch = [part[indices.start : indices.stop] for part in (self.images, self.holes)]
             ((_, result),) = inpainter.sweep_iterations(
-                *batch, schedule, [iterations], seed, indices
+                *batch, schedule, [iterations], self.seed, indices, variant
             )
             return result.images, result.trajectory.steps().cpu().numpy()
 
@@ -57,11 +71,11 @@ class Task:
         with parallel_map(fill, batches, inpainter.device) as results:
             filled, steps = map(np.concatenate, zip(*results, strict=True))
         held = Evaluation([filled], self.images, self.holes, self.features, self.extractor)
-        return compute_scores(held), steps
+        return Scored(compute_scores(held), steps)
 
 
 def tune(
-    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, task: Task, seed: int
+    sampler: Sampler, networks: tuple[Tokenizer, Transformer], plan: Plan, images: StudySet
 ) -> tuple[Sampler, pd.DataFrame]:
     """Returns the sampler with the best of the plan's temperatures, and the scores of all pairs."""
     pairs = product(plan.temperatures, plan.choice_temperatures)
@@ -69,9 +83,9 @@ def tune(
     rows = []
     for one in tqdm(tried, "tune", unit="pair"):
         inpainter = make_inpainter(one, *networks)
-        columns, _ = task.scores(inpainter, plan.gammas[0], plan.tuned_at, seed)
+        fills = images.scores(inpainter, plan.gammas[0], plan.tuned_at)
         rows.append(one.model_dump(include={"temperature", "choice_temperature"}))
-        rows[-1] |= pd.DataFrame(columns).mean().to_dict()
+        rows[-1] |= pd.concat([pd.DataFrame(fill.columns) for fill in fills]).mean().to_dict()
     table = pd.DataFrame(rows)
     kernel, perceptual = (column_of(score, table).name for score in (DECIDES, PERCEPTUAL))
     best = best_setting(table[kernel], table[perceptual])
@@ -81,18 +95,21 @@ def tune(
 def run_plan(
     inpainter: Inpainter, plan: Plan, images: np.ndarray, extractor: Extractor, params: Params
 ) -> pd.DataFrame:
-    """Returns every score of every setting on every kind of hole, for each image."""
+    """Returns every score of every setting on every kind of hole, for each image and fill.
+
+    Where each hole is filled once, the column `fill` is left out.
+    """
     tables, settings = [], plan.settings()
     with tqdm(total=len(HOLE_KINDS) * len(settings), desc="study", unit="setting") as bar:
         for kind in HOLE_KINDS:
             area = params.data.hole_area
             holes = draw_holes(len(images), [kind], area, images.shape[1], params.seed)
-            task = Task(images, holes, params.inpaint.batch_size, extractor)
+            test = StudySet(images, holes, extractor, params)
             for gamma, iterations in settings:
-                columns, steps = task.scores(inpainter, gamma, iterations, params.seed)
-                tables.append(
-                    image_table(gamma, iterations, holes, columns, steps).assign(hole_kind=kind)
-                )
+                for fill, scored in enumerate(test.scores(inpainter, gamma, iterations)):
+                    table = image_table(gamma, iterations, holes, *scored)
+                    numbered = {"fill": fill} if test.fills > 1 else {}
+                    tables.append(table.assign(hole_kind=kind, **numbered))
                 bar.update()
     return pd.concat(tables, ignore_index=True)
 
@@ -100,21 +117,19 @@ def run_plan(
 def main(decoder: str) -> None:
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
-    values = {"inpaint": params.inpaint.model_dump(), "decoder": decoder, "seed": params.seed}
-    with stage_run("study", values, output, decoder) as run, fresh_folder(output) as folder:
+    with stage_run("study", params, output, decoder), fresh_folder(output) as folder:
         extractor = load_reference_extractor(params.score.weights)
         networks = load_networks()
         images, holes = (part[:IMAGES] for part in load_task("val"))
-        validation = Task(images, holes, params.inpaint.batch_size, extractor)
+        validation = StudySet(images, holes, extractor, params)
         sampler = params.inpaint.changed(decoder=decoder)
-        sampler, tuning = tune(sampler, networks, plan, validation, params.seed)
+        sampler, tuning = tune(sampler, networks, plan, validation)
         inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
         scores = run_plan(inpainter, plan, test[:IMAGES], extractor, params)
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)
-        run.log_table(tuning, "tuning.json")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pipeline.reporting.pictures import grid, save_picture
 from pipeline.tracking.stage import stage_run
 
 VALIDATED = 512  # validation images that an evaluation reconstructs
-SHOWN = 40  # validation images in the reconstruction picture
+RECONSTRUCTIONS = 40  # validation images in the picture of reconstructions
 
 
 def save(
@@ -35,7 +35,7 @@ def save(
     """Writes the tokenizer, its history and a picture of reconstructions."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    truth = validation[:SHOWN]
+    truth = validation[:RECONSTRUCTIONS]
     rebuilt = decode_each(model, encode_each(model, truth))
     save_picture(folder / "reconstructions.png", grid(truth, 10), grid(rebuilt, 10))
     last = history[-1]

@@ -1,7 +1,7 @@
-"""What spools hold is mirrored to MLflow's store.
+"""Sends what spools hold to MLflow's store.
 
-All of it can be done again with the effect of once, so nobody has to remember what was sent: a run
-is found by its key, a metric is sent for a step that MLflow lacks, a file replaces itself.
+Sending twice has the effect of sending once, so nobody has to remember what was sent. A run is
+found by its key, a metric is sent only for a step that MLflow lacks, and a file replaces itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,18 @@ if TYPE_CHECKING:
 PAUSE = 0.5  # seconds between two looks at the spool
 RETRY = 5  # seconds until a store that did not answer is asked again
 SERVER_PATIENCE = 3  # seconds that a stage waits for a server's next answer, at its end
-FILE_PATIENCE = 60  # as much for a store in a file, which is slow only where the machine is
-IMPORT_PATIENCE = (
-    20  # as much for the import of MLflow: a stop can leave Python's import lock taken
-)
+FILE_PATIENCE = 60  # the same for a store in a file, which is slow only on a slow machine
+# The same for the import of MLflow, which never ends if a stop left Python's import lock taken.
+IMPORT_PATIENCE = 20
 AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's own limits
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
 
 
 class Mirror:
-    """The run of one spool in MLflow. Raises whatever the store raises when it does not answer."""
+    """Copies one spool into a run of MLflow.
+
+    Raises whatever the store raises when it does not answer.
+    """
 
     def __init__(self, spool: Spool, progress: Callable[[], None] = lambda: None):
         """progress: called after each answer of the store."""
@@ -78,34 +81,34 @@ class Mirror:
                         params.setdefault(name, Param(name, value))
                     case "tags":
                         tags[name] = RunTag(name, value)
-        self._log("metrics", list(metrics.values()))
-        self._log("params", list(params.values()))
-        self._log("tags", list(tags.values()))
+        for kind, values in (("metrics", metrics), ("params", params), ("tags", tags)):
+            self._log(kind, list(values.values()))
         self.steps |= metrics.keys()
         self.params |= params
         for record in new:
-            if self.is_whole:  # what follows stands in the run that did the same before
+            if self.is_whole:  # another run has the same entry and all that follows
                 break
-            self._try(lambda record=record: self._send(record), record["op"])
+            self._try(partial(self._send, record), record["op"])
         self.sent = len(records)
         if records[-1]["op"] == "end":
             self.is_whole = True
             self.spool.remove()
 
     def _log(self, kind: str, values: list) -> None:
+        """Sends as many values at once as MLflow takes; if it refuses one, sends each by itself."""
         for i in range(0, len(values), AT_ONCE[kind]):
-            self._log_batch(kind, values[i : i + AT_ONCE[kind]])
-
-    def _log_batch(self, kind: str, values: list) -> None:
-        """All at once; where MLflow refuses one of them, each by itself."""
-        alone = len(values) == 1
-        send = lambda: self.client.log_batch(self.run_id, **{kind: values})  # noqa: E731
-        if not self._try(send, kind, tell=alone) and not alone:
-            for value in values:
-                self._log_batch(kind, [value])
+            batch = values[i : i + AT_ONCE[kind]]
+            send = partial(self.client.log_batch, self.run_id, **{kind: batch})
+            alone = len(batch) == 1
+            if not self._try(send, kind, tell=alone) and not alone:
+                for value in batch:
+                    self._log(kind, [value])
 
     def _try(self, send: Callable[[], object], what: str, tell: bool = True) -> bool:
-        """Whether MLflow took it; keeps a line for what it will never take."""
+        """Returns whether MLflow accepted what `send` sends.
+
+        Keeps a line for what MLflow will never accept.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -141,7 +144,10 @@ class Mirror:
                         self.client.delete_run(run.info.run_id)
 
     def _tag_entry(self, entry: str) -> None:
-        """Where another run has finished with the same entry of dvc.lock, that one stays."""
+        """Tags the run with its entry of dvc.lock, unless another finished run has the same entry.
+
+        Then this run is deleted, and the other one stands for both.
+        """
         same = self.store.runs(f"tags.{ENTRY_TAG} = '{entry}' and status = 'FINISHED'")
         if same and same[0].info.run_id != self.run_id:
             self.client.delete_run(self.run_id)
@@ -159,7 +165,7 @@ class Mirror:
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
 
     def _send_note(self, words: str, outputs: dict[str, str]) -> None:
-        """The run's description: the words, then links to the runs that made these outputs."""
+        """Sets the run's description: the words, then links to the runs that made these outputs."""
         lines = [words, "", "Runs behind this report:"]
         for stage, content in outputs.items():
             run = self.store.find_maker(content)
@@ -174,10 +180,9 @@ class Mirror:
 def send_ended(
     store: str | None = None, progress: Callable[[], None] = lambda: None
 ) -> tuple[list[str], Exception | None]:
-    """Sends the runs that have ended and wait, those for one store or all; the last fault, too.
-
-    Also returns a line for each record that MLflow will never take. A store that did not answer is
-    not asked again.
+    """Sends the spools of runs that have ended, those for one store or all.
+     Returns a line for each record that MLflow will never accept, and the last fault of a store. A
+    store that did not answer is not asked again.
     """
     refused, fault, silent = [], None, set()
     for spool in ended_spools(store):
@@ -193,17 +198,18 @@ def send_ended(
 
 
 def runs_waiting(store: str | None = None) -> int:
+    """Returns how many ended runs wait to be sent."""
     return sum(1 for _ in ended_spools(store))
 
 
 def reason(fault: Exception) -> str:
-    """A fault of the store in a few words."""
+    """Returns a fault of the store in a few words."""
     line = (str(fault) or repr(fault)).splitlines()[0]
     return re.sub(r"API request to (\S+?)/api/\S* failed .*", r"\1 does not answer", line)[:150]
 
 
 class Sender(threading.Thread):
-    """Mirrors a run while it goes on, and at its start sends what earlier runs left."""
+    """Sends a run's records while the stage runs, and at its start what earlier runs left."""
 
     def __init__(self, spool: Spool):
         super().__init__(daemon=True, name="sender")
@@ -214,10 +220,10 @@ class Sender(threading.Thread):
         self.refused: list[str] = []
         self.fault: Exception | None = None
         self._closing = threading.Event()
-        self._asked = float("inf")  # when the store was last asked; never, while MLflow is imported
+        self._asked = float("inf")  # time of the last request; inf until MLflow is imported
 
     def run(self) -> None:
-        import mlflow  # noqa: F401  not a part of the time that the store may take
+        import mlflow  # noqa: F401  the import does not count as the store's time
 
         self._progress()
         is_last = False
@@ -235,7 +241,7 @@ class Sender(threading.Thread):
             self._closing.wait(0 if is_last else RETRY if self.fault else PAUSE)
 
     def finish(self) -> str | None:
-        """Sends the rest; gives up when the store has not answered for `patience` seconds.
+        """Sends the rest, or gives up when the store has not answered for `patience` seconds.
 
         Returns MLflow's id of the run, None where MLflow does not hold it whole.
         """

@@ -1,4 +1,4 @@
-"""What MLflow shows of a finished stage, read from the files that the stage left."""
+"""Reads from a finished stage's files what MLflow shows of the stage."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 from PIL import Image
 
 from maskgit.scoring.intervals import without_end
-from pipeline.plumbing.entry import outputs
+from pipeline.plumbing.entry import PIPELINES, outputs, stages_of
 from pipeline.plumbing.files import read_table
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import (
+    FEED_FORWARD,
     INPAINTED,
     PREPARED,
     REFERENCE,
     REPORTS,
     SCORES,
+    STUDY,
     TOKENIZER,
     TRANSFORMER,
 )
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
     from pipeline.tracking.stage import StageRun
 
 TABLES = ("scores", "differences", "buckets", "kinds")
-KEYS = ("schedule", "iterations", "n", "steps")  # of a table of scores; others are scores
+TRAINED = {
+    "train_vqgan": TOKENIZER,
+    "train_transformer": TRANSFORMER,
+    "train_feed_forward": FEED_FORWARD,
+}
+KEYS = ("schedule", "iterations", "n", "steps")  # columns of a table of scores that are no scores
 
 
 def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
@@ -37,8 +44,8 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
         case "prepare":
             run.log_artifact(PREPARED / "manifest.csv")
             run.log_artifact(PREPARED / "preview.png")
-        case "train_vqgan" | "train_transformer":
-            folder = TOKENIZER if stage == "train_vqgan" else TRANSFORMER
+        case "train_vqgan" | "train_transformer" | "train_feed_forward":
+            folder = TRAINED[stage]
             history = read_table(folder / "history.csv")
             for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))
@@ -58,16 +65,21 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
             for row in read_table(SCORES / f"{item}.csv").to_dict("records"):
                 run.log_metrics(present(row, KEYS), int(row["iterations"]))
             run.log_artifact(SCORES / f"{item}.csv")
+        case "study":
+            run.log_table(read_table(STUDY / item / "tuning.csv"), "tuning.json")
+        case "study_report":
+            run.log_artifact(REPORTS / "study")
         case "report":
             log_report(run, params)
 
 
 def present(row: dict, without: tuple | list) -> dict[str, float]:
+    """Returns the values of a row that are not NaN, without the given columns."""
     return {key: value for key, value in row.items() if key not in without and value == value}
 
 
 def log_report(run: StageRun, params: Params) -> None:
-    """The headline, tables, plots, pictures, and links to the runs behind them."""
+    """Logs the headline, tables, plots, pictures, and links to the runs behind them."""
     row = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     keys = ("gamma", "iterations", "n", "steps", "answer")
     scores = {name: v for name, v in row.items() if name not in keys and v is not None}
@@ -83,7 +95,8 @@ def log_report(run: StageRun, params: Params) -> None:
             run.log_image(np.asarray(Image.open(path)), key, step)
     run.set_tags({"n": str(row["n"]), "split": params.inpaint.split, "answer": row["answer"]})
     run.log_dataset(params.data.source, "evaluation")
-    behind = {name: path for name, (stage, _, path) in outputs().items() if stage != "report"}
+    main = stages_of(PIPELINES[0]).keys() - {"report"}
+    behind = {name: path for name, (stage, _, path) in outputs().items() if stage in main}
     run.set_note(row["answer"], {name: content_hash(path) for name, path in behind.items()})
 
 

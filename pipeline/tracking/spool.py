@@ -1,6 +1,6 @@
-"""What a run logs, on the local disk first.
+"""Stores what a run logs on the local disk, before MLflow has it.
 
-Each run that MLflow does not hold whole has a folder under .maskgit/spool, named by its key:
+Each run that MLflow does not hold completely has a folder under .maskgit/spool, named by its key:
 
     records.jsonl   a line for each record, in order; the first one starts the run
     files/          copies of the files to be sent
@@ -25,11 +25,12 @@ RECORDS = "records.jsonl"
 
 
 def spool_folder() -> Path:
+    """Returns the folder of all spools."""
     return project_root() / ".maskgit/spool"
 
 
 class Spool:
-    """The records of one run; `key` is our own name of it."""
+    """The records of one run; `key` is the project's own name of the run."""
 
     def __init__(self, key: str):
         self.key, self.folder = key, spool_folder() / key
@@ -39,7 +40,7 @@ class Spool:
         self._has_lost = False
 
     def open(self, patience: float) -> None:
-        """Takes the run, for this process alone. Raises Timeout where another one has it."""
+        """Locks the run for this process. Raises Timeout where another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._alive.acquire(timeout=patience)
         if self._records.exists():
@@ -48,6 +49,7 @@ class Spool:
                 file.truncate(whole)
 
     def close(self) -> None:
+        """Unlocks the run."""
         self._alive.release()
 
     def append(self, op: str, **content: object) -> None:
@@ -65,7 +67,7 @@ class Spool:
                 raise OSError("the disk is full")
 
     def append_file(self, name: str, fill: Callable[[Path], object], folder: str = "") -> None:
-        """Adds a record with a file or folder, which `fill` writes at the path that it is given."""
+        """Adds a record with a file or folder, which `fill` writes to the path that it is given."""
         with self._losing_what_the_disk_refuses():
             path = self.folder / "files" / uuid4().hex / name
             path.parent.mkdir(parents=True)
@@ -75,7 +77,7 @@ class Spool:
 
     @contextmanager
     def _losing_what_the_disk_refuses(self) -> Iterator[None]:
-        """A full disk costs records, not the run; one line says so."""
+        """Prints one line when records are lost on a full disk, and lets the run go on."""
         try:
             yield
         except OSError as error:
@@ -84,7 +86,7 @@ class Spool:
             self._has_lost = True
 
     def records(self) -> list[dict]:
-        """All whole records; none where there is no such spool."""
+        """Returns all complete records; none where there is no such spool."""
         try:
             lines = self._records.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
@@ -92,15 +94,18 @@ class Spool:
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def remove(self) -> None:
-        """Once MLflow holds the whole run. The records go first: without them there is no spool."""
+        """Removes the spool, once MLflow holds the whole run.
+
+        The records are removed first, since a spool is found by them.
+        """
         self._records.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def ended_spools(store: str | None = None) -> Iterator[Spool]:
-    """Yields the spools of runs that have ended, of one store or all, each taken by this process.
+    """Yields the spools of runs that have ended, of one store or all, each locked by this process.
 
-    A run whose process is gone without a word (kill -9) ends here, as KILLED.
+    A run whose process was killed (kill -9) is ended here, as KILLED.
     """
     for path in sorted(spool_folder().glob(f"*/{RECORDS}")):
         spool = Spool(path.parent.name)

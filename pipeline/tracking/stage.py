@@ -1,8 +1,8 @@
-"""MLflow: one run for each entry of dvc.lock, in the store of the real project.
+"""Records each stage as an MLflow run: one run for each entry of dvc.lock.
 
-Files are the truth and MLflow mirrors them: no run id is ever written into a stage's outputs, and
+Files are the truth and MLflow mirrors them: no run id is written into a stage's outputs, and
 MLflow's failures never stop a stage. What a run logs goes to a spool on the local disk, and from
-there to MLflow.
+there to the store of the real project, also from temporary copies of experiments.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from filelock import Timeout
 from PIL import Image
 
 from maskgit import ranks
-from pipeline.plumbing.entry import REPORT, changed, entry_hash, flat, shown_params
+from pipeline.plumbing.entry import REPORT, changed, entry_hash, flat, git, shown_params
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import PREPARED
@@ -37,15 +36,15 @@ from pipeline.tracking.system_metrics import system_metrics
 if TYPE_CHECKING:
     import pandas as pd
 
-DATA_TAG = "data_sha256"  # of data/prepared, the images that everything rests on
+DATA_TAG = "data_sha256"  # of data/prepared, the images of all later stages
 DIGEST = 36  # characters, the most that MLflow takes
 THUMBNAIL = 256  # pixels, the larger side of what MLflow's grid of images shows
 
 
 class StageRun:
-    """What stages call to log; nothing here waits for MLflow.
+    """The log of a stage; no method waits for MLflow.
 
-    run_id: MLflow's id of the run once it is over; None where MLflow does not hold it whole.
+    run_id: MLflow's id of the run once it is over; None where MLflow does not hold it completely.
     """
 
     run_id: str | None = None
@@ -55,17 +54,17 @@ class StageRun:
         self._tables: list[dict[str, str]] = []
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """What the run has for this step already is left as it is."""
+        """Logs metrics; a value that the run already has for this step stays as it is."""
         numbers = {name: float(value) for name, value in values.items()}
         self._spool.append("metrics", values=numbers, step=step)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        """A file, in the artifacts' `folder`, or all that lies in a folder, at their top."""
+        """Logs a file into the artifacts' `folder`, or a folder's content into the artifacts."""
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
         self._spool.append_file(path.name, lambda target: copy(path, target), folder)
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
-        """A table for MLflow's UI, named *.json; written whole, where mlflow.log_table appends."""
+        """Logs a table for MLflow's UI, named *.json, complete; mlflow.log_table would append."""
         write: Callable = lambda copy: table.to_json(copy, orient="split", index=False)  # noqa: E731
         self._spool.append_file(name, write)
         entry = {"path": name, "type": "table"}
@@ -73,9 +72,9 @@ class StageRun:
         self.set_tags({"mlflow.loggedArtifacts": json.dumps(self._tables)})
 
     def log_image(self, image: np.ndarray, key: str, step: int) -> None:
-        """An image of a series, uint8 (H, W, 3), for the grid of images by step in MLflow's UI.
+        """Logs an image of a series, uint8 (H, W, 3), for the UI's grid of images by step.
 
-        The grid knows them by the names that mlflow.log_image gives them; `key` without a slash.
+        The UI finds images by the names that mlflow.log_image gives them. `key` has no slash.
         """
         picture, small = Image.fromarray(image), Image.fromarray(image)
         small.thumbnail((THUMBNAIL, THUMBNAIL))
@@ -85,14 +84,18 @@ class StageRun:
         self.set_tags({"mlflow.loggedImages": "True"})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Sets tags of the run."""
         self._spool.append("tags", values=dict(tags))
 
     def set_entry(self, sha256: str) -> None:
-        """What makes the run the same as another; what is logged from here on is not sent twice."""
+        """Sets the hash of the run's entry in dvc.lock.
+
+        If a finished run has the same entry, what is logged after this is not sent.
+        """
         self._spool.append("entry", sha256=sha256)
 
     def log_dataset(self, source: str, context: str) -> None:
-        """The prepared images, for the column Dataset of MLflow's table.
+        """Logs the prepared images, for the column Dataset of MLflow's table.
 
         source: where they came from, as in params.yaml; context: what they are used for.
         """
@@ -100,13 +103,15 @@ class StageRun:
         self._spool.append("dataset", source=source, digest=digest, context=context)
 
     def set_note(self, words: str, outputs: Mapping[str, str]) -> None:
-        """The description on the run's page: words, then links to what made outputs with these
-        content hashes, by stage."""
+        """Sets the description on the run's page: words, then links to the runs behind it.
+
+        outputs: by stage, the content hash of the output whose run is linked.
+        """
         self._spool.append("note", words=words, outputs=dict(outputs))
 
 
 class SilentRun:
-    """The log of all ranks but the first: what they log would be there twice."""
+    """A run that logs nothing, for all ranks but the first, which logs for all."""
 
     key = run_id = None
 
@@ -114,16 +119,11 @@ class SilentRun:
         return lambda *args, **kwargs: None
 
 
-def git_commit() -> str:
-    try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
-    except OSError:
-        return "unknown"
-    return answer.stdout.strip() or "unknown"
-
-
 def open_spool(key: str | None) -> Spool:
-    """A run's own; a new one where another process has the run that should be continued."""
+    """Opens the spool of a run, a new one without a key.
+
+    Where another process holds the run that should be continued, this one begins a new run.
+    """
     spool = Spool(key or uuid4().hex)
     try:
         spool.open(patience=1)
@@ -141,17 +141,16 @@ def stage_run(
     item: str = "",
     key: str | None = None,
 ) -> Iterator[StageRun | SilentRun]:
-    """An MLflow run around a stage's work, completed from its files when they are done.
-
-    params: all, of which dvc.yaml says what the stage depends on, or these values. output: what is
-    made, hashed when it is done. `key` continues the run that has it. An exception ends the run as
-    FAILED, a stop as KILLED.
+    """Makes an MLflow run around a stage's work, and completes it from the stage's files.
+     params: all parameters, of which those that dvc.yaml names for the stage are logged, or the
+    values to log. output: the file or folder that is made and hashed. key: continues the run with
+    this key. An exception ends the run as FAILED, a stop as KILLED.
     """
     if ranks.rank():
         yield SilentRun()
         return
     values = shown_params(stage, params) if isinstance(params, Params) else flat(params)
-    experiment, commit = os.environ.get("DVC_EXP_NAME", ""), git_commit()
+    commit = git("rev-parse", "--verify", "HEAD").strip() or "unknown"
     name = changed() if stage == REPORT else f"{stage}@{item}" if item else stage
     tags = {
         "stage": stage,
@@ -159,7 +158,7 @@ def stage_run(
         "mlflow.source.type": "LOCAL",  # these three are the column Source of MLflow's table
         "mlflow.source.name": f"pipeline.stages.{stage}",
         "mlflow.source.git.commit": commit,
-        "dvc_experiment": experiment,
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "host": socket.gethostname(),
     }
     if PREPARED.is_dir():
@@ -197,18 +196,19 @@ def complete(
     values: Mapping[str, object],
     output: Path,
 ) -> None:
-    """Adds what follows from the files of a finished stage; a line says what it could not."""
+    """Logs what follows from a finished stage's files; prints a line where something failed."""
     try:
         made = content_hash(output)
         run.set_tags({OUTPUT_TAG: made} | ({DATA_TAG: made} if output == PREPARED else {}))
         run.set_entry(entry_hash(stage, item, values, output))
         if isinstance(params, Params):
             log_outputs(run, stage, item, params)
-    except Exception as error:  # of whatever kind: the stage has done its work
+    except Exception as error:  # no fault of the log fails a stage that has done its work
         print(f"MLflow will miss a part of this run: {error!r}")
 
 
 def say_what_waits(sender: Sender) -> None:
+    """Prints the records that were refused, and how many runs wait to be sent."""
     for line in sender.refused:
         print(line)
     if waiting := runs_waiting(store_uri()):

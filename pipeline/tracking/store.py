@@ -1,23 +1,26 @@
-"""MLflow's store: where runs go, and how one finds them again.
+"""Opens MLflow's store, and finds runs in it.
 
 The experiment `maskgit` holds a run for each report, `maskgit stages` one for each other stage.
 Older versions kept all of them in `maskgit`.
 
-MLflow is imported where it is used, since that takes longer than most that is done with it.
+MLflow is imported where it is used, since the import takes longer than most commands.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from filelock import FileLock
 
 from pipeline.plumbing.places import project_root
+from pipeline.tracking.relocation import follow_project
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,25 +33,25 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # what fails is s
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 EXPERIMENT, STAGES = "maskgit", "maskgit stages"
-KEY_TAG = "key"  # our own name of a run, by which a training that was stopped goes on with it
-ENTRY_TAG = "entry_sha256"  # of its entry in dvc.lock: see `entry`
-OUTPUT_TAG = "output_sha256"  # of the content of what it made
+KEY_TAG = "key"  # our own name of a run, by which a resumed training continues the run
+ENTRY_TAG = "entry_sha256"  # of the run's entry in dvc.lock, see `pipeline.plumbing.entry`
+OUTPUT_TAG = "output_sha256"  # of the content of the stage's first output
 NEWEST, OLDEST = "start_time DESC", "start_time ASC"
 
 
 class Store(NamedTuple):
-    """A client, and the ids of our experiments: reports, and the stages behind them."""
+    """MLflow's client, and the ids of both experiments: reports, and the stages behind them."""
 
     client: MlflowClient
     reports: str
     stages: str
 
     def runs(self, query: str, order: str = OLDEST) -> list[Run]:
-        """The first thousand runs of both experiments that answer to MLflow's query."""
+        """Returns the first thousand runs of both experiments that match a query of MLflow."""
         return self.client.search_runs([self.reports, self.stages], query, order_by=[order])
 
     def find_maker(self, content: str) -> Run | None:
-        """The newest finished run whose output had this content hash."""
+        """Returns the newest finished run whose output has this content hash."""
         query = f"tags.{OUTPUT_TAG} = '{content}' and status = 'FINISHED'"
         return next(iter(self.runs(query, NEWEST)), None)
 
@@ -57,47 +60,76 @@ _stores: dict[str, Store] = {}
 
 
 def own_store() -> str:
+    """Returns the address of the project's own store."""
     return f"sqlite:///{project_root()}/mlflow.db"
 
 
 def store_uri() -> str:
-    """Where runs go; empty for the project's own store.
+    """Returns the address of the store that runs go to, '' for the project's own store."""
+    return absolute(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
-    Also where the environment names that one: MLflow writes there what `set_tracking_uri` is told.
+
+def absolute(uri: str) -> str:
+    """Returns a store's URI with a relative path meant from the project's root.
+
+    The working directory may be a copy that is thrown away: see `project_root`. The URI is '' for
+    the project's own store, also where its address is given: MLflow sets the variable itself in
+    `set_tracking_uri`.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    root = project_root()
+    if match := re.fullmatch(r"(sqlite[+\w]*:///)(?!:memory:|file:)(.+)", uri):
+        uri = f"{match[1]}{root / match[2]}"
+    elif match := re.fullmatch(r"file:(?!/)(.+)", uri):
+        uri = (root / unquote(match[1])).as_uri()
+    elif uri not in ("", "databricks") and ":" not in uri:
+        uri = str(root / uri)
     return "" if uri == own_store() else uri
 
 
+def database_file(uri: str) -> Path | None:
+    """Returns the file of a SQLite store, None for any other."""
+    match = re.fullmatch(r"sqlite[+\w]*:///(/[^?]+)(\?.*)?", uri)
+    return Path(match[1]) if match else None
+
+
 def open_store(uri: str | None = None) -> Store:
-    """Opens a store, which is made if need be, with our experiments in it.
+    """Opens a store and both experiments, and makes them where they do not exist.
 
     The lock keeps two first starts from racing on the database schema.
     """
     import mlflow
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+    from mlflow.utils.uri import get_uri_scheme
 
-    uri = store_uri() if uri is None else uri
+    uri = store_uri() if uri is None else absolute(uri)
     root = project_root()
     address = uri or own_store()
     if address not in _stores:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", module="mlflow")
+        database, artifacts = database_file(address), root / "mlruns"
         with FileLock(root / "mlflow.db.lock"):
-            if not uri:
-                make_database(root / "mlflow.db")
+            if database:
+                make_database(database)
             client = mlflow.MlflowClient(address)
-            location = None if uri else (root / "mlruns").as_uri()
+            if database and database.is_relative_to(root):  # no other project's
+                follow_project(database, artifacts, (EXPERIMENT, STAGES))
+            is_database = get_uri_scheme(address) in DATABASE_ENGINES  # a server has its own place
+            location = artifacts.as_uri() if is_database else None
             ids = [find_experiment(client, name, location) for name in (EXPERIMENT, STAGES)]
         _stores[address] = Store(client, *ids)
-    if uri == store_uri():  # for whoever calls MLflow without a client
+    if uri == store_uri():  # for code that calls MLflow without a client
         mlflow.set_tracking_uri(address)
         mlflow.set_experiment(experiment_id=_stores[address].reports)
     return _stores[address]
 
 
 def find_experiment(client: MlflowClient, name: str, location: str | None) -> str:
-    """The id of an experiment, which is made if need be. Its tag opens the list of runs first."""
+    """Returns the id of an experiment, which is made if need be.
+
+    The tag makes the UI open the experiment with its list of runs.
+    """
     from mlflow.exceptions import MlflowException
 
     if client.get_experiment_by_name(name) is None:
@@ -108,7 +140,10 @@ def find_experiment(client: MlflowClient, name: str, location: str | None) -> st
 
 
 def make_database(path: Path) -> None:
-    """Whole or not at all: it takes seconds, and a kill would leave one that never opens again."""
+    """Makes the database under another name and renames it when it is complete.
+
+    That takes seconds, and an incomplete database, left by a kill, could never be opened again.
+    """
     import mlflow
 
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Load and memory of the machine while a stage runs, where MLflow's own switch asks for them."""
+"""Logs load and memory of the machine while a stage runs, if MLflow's own switch asks for it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def system_metrics(run: StageRun) -> Iterator[None]:
-    """Logs them every 10 seconds if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is true.
+    """Logs system metrics every 10 seconds if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is true.
 
-    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets other seconds, as for MLflow itself.
+    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another interval, as for MLflow itself.
     """
     if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() not in ("true", "1"):
         yield
@@ -33,7 +33,10 @@ def system_metrics(run: StageRun) -> Iterator[None]:
 
 
 def watch(run: StageRun, stop: Event) -> None:
-    """MLflow's own sensors; its own thread would log past the spool. A step is a second of time."""
+    """Logs what MLflow's sensors measure until `stop` is set; the step is the time in seconds.
+
+    MLflow's own thread would send the values past the spool.
+    """
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     sensors, is_last = SystemMetricsMonitor(run.key), False

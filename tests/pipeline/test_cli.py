@@ -151,7 +151,10 @@ def test_before_anything_is_trained_the_weights_that_come_with_the_project_fill(
     assert result.exit_code == 0 and "1 of 1 filled by weights" in result.output
 
 
-def test_an_export_in_half_precision_fills_too(project):
+@pytest.mark.parametrize("models", ["small_models", "small_fsq_models"])
+def test_an_export_in_half_precision_fills_too(models, tmp_path, monkeypatch, request):
+    project = shutil.copytree(request.getfixturevalue(models), tmp_path / "project")
+    monkeypatch.chdir(project)
     picture(project / "a.png")
     hole(project / "hole.png")
     assert run("export", "small", "--half").exit_code == 0

@@ -1,4 +1,4 @@
-"""dvc.yaml and study/dvc.yaml name what can change a stage's result: all of it, nothing else."""
+"""Every pipeline names what can change a stage's result: all of it, nothing else."""
 
 import pytest
 
@@ -24,6 +24,7 @@ WEIGHTLESS = {
     "maskgit.validation",
     "maskgit.device",
     "maskgit.ranks",
+    "maskgit.feed_forward.settings",
     "maskgit.inpainting.settings",
     "maskgit.tokenizer.settings",
     "maskgit.transformer.settings",
@@ -89,6 +90,14 @@ READERS = [stage for stage in STAGES if stage != "sources"]  # it looks its own 
 
 def read(stage):
     return params_read(files_behind(stage)) - CHOSEN.get(stage, set())
+
+
+@pytest.mark.parametrize("stage", [stage for stage in READERS if stage != "report"])
+def test_a_stage_that_reads_a_path_depends_on_the_table_of_its_files(stage):
+    """But for the report, which says where the images came from and reads none of them."""
+    tables = {f"{sources.SOURCES}/{key}.csv" for key in sources.KEYS if key in read(stage)}
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith(f"{sources.SOURCES}/")}
+    assert named == tables
 
 
 @pytest.mark.parametrize("stage", READERS)

@@ -2,12 +2,17 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import typer
 import yaml
+from antlr4.error.Errors import RecognitionException
+from dvc.utils.hydra import to_hydra_overrides
+from hydra.errors import HydraException
 
 from maskgit.schedules import NAMES
 from pipeline.cli import app
@@ -123,6 +128,35 @@ def test_settings_that_a_page_names_exist(page):
     for name in given:
         group = any(other.startswith(f"{name}.") for other in names)
         assert name in names or group or name.rpartition(".")[2].isupper(), name
+
+
+def set_by(line):
+    """The values that DVC takes from a command with -S, by the paths of their settings."""
+    words = shlex.split(line, comments=True)
+    given = [value for option, value in pairwise(words) if option == "-S"]
+    return {each.key_or_group: each.value() for each in to_hydra_overrides(given)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_dvc_reads_every_value_that_a_page_sets(page):
+    printed = [line for line in command_lines(page) if re.match(r"dvc exp run .*-S ", line)]
+    printed += re.findall(r"(?<!`)`(-S [^`]+)`(?!`)", text(page))
+    for line in printed:
+        assert set_by(line), line
+
+
+PATHS = re.findall(r"^\| `(.+)` \| `(-S .+)` \|$", text(ROOT / "docs/data.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("path", "typed"), PATHS)
+def test_a_path_that_is_typed_as_the_guide_says_is_that_path(path, typed):
+    assert set_by(typed) == {"data.source": path}
+    plain = re.fullmatch(r"[\w/.+-]+", path, re.ASCII)
+    try:
+        bare = set_by(f"-S {shlex.quote(f'data.source={path}')}")
+    except (HydraException, RecognitionException):
+        bare = {}
+    assert (bare == {"data.source": path}) == bool(plain)
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=short)

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.data.crops import random_crops
+from maskgit.data.crops import cut_boxes, random_boxes
+
+SIDES = st.integers(5, 200)
+SIZES = st.integers(8, 32)
+SEEDS = st.integers(0, 2**32)
+
+
+def draw(height, width, count, size, seed=0):
+    return random_boxes(height, width, count, size, np.random.default_rng(seed))
 
 
 def coordinates(height, width):
@@ -12,31 +20,45 @@ def coordinates(height, width):
     return np.stack([rows, columns, np.zeros_like(rows)], axis=2).astype(np.uint8)
 
 
-@given(st.integers(5, 200), st.integers(5, 200), st.integers(8, 32), st.integers(0, 2**32))
-def test_crops_are_windows_of_the_picture(height, width, size, seed):
-    crops = random_crops(coordinates(height, width), 3, size, np.random.default_rng(seed))
-    assert crops.shape == (3, size, size, 3) and crops.dtype == np.uint8
-    for crop in crops.astype(int):
-        assert crop[..., 0].max() < height and crop[..., 1].max() < width
-        spans = [np.ptp(crop[..., axis]) + 1 for axis in (0, 1)]
-        least, most = min(size, height, width), min(height, width)
-        assert all(0.7 * least - 2 <= span <= most for span in spans)
+@given(SIDES, SIDES, SIZES, SEEDS)
+def test_boxes_lie_inside_the_picture(height, width, size, seed):
+    left, top, side = draw(height, width, 5, size, seed).T
+    assert (left >= 0).all() and (top >= 0).all()
+    assert (left + side <= width).all() and (top + side <= height).all()
 
 
-def test_the_smallest_are_not_scaled_and_scales_are_spread_evenly():
-    image = coordinates(128, 240)
-    crops = random_crops(image, 400, 16, np.random.default_rng(0))
-    sides = np.ptp(crops[..., 0].astype(float), axis=(1, 2)) + 1
-    assert sides.min() == 16 and 120 <= sides.max() <= 128
+@given(SIDES, SIDES, SIZES, SEEDS)
+def test_boxes_are_between_native_size_and_the_whole_picture(height, width, size, seed):
+    side = draw(height, width, 5, size, seed)[:, 2]
+    shorter = min(height, width)
+    assert (side >= min(size, shorter)).all() and (side <= shorter).all()
+
+
+def test_sides_are_spread_evenly_over_the_octaves():
+    sides = draw(128, 240, 400, 16)[:, 2]
     octaves = np.histogram(np.log2(sides), bins=[3.9, 5, 6, 7.01])[0]
     assert octaves.min() > 100  # of 400, a third each
-    native = crops[sides == 16][0]
-    top, left = native[0, 0, :2]
-    assert np.array_equal(native, image[top : top + 16, left : left + 16])
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_the_same_generator_gives_the_same_crops(count):
+@given(st.integers(0, 4), st.integers(0, 4), SEEDS)
+def test_more_boxes_leave_the_first_ones_as_they_are(few, more, seed):
+    first, second = (draw(60, 90, count, 16, seed) for count in (few, few + more))
+    assert len(first) == few and np.array_equal(second[:few], first)
+
+
+@given(SIDES, SIDES, SIZES, SEEDS)
+def test_a_crop_shows_the_pixels_of_its_box(height, width, size, seed):
+    boxes = draw(height, width, 3, size, seed)
+    crops = cut_boxes(coordinates(height, width), boxes, size)
+    assert crops.shape == (3, size, size, 3) and crops.dtype == np.uint8
+    for crop, (left, top, side) in zip(crops.astype(int), boxes, strict=True):
+        for axis, start in enumerate((top, left)):
+            assert start <= crop[..., axis].min() and crop[..., axis].max() < start + side
+            assert np.ptp(crop[..., axis]) + 1 >= 0.7 * side - 2
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (44, 3)])
+def test_a_box_of_native_size_is_not_scaled(left, top):
     image = coordinates(60, 60)
-    first, second = (random_crops(image, count, 16, np.random.default_rng(7)) for _ in range(2))
-    assert len(first) == count and np.array_equal(first, second)
+    (crop,) = cut_boxes(image, np.array([[left, top, 16]]), 16)
+    assert np.array_equal(crop, image[top : top + 16, left : left + 16])

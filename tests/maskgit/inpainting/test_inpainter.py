@@ -15,9 +15,9 @@ from maskgit.inpainting.registry import step_decoders
 from maskgit.inpainting.seam import ring_errors
 from maskgit.inpainting.settings import Sampler
 from maskgit.schedules import SCHEDULES
+from tests.holed_images import batches, seeds
 
 few = settings(max_examples=15)
-seeds = st.integers(0, 2**32)
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
 iterations = st.integers(1, 4)
 
@@ -32,19 +32,6 @@ CASES += [("confidence", pair) for pair in PAIRS[1:]]
 def inpainter(request):
     decoder, pair = request.param
     return make_inpainter(Sampler(decoder=decoder, guidance=0.7), *request.getfixturevalue(pair))
-
-
-@st.composite
-def batches(draw, least=1):
-    rng = np.random.default_rng(draw(seeds))
-    count = draw(st.integers(least, 4))
-    images = rng.integers(256, size=(count, 64, 64, 3), dtype=np.uint8)
-    hole = np.zeros((count, 64, 64), dtype=bool)
-    for one in hole:
-        top, left, height, width = rng.integers(0, 65, size=4)
-        one[top : top + height, left : left + width] = True
-    hole |= rng.random(hole.shape) < rng.choice([0, 0.001])
-    return images, hole
 
 
 def fill(inpainter, images, hole, schedule, steps, indices=None):

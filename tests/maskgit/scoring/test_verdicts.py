@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from maskgit.scoring.distances import frechet_distance, kernel_distance
+from maskgit.scoring.score import mean_over_sets
 from maskgit.scoring.simulation import SPREADS, draw, fill, true_frechet
-from maskgit.scoring.verdicts import images_needed, simultaneous_intervals
+from maskgit.scoring.verdicts import fills_needed, images_needed, simultaneous_intervals
 
 
 @cache
@@ -41,15 +42,22 @@ def test_the_better_sampler_is_named_where_there_are_images_enough():
     assert (differences(747, 0, *WORSE).high < 0).all()
 
 
-def test_equal_samplers_are_told_apart_in_one_report_of_twenty_at_most():
+@pytest.mark.parametrize(("fills", "draws"), [(1, 100), (3, 40)])
+def test_equal_samplers_are_told_apart_in_one_report_of_twenty_at_most(fills, draws):
+    """Fills of one hole are averaged before the bootstrap over images."""
     wrong = 0
-    for seed in range(100):
+    for seed in range(draws):
         rng = np.random.default_rng(seed)
         truth, fixed = draw(128, rng)
-        one, other = (kernel_distance(fill(fixed, 1.0, rng), truth, True) for _ in range(2))
-        found = simultaneous_intervals((one.by_pair() - other.by_pair())[:, None])
+        one, other = (
+            mean_over_sets(
+                kernel_distance(fill(fixed, 1.0, rng), truth, True).by_pair() for _ in range(fills)
+            )
+            for _ in range(2)
+        )
+        found = simultaneous_intervals((one - other)[:, None])
         wrong += found.low[0] > 0 or found.high[0] < 0
-    assert wrong <= 10  # of 5 expected; more happen by chance once in a hundred
+    assert wrong <= draws / 10  # twice as many as expected
 
 
 def test_the_frechet_distance_of_few_pairs_prefers_blur():
@@ -90,6 +98,26 @@ def test_a_difference_as_large_as_seen_is_noticed_four_times_in_five():
         simultaneous_intervals(rng.standard_normal((200, 1)) + seen).low[0] > 0 for _ in range(40)
     ]
     assert 24 <= sum(noticed) <= 39  # of 32 expected
+
+
+def by_fill(n, fills, between_images, between_fills, difference=0.0, seed=0):
+    """Differences of two methods, float (n, fills)."""
+    rng = np.random.default_rng(seed)
+    images = between_images * rng.standard_normal((n, 1))
+    return difference + images + between_fills * rng.standard_normal((n, fills))
+
+
+def test_as_many_fills_as_are_needed_show_the_difference_that_they_are_needed_for():
+    few = by_fill(4000, 4, between_images=0.5, between_fills=2)
+    seen = simultaneous_intervals(few.mean(axis=1, keepdims=True)).seen[0]
+    needed = fills_needed(0.7 * seen, seen, few)
+    many = by_fill(4000, round(needed), between_images=0.5, between_fills=2, seed=1)
+    reached = simultaneous_intervals(many.mean(axis=1, keepdims=True)).seen[0]
+    assert needed > 4 and reached == pytest.approx(0.7 * seen, rel=0.1)
+
+
+def test_no_number_of_fills_is_enough_where_only_images_differ():
+    assert fills_needed(0.5, 1.0, by_fill(100, 3, between_images=1, between_fills=0)) == np.inf
 
 
 def test_images_needed_grow_with_the_square():

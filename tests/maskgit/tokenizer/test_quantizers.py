@@ -1,6 +1,8 @@
 """The laws of quantizers; each takes up a new one by itself. And what each does by itself."""
 
+import re
 from itertools import product
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -8,8 +10,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskgit.checkpoints import checkpoint_of, restore
 from maskgit.tokenizer.codebook_sizes import CODES, FSQ_LEVELS
+from maskgit.tokenizer.kinds import tokenizer_kinds
 from maskgit.tokenizer.quantizers import FSQ, QUANTIZERS, KMeans
+from maskgit.tokenizer.settings import TokenizerConfig
+from maskgit.tokenizer.vqgan import VQGAN
+from tests.clone import ROOT
 
 SIZE, LATENT_DIM = 64, 6
 
@@ -19,13 +26,27 @@ def draw_latents(seed, count=2, scale=3.0):
     return scale * torch.randn(count, LATENT_DIM, 5, 7, generator=generator)
 
 
-@pytest.fixture(params=QUANTIZERS)
+PAGE = "docs/add-a-tokenizer.md"
+EXAMPLE = "signs"  # the name of the quantizer that the page registers
+NAMES = [*QUANTIZERS, EXAMPLE]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def example():
+    """The code of the page, run as it stands there."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / PAGE).read_text(), re.M | re.S)
+    with patch.dict(QUANTIZERS), patch.dict(CODES):
+        exec(compile(code, PAGE, "exec"), {"__name__": "my_quantizers"})
+        yield
+
+
+@pytest.fixture(params=NAMES)
 def quantizer(request):
     torch.manual_seed(0)
     return QUANTIZERS[request.param](SIZE, LATENT_DIM).eval()
 
 
-@pytest.fixture(params=QUANTIZERS)
+@pytest.fixture(params=NAMES)
 def name(request):
     return request.param
 
@@ -109,6 +130,17 @@ def test_a_saved_quantizer_goes_on_as_it_would_have(name):
     assert torch.equal(*tokens)
 
 
+def test_a_tokenizer_with_it_is_saved_and_loaded(name):
+    config = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": SIZE}
+    config["quantizer"] = name
+    model = VQGAN(**config).eval()
+    loaded = restore(checkpoint_of(config, model), tokenizer_kinds())
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    tokens = model.encode(images)
+    assert torch.equal(loaded.encode(images), tokens)
+    assert torch.equal(loaded.decode(tokens), model.decode(tokens))
+
+
 # kmeans
 
 
@@ -180,3 +212,12 @@ def test_the_outermost_levels_are_reached_and_none_beyond_them():
 def test_a_size_without_levels_is_refused():
     with pytest.raises(ValueError, match=r"fsq takes a codebook_size of 16, .* or 16384, not 1000"):
         FSQ(1000, LATENT_DIM)
+
+
+# that of the page
+
+
+def test_settings_refuse_a_number_of_codes_that_the_pages_quantizer_cannot_have():
+    assert TokenizerConfig(quantizer=EXAMPLE, codebook_size=512).codebook_size == 512
+    with pytest.raises(ValueError, match="signs takes a power of two, not 1000"):
+        TokenizerConfig(quantizer=EXAMPLE, codebook_size=1000)

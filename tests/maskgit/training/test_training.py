@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskgit.data.cats.cat import draw_cats
 from maskgit.inpainting.inpainter import Inpainter, image_generators
@@ -22,6 +21,7 @@ from maskgit.transformer.masking import Holes, fixed_batches, hide
 from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
 from maskgit.transformer.settings import TransformerTraining
 from maskgit.transformer.training import TransformerTrainer, evaluate_transformer
+from tests.trainings import Waits, assert_equal_weights, finish, through_a_file
 
 TOKENIZER = TokenizerTraining(
     steps=16,
@@ -54,15 +54,6 @@ def cats():
     return draw_cats(40, seed=0)
 
 
-def finish(trainer):
-    """Does all steps that are left; (step, metrics) of each."""
-    records = []
-    while trainer.done < trainer.steps:
-        metrics = metric_values(trainer.step())
-        records.append((trainer.done, metrics))
-    return records
-
-
 SIZES = {"kmeans": 32, "fsq": 64}  # of the codebook; settings allow fsq no 32
 
 
@@ -77,11 +68,6 @@ def tokenizer_trainer(cats, perceptual=None, quantizer="kmeans", **changes):
 def tokenizer_run(cats, perceptual=None, **changes):
     trainer = tokenizer_trainer(cats, perceptual, **changes)
     return trainer.model, finish(trainer)
-
-
-def assert_equal_weights(a, b):
-    for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
-        assert torch.equal(x, y)
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
@@ -230,11 +216,6 @@ def test_a_loss_that_is_not_a_number_stops_the_training(stripes):
         metric_values(trainer.step())
 
 
-def through_a_file(state, path):
-    torch.save(state, path)
-    return torch.load(path, weights_only=True)
-
-
 @pytest.mark.parametrize("stop_at", [1, 7, 20, 39])
 def test_the_transformers_training_goes_on_where_it_stopped(stripes, tmp_path, stop_at):
     undisturbed = transformer_trainer(stripes)
@@ -268,25 +249,6 @@ def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_a
     assert finish(resumed) == records[stop_at:]
     assert_equal_weights(resumed.model, undisturbed.model)
     assert_equal_weights(resumed.critic, undisturbed.critic)
-
-
-class Waits(TorchDispatchMode):
-    """Counts what a GPU would be waited for: numbers read, and shapes that depend on numbers."""
-
-    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "bincount", "_unique2", "equal")
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.__name__.split(".")[0]
-        by_mask = name.startswith("index") and any(
-            isinstance(i, torch.Tensor) and i.dtype == torch.bool for i in args[1] or []
-        )
-        if name in self.NAMES or by_mask:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """maskgit compare and ui: the experiments in MLflow's store, by what differs and their scores."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.tracking.store import EXPERIMENT
+from pipeline.tracking.store import EXPERIMENT, open_store
 from tests.clone import ROOT
 from tests.store import project_with_store
 
@@ -86,15 +87,45 @@ def test_without_a_store_it_says_what_to_run_and_makes_none(tmp_path, monkeypatc
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     result = CliRunner().invoke(app, ["compare"])
-    assert result.exit_code == 1 and "run 'dvc repro' to make it" in str(result.exception)
+    assert result.exit_code == 1 and "run 'dvc repro' to make one" in str(result.exception)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
-    """A real server; what it shows of the view is drawn in the browser, by MLflow."""
+def test_without_a_store_files_that_came_from_dvcs_cache_are_to_be_recorded(tmp_path, monkeypatch):
+    """No stage ran, and `dvc repro` would run none either."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages: {report: {cmd: report}}\n")
+    result = CliRunner().invoke(app, ["compare"])
+    assert result.exit_code == 1 and "maskgit reconcile" in str(result.exception)
+    assert "dvc repro" not in str(result.exception)
+
+
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def answers(port):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def wait_until(true):
+    end = time.monotonic() + 300
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def served(store):
+    """Port and links of `maskgit ui` with a real server, which is then ended as by `kill`."""
+    port = free_port()
     command = [sys.executable, "-m", "pipeline", "ui", "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -102,10 +133,20 @@ def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
     ) as process:
         try:
             links = [process.stdout.readline().decode().split()[-1] for _ in range(2)]
-            assert all(link.startswith(f"http://127.0.0.1:{port}/#/experiments/") for link in links)
-            wait_for_server(f"http://127.0.0.1:{port}/health", process)
+            wait_until(lambda: answers(port) or process.poll() is not None)
+            assert process.poll() is None
+            process.terminate()
+            assert process.wait() == 128 + signal.SIGTERM
+            yield port, links
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(served):
+    """What a real server shows of the view is drawn in the browser, by MLflow."""
+    port, links = served
+    assert all(link.startswith(f"http://127.0.0.1:{port}/#/experiments/") for link in links)
     (key,) = {re.search(r"viewStateShareKey=(\w+)", link)[1] for link in links}
     kept = MlflowClient().get_experiment_by_name(EXPERIMENT).tags[f"mlflow.sharedViewState.{key}"]
     packed = base64.b64decode(kept.removeprefix("deflate;"))
@@ -115,10 +156,19 @@ def test_the_ui_is_served_on_this_machine_with_the_reports_in_view(store):
     assert view["selectedColumns"][:4] == first
 
 
-def wait_for_server(address, process):
-    while True:
-        assert process.poll() is None
-        try:
-            return urllib.request.urlopen(address, timeout=5)
-        except OSError:
-            time.sleep(0.2)
+def test_a_ui_that_was_ended_leaves_no_server(served):
+    port, _ = served
+    wait_until(lambda: not answers(port))
+
+
+def test_the_ui_of_a_store_at_a_server_starts_none(store, monkeypatch):
+    address = "http://mlflow.example.org:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{address}/")
+    opened = open_store("")
+    monkeypatch.setattr("pipeline.commands.ui.open_store", lambda: opened)
+    monkeypatch.setattr("pipeline.commands.experiments.open_store", lambda: opened)
+    result = CliRunner().invoke(app, ["ui"])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert len(lines) == 2
+    assert all(line.split()[-1].startswith(f"{address}/#/experiments/") for line in lines)

@@ -113,7 +113,7 @@ def test_masks(folder, data):
     picture.write_bytes(PICTURES["PNG RGB"])
     mask.write_bytes(data)
     try:
-        _, hole, _ = load_job(Job(picture, mask, folder / "out.png", picture, mask))
+        hole = load_job(Job(picture, mask, folder / "out.png", picture, mask)).mask.hole
     except UnusableImage as error:
         one_line(error)
     else:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,10 @@ from tests.clone import ROOT
 from tests.store import project_with_store
 
 
-@pytest.fixture(scope="module")
-def project(small_models, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(small_models / MODEL_FOLDER, folder / "cats-model")
+@contextmanager
+def project_from(models, folder):
+    """A project that starts from a finished model folder, with its images prepared."""
+    shutil.copytree(models / MODEL_FOLDER, folder / "cats-model")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["preset"] = "tiny"
     values["data"] |= {"count": 40, "test": 6}
@@ -32,15 +33,28 @@ def project(small_models, tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="module")
+def project(small_models, tmp_path_factory):
+    with project_from(small_models, tmp_path_factory.mktemp("project")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def fsq_project(small_fsq_models, tmp_path):
+    with project_from(small_fsq_models, tmp_path) as folder:
+        yield folder
+
+
 def weights(path):
     return read_checkpoint(path).state
 
 
-def test_both_go_on_from_the_folder(project):
+@pytest.mark.parametrize("name", ["project", "fsq_project"])
+def test_both_go_on_from_the_folder(name, request):
+    start = request.getfixturevalue(name) / "cats-model"
     train_vqgan.main()
     encode.main()
     train_transformer.main()
-    start = project / "cats-model"
     tokenizer, given = weights(TOKENIZER / MODEL), weights(start / "tokenizer.safetensors")
     assert all((tokenizer[name] == given[name]).all() for name in given)
     assert len(pd.read_csv(TOKENIZER / "history.csv")) == 1

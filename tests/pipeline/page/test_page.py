@@ -1,5 +1,7 @@
 """The page in a real browser, headless: brush a hole, fill it, step through it, save it."""
 
+import io
+import re
 import shutil
 import socket
 
@@ -27,16 +29,23 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def address(small_models, tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where the page keeps files."""
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def address(small_models, folder):
     from pipeline.page.page import build, options
 
-    folder = tmp_path_factory.mktemp("downloads")
-    blocks = build(load(small_models / MODEL_FOLDER), folder)
-    _, url, _ = blocks.launch(
-        **options(folder, "127.0.0.1", free_port()), prevent_thread_lock=True, quiet=True
-    )
-    yield url
-    blocks.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", "")  # which the page sets, for the time of its tests
+        blocks = build(load(small_models / MODEL_FOLDER), folder)
+        _, url, _ = blocks.launch(
+            **options("127.0.0.1", free_port()), prevent_thread_lock=True, quiet=True
+        )
+        yield url
+        blocks.close()
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,22 @@ def brush(page):
     page.wait_for_timeout(1000)  # it sends its layers a moment later
 
 
+def fill(page):
+    page.locator("#fill").click()
+    page.locator("#save:not([disabled])", has_text="Save cosine, fill 1").wait_for()
+
+
+def step_to_zero(page):
+    """Waits until the picture before the first step is shown in place of the last one."""
+    picture = page.locator("#frame img")
+    picture.wait_for()
+    last = picture.get_attribute("src")
+    number = page.locator("#step input[type=number]")
+    number.fill("0")
+    number.press("Enter")
+    page.wait_for_function("last => document.querySelector('#frame img')?.src !== last", arg=last)
+
+
 def saved(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#save").click()
@@ -83,8 +108,10 @@ def test_brush_fill_step_and_save(page, address, tmp_path):
     page.locator("#cat").click()
     page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
     brush(page)
-    page.locator("#fill").click()
-    page.locator("#save:not([disabled])", has_text="Save cosine, fill 1").wait_for()
+    fill(page)
+    assert re.fullmatch(
+        r"cosine, fill 1: \d+\.\d % of the picture; \d+\.\d s", page.locator("#said").inner_text()
+    )
     name, filled = saved(page, tmp_path)
     true = draw_photo(0, 64).picture.rgb
     changed = (filled != true).any(axis=2)
@@ -94,13 +121,7 @@ def test_brush_fill_step_and_save(page, address, tmp_path):
     assert 16 < rows.mean() < 48 and 16 < columns.mean() < 48
 
     page.get_by_role("tab", name="Step by step").click()
-    picture = page.locator("#frame img")
-    picture.wait_for()
-    last = picture.get_attribute("src")
-    number = page.locator("#step input[type=number]")
-    number.fill("0")
-    number.press("Enter")
-    page.wait_for_function("last => document.querySelector('#frame img')?.src !== last", arg=last)
+    step_to_zero(page)
     assert page.hosts == {address.split("/")[2]}  # nothing from elsewhere
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -116,3 +137,82 @@ def test_a_broken_file_is_explained_and_the_next_one_works(page, tmp_path):
     page.get_by_label("Remove this file").or_(page.get_by_label("Clear")).first.click()
     page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
     page.get_by_text("photo: 100 x 100 pixels").wait_for()
+
+
+GREEN = np.array([0, 160, 0])
+
+
+def seen(page):
+    """Where the page shows a green photo, in pixels of the window: left, top, right, bottom.
+
+    Nothing covers a part of it.
+    """
+    editor = page.locator("#editor")
+    editor.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    shot = Image.open(io.BytesIO(editor.screenshot())).convert("RGB")
+    green = np.abs(np.asarray(shot, dtype=int) - GREEN).max(axis=2) < 40
+    rows, columns = (np.flatnonzero(green.any(axis=axis)).tolist() for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    assert green[top:bottom, left:right].mean() > 0.99
+    box = editor.bounding_box()
+    return box["x"] + left, box["y"] + top, box["x"] + right, box["y"] + bottom
+
+
+@pytest.mark.parametrize("size", [(600, 100), (100, 600)], ids=["wide", "tall"])
+def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_path, size):
+    photo = np.broadcast_to(GREEN.astype(np.uint8), (*size[::-1], 3))
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.get_by_text(f"photo: {size[0]} x {size[1]} pixels").wait_for()
+    left, top, right, bottom = seen(page)
+    assert (right - left) / (bottom - top) == pytest.approx(size[0] / size[1], rel=0.1)
+    page.mouse.move(left + 1, top + 1)
+    page.mouse.down()
+    page.mouse.move(left + 8, top + 8, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    fill(page)
+    _, filled = saved(page, tmp_path)
+    changed = (filled != photo).any(axis=2)
+    assert changed[:8, :8].mean() > 0.9 and not changed[60:, 60:].any()
+
+
+def test_an_emptied_number_box_says_what_to_enter(page, capfd):
+    page.locator("#cat").click()
+    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
+    brush(page)
+    seed = page.get_by_label("Seed")
+    seed.fill("")
+    page.locator("#fill").click()
+    page.get_by_text("The seed is empty: enter a whole number, 0 or more.").wait_for()
+    seed.fill("0")
+    fill(page)
+    page.get_by_role("tab", name="Step by step").click()
+    shown = page.locator("#frame img").get_attribute("src")
+    for typed in ("", "99"):
+        page.locator("#step input[type=number]").fill(typed)
+        page.wait_for_timeout(500)
+        assert page.locator("#frame img").get_attribute("src") == shown
+    step_to_zero(page)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_of_the_chosen_fills_one_file_is_kept_while_the_page_is_open(page, folder):
+    def kept():
+        return [path.name for path in folder.rglob("cat-*.png")]
+
+    page.locator("#cat").click()
+    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
+    brush(page)
+    page.get_by_label("number input for Fills of each").fill("2")
+    fill(page)
+    page.locator("#gallery button").nth(1).click()
+    page.locator("#save:not([disabled])", has_text="Save cosine, fill 2").wait_for()
+    assert kept() == ["cat-0-cosine-2.png"]
+    page.goto("about:blank")
+    for _ in range(100):
+        if not kept():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(kept())

@@ -7,7 +7,7 @@ from PIL import Image
 from maskgit import load
 from maskgit.data.image_files import UnusableImage, decode_picture, encode_png
 from pipeline.page.session import (
-    SHOWN,
+    PAGE_SIDE,
     brushed,
     draw_photo,
     fill_photo_as,
@@ -23,14 +23,14 @@ def fill(small_models):
     return load(small_models / MODEL_FOLDER)
 
 
-def stroke(height=SHOWN, width=SHOWN):
+def stroke(height=PAGE_SIDE, width=PAGE_SIDE):
     layer = np.zeros((height, width, 4), dtype=np.uint8)
     layer[height // 4 : height // 2, width // 4 : width // 2] = 255
     return layer
 
 
-def results_of(fill, photo, hole, gammas=("cosine",), variants=1, told=lambda share, title: None):
-    return list(fill_photo_as(fill, photo, hole, gammas, variants, 4, 0, told))
+def results_of(fill, photo, mask, gammas=("cosine",), variants=1, told=lambda share, title: None):
+    return list(fill_photo_as(fill, photo, mask, gammas, variants, 4, 0, told))
 
 
 def test_a_stroke_on_the_preview_is_a_hole_of_the_photo():
@@ -44,7 +44,7 @@ def test_a_stroke_on_the_preview_is_a_hole_of_the_photo():
 @pytest.mark.parametrize("shape", [(64, 64), (3000, 40), (700, 900)])
 def test_a_preview_has_the_photos_proportions(shape):
     shown = preview(np.zeros((*shape, 3), dtype=np.uint8))
-    assert max(shown.shape[:2]) == SHOWN
+    assert max(shown.shape[:2]) == PAGE_SIDE
     assert shown.shape[0] / shown.shape[1] == pytest.approx(shape[0] / shape[1], rel=0.1)
 
 
@@ -52,34 +52,34 @@ def test_known_pixels_depth_and_profile_are_saved_as_they_were(fill, tmp_path):
     deep = np.random.default_rng(0).integers(2**16, size=(80, 96, 3), dtype=np.uint16)
     (tmp_path / "deep.png").write_bytes(encode_png(deep, b"a profile"))
     photo = open_photo(tmp_path / "deep.png")
-    hole = hole_to_fill(photo, [stroke()], None, 0, False)
-    (result,) = results_of(fill, photo, hole)
+    mask = hole_to_fill(photo, [stroke()], None, 0, False)
+    (result,) = results_of(fill, photo, mask)
     saved = decode_picture(result.save(tmp_path).read_bytes())
     assert saved.own.dtype == np.uint16 and saved.profile == b"a profile"
-    assert np.array_equal(saved.own[~hole], deep[~hole])
-    assert not np.array_equal(saved.own[hole], deep[hole])
+    assert np.array_equal(saved.own[~mask.hole], deep[~mask.hole])
+    assert not np.array_equal(saved.own[mask.hole], deep[mask.hole])
 
 
 def test_the_steps_of_a_fill_lead_from_the_hole_to_the_result(fill):
     photo = draw_photo(0, 64)
-    hole = hole_to_fill(photo, [stroke()], None, 0, False)
-    (result,) = results_of(fill, photo, hole)
+    mask = hole_to_fill(photo, [stroke()], None, 0, False)
+    (result,) = results_of(fill, photo, mask)
     assert result.steps == 4
     frames = [result.shown_after(step, fill) for step in range(5)]
     assert np.array_equal(frames[-1], result.shown())
     grey = [np.mean(np.all(frame == 128, axis=2)) for frame in frames]
-    assert grey[0] == pytest.approx(hole.mean(), abs=0.01)
+    assert grey[0] == pytest.approx(mask.hole.mean(), abs=0.01)
     assert grey == sorted(grey, reverse=True) and grey[-1] == 0
-    known = preview(np.repeat(~hole[..., None] * np.uint8(255), 3, axis=2)) == 255
+    known = preview(np.repeat(~mask.hole[..., None] * np.uint8(255), 3, axis=2)) == 255
     shown = preview(photo.picture.rgb)
     assert all(np.array_equal(frame[known], shown[known]) for frame in frames)
 
 
 def test_schedules_and_variants_each_have_a_fill_and_a_share_of_the_progress(fill):
     photo, told = draw_photo(1, 64), []
-    hole = hole_to_fill(photo, [stroke()], None, 2, False)
+    mask = hole_to_fill(photo, [stroke()], None, 2, False)
     results = results_of(
-        fill, photo, hole, ["cosine", "square"], 2, lambda share, title: told.append((share, title))
+        fill, photo, mask, ["cosine", "square"], 2, lambda share, title: told.append((share, title))
     )
     titles = [result.title for result in results]
     assert titles == ["cosine, fill 1", "cosine, fill 2", "square, fill 1", "square, fill 2"]
@@ -92,9 +92,9 @@ def test_a_mask_and_a_brush_add_up_and_black_may_be_the_hole(tmp_path):
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[50:60, 50:60] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    both = hole_to_fill(photo, [stroke()], tmp_path / "mask.png", 0, False)
+    both = hole_to_fill(photo, [stroke()], tmp_path / "mask.png", 0, False).hole
     assert both[20, 20] and both[55, 55] and not both[5, 5]
-    black = hole_to_fill(photo, [], tmp_path / "mask.png", 0, True)
+    black = hole_to_fill(photo, [], tmp_path / "mask.png", 0, True).hole
     assert np.array_equal(black, mask == 0)
 
 

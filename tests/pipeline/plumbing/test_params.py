@@ -100,6 +100,10 @@ BAD = {
     "inpaint.temperature": (0, r"inpaint.temperature: .* greater than 0, but it is 0"),
     "score.extractor": ("vgg", r"score.extractor: .*, but it is 'vgg'"),
     "score.baselines": (["blur"], r"score.baselines.0: should be one of mean_colour, telea"),
+    "feed_forward.channels": (
+        [50, 64],
+        r"feed_forward.channels.0: .* multiple of 32, but it is 50",
+    ),
     "score.others": ({"telea": "fills"}, r"score.others: 'telea' is a row of the tables already"),
     "report.iterations": (9, r"report.iterations \(9\) should be one of inpaint.iterations"),
     "data": (None, r"data: .* but it is None"),
@@ -111,6 +115,13 @@ def test_bad_values_get_one_line_that_names_the_key(project, key, value, message
     with pytest.raises(UserError, match=r"^params.yaml: .*" + message) as caught:
         load_params(project(key, value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_of_codes_that_the_quantizer_cannot_have_is_named(project):
+    project("vqgan.codebook_size", 1000)
+    assert load_params(project("vqgan.quantizer", "kmeans")).vqgan.codebook_size == 1000
+    with pytest.raises(UserError, match=r"^params.yaml: vqgan: quantizer fsq takes .* not 1000$"):
+        load_params(project("vqgan.quantizer", "fsq"))
 
 
 def test_a_picture_is_a_whole_number_of_cells(project):
@@ -127,6 +138,12 @@ def test_lpips_needs_pictures_that_its_network_can_see(project):
     project("vqgan.cell", 4)
     with pytest.raises(UserError, match=r"score.lpips needs data.size of at least 32, not 28"):
         load_params(project("data.size", 28))
+
+
+def test_windows_and_crops_exclude_each_other(project):
+    project("data.crops", 2)
+    with pytest.raises(UserError, match=r"data: windows makes all splits .* one of them to 0"):
+        load_params(project("data.windows", 2))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
@@ -204,3 +221,10 @@ def test_other_tools_have_names_that_tables_and_dvc_take(project):
     for name in ("big lama", "lama-2", "2", "true_images", "cosine"):
         with pytest.raises(UserError, match=rf"score.others: '{name}' "):
             load_params(project("score.others", {name: "a"}))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_feed_forward_network_has_the_tokenizers_perceptual_loss(project, preset):
+    """So that the two are compared and not two losses."""
+    loaded = load_params(project("preset", preset))
+    assert loaded.feed_forward.perceptual_weight == loaded.vqgan.perceptual_weight

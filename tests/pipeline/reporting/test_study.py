@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from pipeline.reporting.study import (
     findings_text,
     plot_study,
     settings_table,
+    too_few_text,
 )
 from pipeline.reporting.study_plans import PLANS, STEPS
 from tests.clone import ROOT
@@ -67,6 +70,78 @@ def test_the_words_name_the_best_and_the_cheapest(images):
     assert "confidence, cosine, 2" in thin  # fewer steps keep up where the hole is small
     counts = findings_text(settings_table(images), findings(images)).splitlines()[-4:]
     assert "| halton | 1 | 1 | 0 |" in counts
+
+
+def equal_settings(seed, fills, between_images, between_fills):
+    """Two equal settings, beside the reference: what differs is drawn for each image and fill."""
+    tables = []
+    for number, each in enumerate((REFERENCE, ("halton", "cosine", 8))):
+        rng = np.random.default_rng([seed, number])
+        own = between_images * rng.normal(size=N)  # all fills of an image have it in common
+        for fill in range(fills):
+            values = own + between_fills * rng.normal(size=N)
+            tables.append(setting(*each, "thin", 0, 0).assign(fill=fill, kd_x=values))
+    return pd.concat(tables, ignore_index=True)
+
+
+def width(fills, between_images, between_fills, seed=0):
+    (row,) = findings(equal_settings(seed, fills, between_images, between_fills)).itertuples()
+    return row.high - row.low
+
+
+def test_more_fills_narrow_an_interval_where_fills_of_one_hole_differ():
+    widths = [width(fills, between_images=0.1, between_fills=1) for fills in (1, 4, 16)]
+    assert widths[1] < 0.7 * widths[0] and widths[2] < 0.7 * widths[1]  # about a half each
+
+
+def test_equal_fills_of_a_hole_are_no_more_than_one():
+    one, many = (width(fills, between_images=1, between_fills=0) for fills in (1, 8))
+    assert many == pytest.approx(one)
+
+
+@pytest.mark.parametrize(("between_images", "between_fills"), [(1, 0.2), (0.2, 1)])
+def test_equal_settings_are_told_apart_in_one_study_of_twenty_at_most(
+    between_images, between_fills
+):
+    wrong = 0
+    for seed in range(40):
+        found = findings(equal_settings(seed, 4, between_images, between_fills))
+        wrong += found["verdict"].ne("").any()
+    assert wrong <= 6  # of 2 expected; more happen by chance once in 300
+
+
+def too_few(images):
+    settings = settings_table(images)
+    return too_few_text(images, settings, findings(images))
+
+
+def test_an_undecided_setting_says_how_many_images_would_decide(images):
+    """In thin holes all are alike; in large ones the best setting is told from the reference."""
+    (line,) = too_few(images).splitlines()
+    assert line.startswith("- thin: 60 images with 1 fill of each hole are too few to tell ")
+    assert line.endswith(" images would.")
+
+
+def slightly_better(fills, between_images, between_fills):
+    """As `equal_settings`, with a mean that is better by 0.9 standard errors."""
+    images = equal_settings(0, fills, between_images, between_fills)
+    other = images["decoder"] == "halton"
+    gap = images.loc[other, "kd_x"].mean() - images.loc[~other, "kd_x"].mean()
+    error = np.sqrt(2 * (between_images**2 + between_fills**2 / fills) / N)
+    images.loc[other, "kd_x"] -= gap + 0.9 * error
+    return images
+
+
+def test_where_fills_differ_more_of_them_would_decide():
+    said = too_few(slightly_better(3, between_images=0.1, between_fills=1))
+    assert re.search(
+        r"60 images with 3 fills of each hole .*; about \d+ images or \d+ fills ", said
+    )
+
+
+def test_where_only_images_differ_no_number_of_fills_would_decide():
+    said = too_few(slightly_better(3, between_images=1, between_fills=0.01))
+    assert "images would, but no number of fills" in said
 
 
 @pytest.fixture(scope="module")

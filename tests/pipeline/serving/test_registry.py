@@ -24,6 +24,8 @@ from mlflow import MlflowClient
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskgit.scoring.score import Better
+from maskgit.scoring.scores import find
 from pipeline.cli import app
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import PREPARED
@@ -40,10 +42,20 @@ NOISE = np.random.default_rng(1).normal(0, 1, N)
 
 def test_the_champion_falls_to_one_that_is_better_on_the_same_images():
     """Though images differ by far more than the models do."""
-    assert beats(COMMON - 1 + NOISE, COMMON)[0]
-    assert not beats(COMMON, COMMON - 1 + NOISE)[0] and not beats(COMMON, COMMON)[0]
-    assert not beats(COMMON - 0.1 + NOISE, COMMON)[0]
-    assert not beats(COMMON[1:] - 9, COMMON)[0]
+    assert beats(COMMON - 1 + NOISE, COMMON, Better.LOWER)[0]
+    assert not beats(COMMON, COMMON - 1 + NOISE, Better.LOWER)[0]
+    assert not beats(COMMON, COMMON, Better.LOWER)[0]
+    assert not beats(COMMON - 0.1 + NOISE, COMMON, Better.LOWER)[0]
+    assert not beats(COMMON[1:] - 9, COMMON, Better.LOWER)[0]
+
+
+@pytest.mark.parametrize(
+    ("better", "lower_wins", "higher_wins"),
+    [(Better.LOWER, True, False), (Better.HIGHER, False, True), (Better.NEITHER, False, False)],
+)
+def test_the_score_says_which_values_are_better(better, lower_wins, higher_wins):
+    assert beats(COMMON - 1 + NOISE, COMMON, better)[0] == lower_wins
+    assert beats(COMMON + 1 + NOISE, COMMON, better)[0] == higher_wins
 
 
 numbers = st.lists(st.floats(0, 1e6), min_size=3, max_size=9)
@@ -52,9 +64,11 @@ numbers = st.lists(st.floats(0, 1e6), min_size=3, max_size=9)
 @given(numbers, numbers)
 def test_of_two_models_one_at_most_beats_the_other(a, b):
     first, second = np.array(a), np.array(b)
-    assert not (beats(first, second)[0] and beats(second, first)[0])
-    if beats(first, second)[0]:
-        assert first.mean() < second.mean()
+    for better in Better:
+        wins = beats(first, second, better)[0]
+        assert not (wins and beats(second, first, better)[0])
+        if wins:
+            assert better.sign * first.mean() < better.sign * second.mean()
 
 
 def third_party(files):
@@ -92,7 +106,7 @@ def project(tmp_path_factory):
 
 def add_version(by_image):
     with mlflow.start_run() as run:
-        return register(run.info.run_id, load_params(), "kid", by_image)
+        return register(run.info.run_id, load_params(), find("kid"), by_image)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +221,16 @@ def test_a_request_is_answered_with_the_hole_filled_and_all_else_as_it_was(serve
     defaults = load_params()
     given = {"gamma": "cosine", "iterations": defaults.report.iterations, "seed": defaults.seed}
     assert np.array_equal(filled(server), filled(server, **given))
+
+
+def test_an_answer_says_how_much_was_filled_and_what_was_read_otherwise(server):
+    pages = io.BytesIO()
+    first = Image.fromarray(PIXELS)
+    first.save(pages, "TIFF", save_all=True, append_images=[first])
+    _, answer = ask(server, base64.b64encode(pages.getvalue()).decode(), encoded(HOLE))
+    (prediction,) = answer["predictions"]
+    assert prediction["filled"] == "13.3 % of the picture"
+    assert prediction["notes"] == "the first of several pages"
 
 
 def test_the_command_line_fills_as_the_served_model_does(server, project):

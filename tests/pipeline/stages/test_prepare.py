@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from maskgit.data.cats.cat import draw_cats
+from maskgit.data.image_files import to_square
 from pipeline.plumbing import workers
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import content_hash
@@ -241,13 +242,14 @@ def make_sources(folder):
     return ["synthetic", "photos", "photos.zip", "photos.parquet"]
 
 
-def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("cut", [{"crops": 1}, {"windows": 2}], ids=["crops", "windows"])
+def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch, cut):
     monkeypatch.setattr(workers, "_PAYS", -1)
     monkeypatch.setattr("pipeline.stages.prepare.TRAINING_HOLES", 70)
     with Workers(2) as two:
         for source in make_sources(tmp_path):
             path = source if source == "synthetic" else tmp_path / source
-            data = parameters(path, count=70, crops=1)
+            data = parameters(path, count=70, **cut)
             left = []
             for shared in (ALONE, two):
                 folder = tmp_path / f"{source} {shared.count}"
@@ -259,6 +261,83 @@ def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch):
             if source != "synthetic":
                 assert reasons == {"exact copy": 1, "near copy": 1, "not an image": 1}
         assert two.pool is not None
+
+
+def photos(folder, count=40):
+    """Drawn cats in pictures that are no squares, two of them copies, and a file that is none."""
+    cats = draw_cats(count, seed=3, size=100)
+    save(folder / "photos", [cat[: 90 + i % 5] for i, cat in enumerate(cats)])
+    shutil.copy(folder / "photos/3.png", folder / "photos/copy.png")
+    (folder / "photos/bad.png").write_bytes(b"no image")
+
+
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture
+def windowed(tmp_path, made):
+    """Prepares windows of these photos; returns the manifest, and all arrays by name."""
+    photos(tmp_path)
+
+    def prepared(windows, **changes):
+        folder = tmp_path / f"{windows} windows"
+        folder.mkdir()
+        prepare(parameters("photos", windows=windows, size=32, **changes), 0, folder, ALONE)
+        table = pd.read_csv(folder / "manifest.csv", keep_default_na=False)
+        return table, {path.stem: np.load(path) for path in folder.glob("*.npy")}
+
+    return prepared
+
+
+def kept(table):
+    numbers = ["window", "left", "top", "side", "image"]
+    return table[table["split"] != ""].astype(dict.fromkeys(numbers, int))
+
+
+def test_every_split_is_of_the_windows_that_the_manifest_names(tmp_path, windowed):
+    table, images = windowed(2)
+    for split in SPLITS:
+        rows = kept(table)[lambda rows, split=split: rows["split"] == split].sort_values("image")
+        assert list(rows["image"]) == list(range(len(images[split])))
+        for row, image in zip(rows.itertuples(), images[split], strict=True):
+            picture = np.asarray(Image.open(tmp_path / "photos" / row.file))
+            box = picture[row.top : row.top + row.side, row.left : row.left + row.side]
+            assert 32 <= row.side <= min(picture.shape[:2])
+            assert np.array_equal(image, to_square(box, 32, "crop"))
+
+
+def test_windows_of_a_picture_are_in_one_split_and_those_of_a_copy_in_none(windowed):
+    table, _ = windowed(3)
+    by_file = kept(table).groupby("file")
+    assert (by_file["split"].nunique() == 1).all() and (by_file.size() == 3).all()
+    assert by_file["window"].apply(list).map([0, 1, 2].__eq__).all()
+    left_out = table[table["split"] == ""]
+    assert set(left_out["file"]) == {"bad.png", "copy.png"}
+    assert (left_out[["window", "left", "top", "side", "image"]] == "").all(axis=None)
+
+
+def test_windows_change_no_split_and_more_of_them_follow_the_first(windowed):
+    (whole, _), (_, one), (table, two) = map(windowed, range(3))
+    files = table.drop_duplicates("file")
+    assert list(files["file"]) == list(whole["file"])
+    assert list(files["split"]) == list(whole["split"])
+    for split in SPLITS:
+        assert len(two[split]) == 2 * len(one[split])
+        assert np.array_equal(two[split][: len(one[split])], one[split])
+
+
+def test_the_number_of_test_images_is_of_pictures_and_each_window_has_a_hole(windowed):
+    _, arrays = windowed(2, test=5)
+    assert len(arrays["test"]) == len(arrays["test_holes"]) == 10
+    assert len(arrays["val"]) == len(arrays["val_holes"])
+
+
+def test_masks_of_whole_pictures_are_refused_for_windows(tmp_path, made):
+    for split, count in {"train": 12, "val": 3, "test": 4}.items():
+        save(tmp_path / "lab/cat_face" / split, draw_cats(count, seed=count))
+    save(tmp_path / "lab/mask64", np.zeros((4, 64, 64), np.uint8))
+    with pytest.raises(UserError, match=r"masks in mask64 are of whole pictures"):
+        made("lab", windows=1)
 
 
 @pytest.mark.parametrize("source", ["synthetic", "photos"])

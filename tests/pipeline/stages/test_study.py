@@ -2,12 +2,14 @@
 
 import shutil
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from maskgit.data.holes import draw_holes
+from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import PREPARED, STUDY
 from pipeline.reporting.extractor import EXTRACTOR
 from pipeline.reporting.study import REFERENCE
@@ -24,6 +26,7 @@ SMALL = {
 
 KINDS = ("thin", "half")
 IMAGES = 5
+TWICE = Path("outputs/twice")  # of a study with two fills of each hole
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,11 @@ def project(small_models, tmp_path_factory):
         for decoder in SMALL:
             study.main(decoder)
         study_report.main()
+        params = load_params()
+        twice = params.changed(study=params.study.changed(fills=2))
+        patch.setattr(study, "load_params", lambda: twice)
+        patch.setattr(study, "STUDY", TWICE)
+        study.main("entropy_bound")
     return folder
 
 
@@ -80,6 +88,26 @@ def test_every_image_is_scored_in_every_setting_and_kind_of_hole(project, decode
 def test_a_looser_bound_takes_fewer_steps(project):
     bounded = images_of(project, "entropy_bound")
     assert bounded.groupby("iterations")["steps"].mean().is_monotonic_decreasing
+
+
+def fills_of(project):
+    """Both fills of a study with two fills of each hole, a table each."""
+    both = pd.read_csv(project / TWICE / "entropy_bound/images.csv")
+    assert list(both["fill"].unique()) == [0, 1]
+    tables = [both[both["fill"] == fill].drop(columns="fill") for fill in (0, 1)]
+    return [table.reset_index(drop=True) for table in tables]
+
+
+def test_the_first_of_several_fills_is_that_of_a_study_with_one(project):
+    first, _ = fills_of(project)
+    pd.testing.assert_frame_equal(first, images_of(project, "entropy_bound"))
+
+
+def test_another_fill_of_a_hole_draws_other_tokens(project):
+    first, second = fills_of(project)
+    cases = ["hole_kind", "schedule", "iterations", "image", "hole_area"]
+    pd.testing.assert_frame_equal(first[cases], second[cases])
+    assert (first["psnr_hole"] != second["psnr_hole"]).all()
 
 
 def test_every_other_setting_is_held_against_the_reference(project):

@@ -264,6 +264,64 @@ def test_a_store_whose_making_was_killed_is_made_again(project, tmp_path, monkey
     assert not (tmp_path / "mlflow.db.partial").exists()
 
 
+@pytest.mark.parametrize("name", ["mlflow.db", "other.db"])
+def test_a_relative_store_is_that_of_the_project_also_in_a_copy_that_is_thrown_away(
+    project, tmp_path, monkeypatch, name
+):
+    if name != "mlflow.db":
+        shutil.copyfile("mlflow.db", name)
+    Path("made").rename(tmp_path / "made")  # the copy is where the stage works
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{name}")
+    with stage_run("thrown away", {}, Path("made")) as log:
+        log.log_artifact(Path("made/model"))
+    _, run = run_of(log.key, f"sqlite:///{project / name}")
+    assert run.info.run_id == log.run_id and run.info.status == "FINISHED"
+    assert (project / "mlruns" / run.info.run_id / "artifacts/model").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"made"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        ("sqlite:///mlflow.db", ""),
+        ("sqlite:///./mlflow.db", ""),
+        ("sqlite:////the/root/mlflow.db", ""),
+        ("sqlite:///deep/other.db?timeout=9", "sqlite:////the/root/deep/other.db?timeout=9"),
+        ("sqlite+pysqlite:///other.db", "sqlite+pysqlite:////the/root/other.db"),
+        ("mlruns", "/the/root/mlruns"),
+        ("./runs", "/the/root/runs"),
+        ("file:my%20runs", "file:///the/root/my%20runs"),
+        ("file:./runs", "file:///the/root/runs"),
+    ],
+)
+def test_a_relative_place_is_meant_from_the_projects_root(monkeypatch, uri, meant):
+    monkeypatch.setenv("DVC_ROOT", "/the/root")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store_uri() == meant
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "http://127.0.0.1:5000",
+        "databricks",
+        "databricks://profile",
+        "postgresql://user:word@host/name",
+        "/some/where",
+        "file:///some/where",
+        "sqlite:////some/where.db",
+        "sqlite:///:memory:",
+    ],
+)
+def test_any_other_store_is_what_the_environment_says(monkeypatch, uri):
+    monkeypatch.setenv("DVC_ROOT", "/the/root")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store_uri() == uri
+
+
 def test_images_have_the_names_that_mlflow_gives_them(project):
     image = np.zeros((8, 600, 3), np.uint8)
     with stage_run("demo", {}, Path("made")) as log:
@@ -405,6 +463,26 @@ def test_a_server_that_is_down_gets_the_run_when_it_is_up(project, server, monke
     client, run = run_of(training.key)
     assert steps(client, run) == list(range(5)) and run.info.status == "FINISHED"
     assert run.info.end_time < time.time() * 1000 - 1  # its own times, not those of the sending
+
+
+def test_experiments_that_replace_each_others_files_while_the_server_is_down_are_all_kept(
+    project, server, monkeypatch
+):
+    server.stop()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    made = {}
+    for gamma in ("cosine", "square"):
+        Path("made/model").write_text(f"of {gamma}")
+        with stage_run("one of two", {"gamma": gamma}, Path("made")) as log:
+            log.log_artifact(Path("made/model"))
+        made[log.key] = gamma
+    server.start()
+    assert send_ended() == ([], None)
+    for key, gamma in made.items():
+        client, run = run_of(key)
+        assert run.info.status == "FINISHED" and run.data.params == {"gamma": gamma}
+        kept = client.download_artifacts(run.info.run_id, "model")
+        assert Path(kept).read_text() == f"of {gamma}"
 
 
 def test_a_server_killed_during_a_training_and_started_again_gets_every_step_once(

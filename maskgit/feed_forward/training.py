@@ -1,0 +1,145 @@
+"""Trains the feed-forward network: the losses of the tokenizer, in the transformer's holes."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskgit import ranks
+from maskgit.data.known_pixels import mask_pixels
+from maskgit.data.views import take_views, view_maps
+from maskgit.device import autocast
+from maskgit.feed_forward.settings import FeedForwardTraining
+from maskgit.feed_forward.unet import UNet
+from maskgit.pixels import pixels_to_float, to_float
+from maskgit.rows import Rows, to_device
+from maskgit.training.losses import losses_in_hole
+from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
+from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
+
+
+class FeedForwardTrainer(Trainer):
+    """Trains `model` in place on uint8 images (N, H, W, 3), each with a random one of the holes.
+
+    holes: bool (M, H, W). views: number of views of each image (`view_maps`), of which a random one
+    is taken. validation: images and their holes, in the same layout. perceptual: a distance of
+    images float (B, 3, H, W), needed where its weight is not 0. Every `evaluate_every` steps and at
+    the end the metrics include those of `evaluate_feed_forward` on the averaged weights. `best`
+    keeps the averaged weights of the best evaluation.
+    """
+
+    def __init__(
+        self,
+        model: UNet,
+        images: np.ndarray,
+        holes: np.ndarray,
+        views: int,
+        validation: tuple[np.ndarray, np.ndarray],
+        how: FeedForwardTraining,
+        perceptual: nn.Module | None,
+        seed: int,
+    ):
+        self.model, self.validation, self.how = model, validation, how
+        self.loss = FeedForwardLoss(perceptual, how.perceptual_weight)
+        self.steps = how.steps
+        self.device = device = next(model.parameters()).device
+        self.images, self.holes = Rows(images, device), to_device(holes, device)
+        self.views = to_device(view_maps(views, images.shape[1]), device)
+        self.generators = RandomGenerators(seed, device)
+        self.batches = ShuffledBatches(len(images), how.batch_size, self.generators.numpy)
+        self.muon, self.adamw = muon_and_adamw(
+            model,
+            model.hidden_convolutions(),
+            how.learning_rate,
+            weight_decay=1e-4,
+            betas=(0.9, 0.99),
+        )
+        self.network = ranks.parallel(model)
+        self.average = deepcopy(model).eval().requires_grad_(False)
+        self.best = Best(self.average)
+        self.parts = {
+            "model": model,
+            "average": self.average,
+            "best": self.best,
+            "muon": self.muon,
+            "adamw": self.adamw,
+            "batches": self.batches,
+            "generators": self.generators,
+        }
+
+    def step(self) -> Metrics:
+        how, model = self.how, self.model
+        model.train()
+        learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
+        set_learning_rate([self.muon, self.adamw], learning_rate)
+        truth, hole = self.draw_batch()
+
+        with autocast(self.device):
+            loss, metrics = self.loss(self.network(mask_pixels(truth, hole)), truth, hole)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        self.muon.step()
+        self.adamw.step()
+        update_ema(self.average, model, self.done, how.ema_decay)
+
+        self.done += 1
+        if self.done % how.evaluate_every == 0 or self.done == how.steps:
+            metrics |= evaluate_feed_forward(
+                self.average, *self.validation, self.loss, how.batch_size
+            )
+            self.best.update(self.average, metrics["val_loss"])
+        return metrics
+
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
+        """Samples images float (B, 3, H, W) in [-1, 1] and their holes, bool (B, H, W)."""
+        rng, rows, device = self.generators.numpy, next(self.batches), self.device
+        size = len(rows)
+        views = self.views[to_device(rng.integers(len(self.views), size=size), device)]
+        hole = self.holes[to_device(rng.integers(len(self.holes), size=size), device)]
+        return pixels_to_float(take_views(self.images[rows,], views)), hole
+
+
+class FeedForwardLoss:
+    """The tokenizer's losses in the hole, and their weighted sum."""
+
+    def __init__(self, perceptual: nn.Module | None, perceptual_weight: float):
+        self.perceptual = perceptual if perceptual_weight else None
+        self.weight = perceptual_weight
+
+    def __call__(self, output: Tensor, truth: Tensor, hole: Tensor) -> tuple[Tensor, Metrics]:
+        """Returns the sum, and each loss without gradients.
+
+        output, truth: float (B, 3, H, W) in [-1, 1]; hole: bool (B, H, W).
+        """
+        _, losses = losses_in_hole(output, truth, hole, self.perceptual)
+        loss = losses["reconstruction_loss"]
+        if self.perceptual is not None:
+            loss = loss + self.weight * losses["perceptual_loss"]
+        return loss, {name: value.detach() for name, value in losses.items()}
+
+
+@torch.inference_mode()
+def evaluate_feed_forward(
+    model: UNet,
+    images: np.ndarray,
+    holes: np.ndarray,
+    loss: FeedForwardLoss,
+    batch_size: int,
+) -> dict[str, float]:
+    """Returns the mean over images of the loss and of the PSNR in the hole, in dB.
+
+    images: uint8 (N, H, W, 3); holes: bool (N, H, W), none empty.
+    """
+    device = next(model.parameters()).device
+    total, psnr = 0.0, []
+    for start in range(0, len(images), batch_size):
+        truth = to_float(images[start : start + batch_size], device)
+        hole = to_device(holes[start : start + batch_size], device)
+        output = model(mask_pixels(truth, hole)).clamp(-1, 1)
+        total += len(truth) * loss(output, truth, hole)[0].item()
+        squares = (output - truth).square().mean(dim=1).masked_fill(~hole, 0) / 4
+        error = squares.sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
+        psnr.append(-10 * error.clamp_min(1e-10).log10())
+    return {"val_loss": total / len(images), "val_psnr": torch.cat(psnr).mean().item()}

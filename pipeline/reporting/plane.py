@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import SymmetricalLogLocator
-from scipy.optimize import isotonic_regression
 
 from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.frontier import between_ends, on_frontier
@@ -17,7 +16,7 @@ from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, PERCEPTUAL, clip_bounds, column_of
 from pipeline.reporting.comparisons import label
-from pipeline.reporting.plots import save
+from pipeline.reporting.plots import kept_apart, save
 
 LINE = 16  # pixels from one name to the next
 PADDING = 0.15  # share of an axis beside the outermost points
@@ -157,8 +156,8 @@ def _write_names(
     order = np.argsort(points[:, 1])
     bottom, top = axis.transAxes.transform([[0, 0], [0, 1]])[:, 1]
     steps = LINE * np.arange(len(rows))
-    free = isotonic_regression(points[order, 1] - steps).x  # names in order, none over another
-    heights = np.clip(free, bottom, top - steps[-1:].sum()) + steps
+    lowered = kept_apart(points[order, 1], LINE) - steps
+    heights = np.clip(lowered, bottom, top - steps[-1:].sum()) + steps  # within the panel
     records = rows.iloc[order].to_dict("records")
     for row, colour, height in zip(records, colours[order], heights, strict=True):
         axis.annotate(

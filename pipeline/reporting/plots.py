@@ -128,17 +128,22 @@ def label_lines(axis: plt.Axes, baselines: pd.DataFrame, name: str) -> None:
     The names are in the order of the lines and at least NEAR apart, moved as little as possible.
     """
     values = baselines.set_index("schedule")[name].sort_values()
-    if values.empty:
-        return
     for value in values:
         axis.axhline(value, color="grey", linestyle="--", linewidth=1)
     low, high = axis.get_ylim()
-    # Heights that rise by NEAR at least are a rising sequence, plus NEAR times their rank.
-    ranks = NEAR * (high - low) * np.arange(len(values))
-    heights = isotonic_regression(values - ranks).x + ranks
+    heights = kept_apart(values.to_numpy(), NEAR * (high - low))
     for label, height in zip(values.index, heights, strict=True):
         where = {"xycoords": ("axes fraction", "data"), "va": "center"}
         axis.annotate(label, (1.01, height), fontsize=8, annotation_clip=False, **where)
+
+
+def kept_apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Returns rising heights that rise by `gap` at least, moved as little as possible; float (N,).
+
+    Those are a rising sequence plus `gap` times their rank.
+    """
+    ranks = gap * np.arange(len(heights))
+    return isotonic_regression(heights - ranks).x + ranks if len(heights) else heights
 
 
 def save(figure: plt.Figure, path: Path) -> None:

@@ -134,6 +134,10 @@ def test_no_name_overlaps_another(spread, monkeypatch, tmp_path):
     plt.close(figure)
 
 
+def test_settings_alone_can_be_drawn(monkeypatch, tmp_path):
+    plt.close(drawn(METHODS[:3], monkeypatch, tmp_path))
+
+
 def test_distances_at_or_below_zero_can_be_drawn(monkeypatch, tmp_path):
     below = [(name, n, x, -abs(y)) for name, n, x, y in METHODS]
     plt.close(drawn(below, monkeypatch, tmp_path))

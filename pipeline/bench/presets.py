@@ -20,7 +20,7 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import make_gamma
-from maskgit.scoring.features import efficientnet_lite0
+from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import encode_each
@@ -149,14 +149,14 @@ def measure(params: Params, preset: str) -> dict[str, object]:
 
     count = min(params.data.test, params.inpaint.batch_size if on_gpu else 32)
     images = draw_images(count, size)
-    holes = draw_holes(count, params.data.holes, params.data.hole_area, size, 0)
+    holes = draw_holes(count, params.data.drawn_kinds, params.data.hole_area, size, 0)
     inpainter, gamma = trained_inpainter(params), make_gamma(params.gamma)
 
     def fill() -> np.ndarray:
         generators = image_generators(0, range(count))
         return inpainter(images, holes, gamma, ITERATIONS, generators).images
 
-    filled, extractor = fill(), efficientnet_lite0()
+    filled, extractor = fill(), efficientnet_lite(FALLBACK)
     features = extractor(images)
 
     def score() -> None:

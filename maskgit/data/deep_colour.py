@@ -44,7 +44,8 @@ def decode_deep_tiff(data: bytes, most_pixels: int) -> DeepTiff | None:
     """Decodes the first page of a TIFF file that Pillow cannot read as it is meant.
 
     Returns None for other files and for TIFF files that Pillow reads: integers of 8 bits or fewer.
-    Raises UnreadableDepth for what no library reads, and anything at all for damaged files.
+    Raises UnreadableDepth for what no library reads. Damaged files raise what tifffile raises:
+    ValueError, TypeError, IndexError, OverflowError, struct.error or zlib.error.
     """
     if data[:4] not in _TIFF_MAGIC:
         return None

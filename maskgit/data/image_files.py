@@ -54,7 +54,7 @@ _TURNS = {  # EXIF orientation -> upright
 }
 _LAID_OUT_ANEW = ("CMYK", "LAB", "YCbCr")  # modes that PNG does not know and RGB is made of
 
-# The errors that Pillow raises for damaged headers, chunks, tags and pixel data.
+# The errors that Pillow and tifffile raise for damaged headers, chunks, tags and pixel data.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -218,7 +218,7 @@ def _deep_tiff(data: bytes) -> Picture | None:
         raise UnusableImage(str(error)) from None
     except MemoryError:
         raise UnusableImage(TOO_LARGE) from None
-    except Exception:  # tifffile may raise any kind for damaged bytes; Pillow then names the fault
+    except _DAMAGE:  # Pillow then names the fault
         return None
     if deep is None:
         return None

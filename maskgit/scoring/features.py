@@ -36,7 +36,8 @@ FID_WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb
 CONNECT_TIMEOUT_SECONDS = 5
 
 # Judges where Inception's weights are missing; beside Inception it gives the perceptual errors.
-FALLBACK = "efficientnet_lite0"
+# The tokenizer is trained on EfficientNet-Lite0, which would therefore flatter its fills.
+FALLBACK = "efficientnet_lite2"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -124,6 +125,13 @@ class Data(Section):
     def training_images(self) -> int:
         """The number of images in the train split that a picture gives."""
         return self.windows or 1 + self.crops
+
+    def pictures(self, images: int) -> np.ndarray:
+        """Returns the picture of which each of a split's images is a window, int (images,).
+
+        The first window of every picture comes first, then the second of every picture.
+        """
+        return np.arange(images) % (images // (self.windows or 1))
 
 
 class Vqgan(TokenizerConfig, TokenizerTraining):

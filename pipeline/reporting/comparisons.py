@@ -22,13 +22,16 @@ def label(schedule: str, iterations: float) -> str:
 
 
 def methods(images: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
-    """Returns the scores by method, in the same order of images, the settings, and the fills.
+    """Returns the scores by method, in the same order of pictures, the settings, and the fills.
 
-    A setting is a schedule with a number of iterations; a fill is any other usable method.
+    A setting is a schedule with a number of iterations; a fill is any other usable method. The
+    windows of a picture are averaged: they are no independent samples.
     """
+    method = ["schedule", "iterations"]
+    pictures = images.groupby([*method, "picture"], sort=False, dropna=False, as_index=False)
     found = {
-        label(*key): group.sort_values("image").reset_index(drop=True)
-        for key, group in images.groupby(["schedule", "iterations"], sort=False, dropna=False)
+        label(*key): group.sort_values("picture").reset_index(drop=True)
+        for key, group in pictures.mean(numeric_only=True).groupby(method, sort=False, dropna=False)
     }
     usable = {name: group for name, group in found.items() if name not in BOUNDS}
     settings = [

@@ -27,7 +27,9 @@ REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything 
 
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
     """Returns mean steps and scores over images and fills, for each setting and kind of hole."""
-    groups = images.drop(columns=["image", "fill"], errors="ignore").groupby(KEYS, sort=False)
+    groups = images.drop(columns=["image", "picture", "fill"], errors="ignore").groupby(
+        KEYS, sort=False
+    )
     return groups.mean(numeric_only=True).reset_index()
 
 
@@ -35,9 +37,10 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
     """Returns each setting less the reference, in the score DECIDES, for each kind of hole.
 
     With 95 % all intervals hold, so that the whole study has one error rate. Fills of one hole are
-    not independent, so their differences are averaged first, and the bootstrap is over images.
+    not independent, nor are windows of one picture, so their differences are averaged first, and
+    the bootstrap is over pictures.
     """
-    less = less_the_reference(images, ["image"])
+    less = less_the_reference(images, ["picture"])
     found = simultaneous_intervals(less.to_numpy())
     table = less.columns.to_frame(index=False)
     table = table.assign(difference=found.mean, low=found.low, high=found.high, seen=found.seen)
@@ -50,8 +53,8 @@ def findings(images: pd.DataFrame) -> pd.DataFrame:
 def less_the_reference(images: pd.DataFrame, index: list[str]) -> pd.DataFrame:
     """Returns the score DECIDES of each setting less the reference's on the same kind of hole.
 
-    A row for each `index`, of image or of image and fill, with the mean over what else there is.
-    The columns are those of KEYS.
+    A row for each `index`, of picture or of picture and fill, with the mean over what else there
+    is. The columns are those of KEYS.
     """
     score = column_of(DECIDES, images.columns).name
     values = images.pivot_table(index=index, columns=KEYS, values=score)
@@ -105,9 +108,9 @@ def too_few_text(images: pd.DataFrame, settings: pd.DataFrame, found: pd.DataFra
     That is more images or, once there are two fills of each hole, more fills.
     """
     score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
-    n, several = images["image"].nunique(), "fill" in images
+    n, several = images["picture"].nunique(), "fill" in images
     fills = images["fill"].nunique() if several else 1
-    by_fill = less_the_reference(images, ["image", "fill"]) if several else None
+    by_fill = less_the_reference(images, ["picture", "fill"]) if several else None
     lines = []
     for kind, rows in settings.groupby("hole_kind", sort=False):
         best = (sign * rows.set_index(SETTING)[score]).idxmin()

@@ -34,17 +34,20 @@ def image_table(
     holes: np.ndarray,
     columns: dict[str, np.ndarray],
     steps: np.ndarray | None = None,
+    pictures: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Returns a row for each image.
 
-    holes: bool (N, H, W). columns: scores, (N,) each. steps: (N,), taken in decoding.
+    holes: bool (N, H, W). columns: scores, (N,) each. steps: (N,), taken in decoding. pictures: int
+    (N,), of which picture each image is a window; by default each is a picture of its own.
     """
     keys = {
         "schedule": schedule,
         "iterations": iterations,
         "image": range(len(holes)),
+        "picture": range(len(holes)) if pictures is None else pictures,
         "hole_area": holes.mean(axis=(1, 2)),
-        "steps": steps,
+        "steps": np.nan if steps is None else steps,
     }
     return pd.DataFrame(keys | columns)
 
@@ -74,5 +77,5 @@ def bucket_table(images: pd.DataFrame, buckets: pd.Series) -> pd.DataFrame:
         for bucket, group in method.groupby(buckets, observed=True):
             keys = {"schedule": schedule, "iterations": iterations, buckets.name: bucket}
             columns = {name: group[name].to_numpy() for name in scores}
-            rows.append(keys | {"n": len(group)} | summarise(columns))
+            rows.append(keys | {"n": len(group)} | summarise(columns, group["picture"].to_numpy()))
     return pd.DataFrame(rows).astype({"iterations": "Int64"})

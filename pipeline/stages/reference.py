@@ -116,12 +116,15 @@ def main() -> None:
                 print(f"warning: score.others.{name}: {fills.note}")
         if others:
             notes_table(others).to_csv(folder / OTHERS_CSV, index=False)
-        rows = []
+        rows, pictures = [], params.data.pictures(len(truth))
         for name, columns in found.items():
-            scores = summarise(columns)
+            scores = summarise(columns, pictures)
             rows.append(table_row(name, None, len(truth), scores))
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
-        images = [image_table(name, None, holes, columns) for name, columns in found.items()]
+        images = [
+            image_table(name, None, holes, columns, pictures=pictures)
+            for name, columns in found.items()
+        ]
         pd.concat(images).to_csv(folder / IMAGES_CSV, index=False)
 
 

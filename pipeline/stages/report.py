@@ -8,6 +8,7 @@ import pandas as pd
 
 from maskgit.data.mask_sets import AREAS
 from maskgit.scoring.baselines import BOUNDS
+from maskgit.scoring.intervals import mean_by_group
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, FRECHET, column_of, score_columns
 from pipeline.models.model_folder import write_model_folder
@@ -90,10 +91,11 @@ def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, obje
 
 
 def headline_images(images: pd.DataFrame, params: Params) -> tuple[Column, np.ndarray]:
-    """Returns the column of the score that decides, and the headline's score of each image."""
+    """Returns the column of the score that decides, and the headline's score of each picture."""
     score = column_of(DECIDES, images.columns)
     chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
-    return score, images.loc[chosen, score.name].to_numpy()
+    values, pictures = (images.loc[chosen, name].to_numpy() for name in (score.name, "picture"))
+    return score, mean_by_group(values, pictures)
 
 
 def hole_kinds(split: str) -> pd.Series:

@@ -46,6 +46,7 @@ def main(schedule: str) -> None:
         lpips = load_lpips(params.score.lpips)
         rows, images = [], []
         counts, fills = params.inpaint.plan(schedule)
+        pictures = params.data.pictures(len(truth))
         total = len(truth) * len(counts) * fills * len(judges)
         with tqdm(total=total, unit="image") as bar:
             for iterations in counts:
@@ -55,10 +56,10 @@ def main(schedule: str) -> None:
                 filled = [load_filled_images(folder, len(truth)) for folder in folders]
                 task, inputs = (filled, truth, holes), {"lpips": lpips, "progress": bar.update}
                 columns = compute_scores(*[Evaluation(*task, *judge, **inputs) for judge in judges])
-                scores = summarise(columns)
+                scores = summarise(columns, pictures)
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()
                 rows.append(table_row(schedule, iterations, len(truth), scores, steps.mean()))
-                images.append(image_table(schedule, iterations, holes, columns, steps))
+                images.append(image_table(schedule, iterations, holes, columns, steps, pictures))
         if ranks.rank():
             return
         with fresh_folder(IMAGE_SCORES / schedule) as folder:

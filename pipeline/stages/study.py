@@ -102,12 +102,13 @@ def run_plan(
     inpainter: Inpainter,
     plan: Plan,
     images: np.ndarray,
+    pictures: np.ndarray,
     extractors: list[Extractor],
     params: Params,
 ) -> pd.DataFrame:
     """Returns every score of every setting on every kind of hole, for each image and fill.
 
-    Where each hole is filled once, the column `fill` is left out.
+    Where each hole is filled once, the column `fill` is left out. pictures: see `image_table`.
     """
     tables, settings = [], plan.settings()
     with tqdm(total=len(HOLE_KINDS) * len(settings), desc="study", unit="setting") as bar:
@@ -117,7 +118,7 @@ def run_plan(
             test = StudySet(images, holes, extractors, params)
             for gamma, iterations in settings:
                 for fill, scored in enumerate(test.scores(inpainter, gamma, iterations)):
-                    table = image_table(gamma, iterations, holes, *scored)
+                    table = image_table(gamma, iterations, holes, *scored, pictures)
                     numbered = {"fill": fill} if test.fills > 1 else {}
                     tables.append(table.assign(hole_kind=kind, **numbered))
                 bar.update()
@@ -136,7 +137,8 @@ def main(decoder: str) -> None:
         sampler, tuning = tune(sampler, networks, plan, validation)
         inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
-        scores = run_plan(inpainter, plan, test[:IMAGES], extractors, params)
+        chosen = test[:IMAGES], params.data.pictures(len(test))[:IMAGES]
+        scores = run_plan(inpainter, plan, *chosen, extractors, params)
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)
         scores.to_csv(folder / "images.csv", index=False)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from maskgit.scoring.intervals import mean_interval, summarise
+from maskgit.scoring.intervals import mean_by_group, mean_interval, summarise
 
 
 def test_the_interval_of_a_mean_is_that_of_the_textbook_for_many_images():
@@ -39,3 +39,11 @@ def test_nan_is_left_out_and_too_few_values_have_no_interval():
     found = summarise({"x": values, "none": np.full(20, np.nan)})
     assert list(found) == ["x", "none", "x_low", "x_high", "none_low", "none_high"]
     assert found["x"] == pytest.approx(values.mean()) and np.isnan(found["none"])
+
+
+def test_a_group_of_images_counts_as_one_with_their_mean():
+    values, groups = np.array([1.0, 5.0, np.nan, 3.0, np.nan]), np.array([7, 2, 2, 7, 4])
+    np.testing.assert_array_equal(mean_by_group(values, groups), [5, np.nan, 2])
+    one_each = np.random.default_rng(4).normal(size=20)
+    twice = summarise({"x": np.tile(one_each, 2)}, np.tile(np.arange(20), 2))
+    assert twice == pytest.approx(summarise({"x": one_each}))

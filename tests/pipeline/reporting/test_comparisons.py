@@ -69,6 +69,11 @@ def test_each_two_settings_and_each_with_each_other_fill_are_compared(images):
     assert alone["kd_x_high"] - alone["kd_x_low"] > 3 * (row["high"] - row["low"])
 
 
+def test_windows_of_a_picture_count_once(images):
+    twice = [images.assign(image=images["image"] + window * N) for window in range(2)]
+    pd.testing.assert_frame_equal(compare(pd.concat(twice)), compare(images))
+
+
 def test_only_the_kernel_distance_has_verdicts(images):
     table = compare(images)
     verdicts = table.set_index(["score", "first", "second"])["verdict"]

@@ -28,7 +28,8 @@ def setting(decoder, schedule, iterations, kind, kd, seed, steps=None):
     rng = np.random.default_rng(seed)
     common = np.random.default_rng(99).normal(size=N)  # what the images have in common
     columns = {"decoder": decoder, "schedule": schedule, "iterations": iterations}
-    columns |= {"image": range(N), "hole_area": 0.2, "steps": steps or iterations}
+    columns |= {"image": range(N), "picture": range(N), "hole_area": 0.2}
+    columns |= {"steps": steps or iterations}
     columns |= {"kd_x": kd + common + 0.1 * rng.normal(size=N), "perceptual_hole": kd}
     return pd.DataFrame(columns).assign(hole_kind=kind)
 

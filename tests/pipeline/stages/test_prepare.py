@@ -299,6 +299,8 @@ def test_every_split_is_of_the_windows_that_the_manifest_names(tmp_path, windowe
     for split in SPLITS:
         rows = kept(table)[lambda rows, split=split: rows["split"] == split].sort_values("image")
         assert list(rows["image"]) == list(range(len(images[split])))
+        pictures = rows.groupby("file", sort=False).ngroup()
+        assert np.array_equal(parameters("photos", windows=2).pictures(len(rows)), pictures)
         for row, image in zip(rows.itertuples(), images[split], strict=True):
             picture = np.asarray(Image.open(tmp_path / "photos" / row.file))
             box = picture[row.top : row.top + row.side, row.left : row.left + row.side]

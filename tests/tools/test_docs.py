@@ -18,6 +18,7 @@ from maskgit.schedules import NAMES
 from pipeline.cli import app
 from pipeline.plumbing.params import Params
 from tests.clone import ROOT
+from tests.wing import needs_lab
 from tools.sentences import MOST_MEAN, MOST_WORDS, pages, sentences, words
 
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +59,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@needs_lab
 def test_the_site_builds_without_a_warning_and_has_every_page_of_its_contents(site):
     nav = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=yaml.BaseLoader)["nav"]
 
@@ -115,6 +117,7 @@ def test_commands_that_a_page_names_exist_with_their_options(page):
                 assert option in options | {"--help"}, line
 
 
+@needs_lab
 @pytest.mark.parametrize("page", PAGES, ids=short)
 def test_settings_that_a_page_names_exist(page):
     names, sections = set(setting_names()), set(Params.model_fields)
@@ -171,6 +174,7 @@ def test_presets_schedules_and_make_targets_that_a_page_names_exist(page):
             assert target in targets | {".venv/bin/.installed", ".venv/bin/.demo"}, line
 
 
+@needs_lab
 def test_messages_of_troubleshooting_are_messages_of_the_code():
     code = "".join(
         path.read_text(encoding="utf-8")

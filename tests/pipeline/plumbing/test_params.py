@@ -9,6 +9,7 @@ from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from pipeline.stages.sources import KEYS
 from tests.clone import ROOT
+from tests.wing import needs_lab
 
 
 @pytest.fixture
@@ -199,7 +200,12 @@ def test_a_section_is_what_network_and_trainer_take(project, section, taken):
     assert all(getattr(loaded, k) == v for k, v in loaded.part(taken))
 
 
-@pytest.mark.parametrize("key", KEYS)
+IMPORTED = "vqgan.checkpoint", "train.checkpoint"
+
+
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=needs_lab) if key in IMPORTED else key for key in KEYS]
+)
 def test_a_tilde_means_the_home_in_every_path(project, monkeypatch, key):
     monkeypatch.setenv("HOME", "/home/anna")
     if key == "train.checkpoint":

@@ -103,7 +103,7 @@ def busy(tmp_path):
 def test_a_stop_is_one_line_and_nothing_is_left_running(busy, stop):
     program, children = busy
     os.killpg(program.pid, stop)  # as Ctrl-C does
-    answers, said = program.communicate(timeout=30)
+    answers, said = program.communicate(timeout=120)
     assert program.returncode == 128 + stop
     assert said.splitlines() == ["stopped"] and "loaded" not in answers  # by the two processes
     assert psutil.wait_procs(children, timeout=30)[1] == []

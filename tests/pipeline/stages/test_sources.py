@@ -15,6 +15,7 @@ from pipeline.inputs import listing
 from pipeline.plumbing.errors import UserError
 from pipeline.stages import sources
 from tests.clone import ROOT, Clone
+from tests.wing import needs_lab
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again(project):
     assert not recorded().equals(before)
 
 
+@needs_lab
 def test_a_checkpoint_s_description_beside_it_counts(project):
     write(project / "VQGAN.pt", b"weights")
     write(project / "VQGAN.yml", b"sizes: 1")

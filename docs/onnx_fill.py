@@ -16,7 +16,8 @@ from PIL import Image
 def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.ndarray:
     """image: uint8 (H, W, 3); hole: bool (H, W), True = fill; changes: of config.json's decoding.
 
-    MaskGIT's own decoder, cosine schedule, pasted and not blended. Returns uint8 (H, W, 3).
+    MaskGIT's own decoder, cosine schedule, or the mean reading; pasted and not blended. Returns
+    uint8 (H, W, 3).
     """
     config = json.loads((folder / "config.json").read_text())
     how = config["decoding"] | changes
@@ -38,6 +39,11 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
     unknown = touched & ~hidden  # their code cannot be known, and need not be
     tokens = np.where(touched, hide, tokens.ravel())
 
+    if how.get("reading") == "mean":
+        draw_mean = InferenceSession(folder / "draw_mean.onnx")
+        given = {"tokens": tokens[None], "hidden": hidden[None], "known": known}
+        return pasted(draw_mean.run(None, given)[0], image, hole)
+
     rng = np.random.default_rng(how["seed"])
     initial, steps = hidden.sum(), how["iterations"]
     for step in range(1, steps + 1):
@@ -58,7 +64,11 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
         tokens[hidden] = hide
 
     tokens = np.where(unknown, hide, tokens).reshape(1, grid, grid)
-    (drawn,) = draw.run(None, {"tokens": tokens, "known": known})
+    return pasted(draw.run(None, {"tokens": tokens, "known": known})[0], image, hole)
+
+
+def pasted(drawn: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Returns uint8 (H, W, 3), drawn float (1, 3, H, W) in the hole; `image` elsewhere."""
     made = ((drawn[0].transpose(1, 2, 0) + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
     return np.where(hole[..., None], made, image)
 

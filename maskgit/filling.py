@@ -20,9 +20,10 @@ from maskgit.data.image_files import Picture, UnusableImage, picture_of, to_pil
 from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.inpainting.any_size import Patch, fill_photo, put_back
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.kinds import make_readings
 from maskgit.inpainting.settings import Decoding
-from maskgit.model_folder import PARTS, BadModel, Config, read_model_folder
+from maskgit.mean.decoder import MeanDecoder
+from maskgit.model_folder import MEAN_DECODER, PARTS, BadModel, Config, read_model_folder
 from maskgit.schedules import make_gamma
 from maskgit.tokenizer.kinds import tokenizer_kinds
 from maskgit.transformer.kinds import transformer_kinds
@@ -33,10 +34,16 @@ Progress = Callable[[float], object]
 
 
 class Fill:
-    """Fills holes by a trained model; `config` holds its settings and what it was trained on."""
+    """Fills holes by a trained model.
 
-    def __init__(self, inpainter: Inpainter, config: Config):
-        self.inpainter = inpainter
+    Attributes:
+        readings: an inpainter for each reading that the model has: `sample`, and `mean` where a
+            decoder of mean codes was taught.
+        config: its settings and what it was trained on.
+    """
+
+    def __init__(self, readings: dict[str, Inpainter], config: Config):
+        self.readings = readings
         self.config = config
 
     def __call__(
@@ -46,6 +53,7 @@ class Fill:
         seed: int | None = None,
         gamma: str | None = None,
         iterations: int | None = None,
+        reading: str | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
         """Returns the picture with its hole filled; every other pixel stays as it is.
@@ -57,6 +65,8 @@ class Fill:
                 of `image`, read by the rule of `maskgit.data.masks`.
             seed: of the random numbers, from 0; another seed gives another fill.
             gamma, iterations: the mask schedule and its number of steps.
+            reading: `sample` draws one of the possible fills, step by step; `mean` draws the mean
+                of all in one pass, nearer to the truth and the same for every seed.
             progress: called with the share that is done, up to 1.
 
         A setting that is left out is that of `config`. Returns the kind, size, dtype and channels
@@ -65,7 +75,7 @@ class Fill:
         filled and what was read otherwise than the file stores it. Raises ValueError with one line
         on what does not fit.
         """
-        (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, progress)
+        (filled,) = self.variants(image, mask, 1, seed, gamma, iterations, reading, progress)
         return filled
 
     def variants(
@@ -76,13 +86,14 @@ class Fill:
         seed: int | None = None,
         gamma: str | None = None,
         iterations: int | None = None,
+        reading: str | None = None,
         progress: Progress | None = None,
     ) -> list[Pixels]:
         """Returns several fills of one hole; each has random numbers of its own.
 
         The first is the fill that a call returns.
         """
-        decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations)
+        decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations, reading=reading)
         picture = picture_in(image, "image")
         mark = mask_in(mask, picture.shape)
         filled = []
@@ -115,7 +126,7 @@ class Fill:
         """
         check_hole(hole)
         filled = fill_photo(
-            self.inpainter,
+            self.readings[decoding.reading],
             picture.rgb,
             hole,
             make_gamma(decoding.gamma, self.config.uncertainty),
@@ -131,9 +142,12 @@ class Fill:
         """Returns the settings of `config` with the changes other than None. Raises ValueError."""
         wanted = {name: value for name, value in changes.items() if value is not None}
         try:
-            return Decoding.model_validate(self.config.decoding.model_dump() | wanted)
+            decoding = Decoding.model_validate(self.config.decoding.model_dump() | wanted)
         except ValidationError as error:
             raise ValueError(fault_of(error)) from None
+        if decoding.reading not in self.readings:
+            raise ValueError("reading should be sample: the model has no decoder of mean codes")
+        return decoding
 
 
 def picture_in(value: object, argument: str) -> Picture:
@@ -174,13 +188,13 @@ def load(folder: str | Path) -> Fill:
     """
     folder = Path(folder)
     found = read_model_folder(folder)
-    config, *pair = found
+    config, *parts = found
     models = []
-    allowed = tokenizer_kinds(), transformer_kinds()
-    for name, part, kinds in zip(PARTS, pair, allowed, strict=True):
+    allowed = tokenizer_kinds(), transformer_kinds(), [MeanDecoder]
+    for name, part, kinds in zip((*PARTS, MEAN_DECODER), parts, allowed, strict=True):
         try:
-            models.append(restore(part, kinds))
+            models.append(None if part is None else restore(part, kinds))
         except BadCheckpoint as error:
             raise BadModel(f"{folder / name}.safetensors {error}") from error
     found.check(folder)
-    return Fill(make_inpainter(config.decoding, *models), config)
+    return Fill(make_readings(config.decoding, *models), config)

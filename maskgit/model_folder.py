@@ -1,9 +1,10 @@
 """Reads and makes model folders: a trained inpainter that can be copied, published and loaded.
 
 A model folder holds `config.json`, `tokenizer.safetensors`, `transformer.safetensors`, and
-`README.md`, the model card. A tokenizer and a transformer that were not trained with each other
-fill holes with noise, so each carries the hash of the other's weights, and a pair that does not
-match is refused.
+`README.md`, the model card; for the mean reading also `mean_decoder.safetensors`. A tokenizer and a
+transformer that were not trained with each other fill holes with noise, so each carries the hash of
+the other's weights, and a pair that does not match is refused. A decoder of mean codes carries the
+hash of its transformer's weights.
 """
 
 import json
@@ -19,6 +20,7 @@ from maskgit.validation import Positive, Section, fault_of
 
 CONFIG, CARD = "config.json", "README.md"
 PARTS = "tokenizer", "transformer"
+MEAN_DECODER = "mean_decoder"  # a part that a folder may lack
 
 
 class BadModel(ValueError):
@@ -54,25 +56,34 @@ class ModelFolder(NamedTuple):
     config: Config
     tokenizer: Checkpoint
     transformer: Checkpoint
+    mean_decoder: Checkpoint | None
 
     def check(self, folder: Path) -> None:
         """Raises BadModel where the parts were not trained with each other or `config` differs."""
-        pair = self.tokenizer, self.transformer
+        pair, drawer = (self.tokenizer, self.transformer), self.mean_decoder
         partners = self.transformer.partner, self.tokenizer.partner
         if tuple(part.weights_hash() for part in pair) != partners:
             raise BadModel(f"{folder}: its tokenizer and its transformer do not belong together")
-        if self.config.networks != describe_networks(*pair):
+        if drawer is not None and drawer.partner != self.tokenizer.partner:
+            raise BadModel(f"{folder}: its mean_decoder does not belong to its transformer")
+        if self.config.networks != describe_networks(*pair, drawer):
             raise BadModel(f"{folder / CONFIG} describes other networks than lie beside it")
 
 
 def folder_files(
-    config: Config, tokenizer: Checkpoint, transformer: Checkpoint, card: str
+    config: Config,
+    tokenizer: Checkpoint,
+    transformer: Checkpoint,
+    mean_decoder: Checkpoint | None,
+    card: str,
 ) -> dict[str, bytes]:
-    """Returns the files of a model folder by name; each network gets the other's weights hash."""
-    config = config.changed(networks=describe_networks(tokenizer, transformer))
+    """Returns the files of a model folder by name; each network gets its partner's weights hash."""
+    config = config.changed(networks=describe_networks(tokenizer, transformer, mean_decoder))
     hashes = tokenizer.weights_hash(), transformer.weights_hash()
     pair = replace(tokenizer, partner=hashes[1]), replace(transformer, partner=hashes[0])
-    parts = zip(PARTS, pair, strict=True)
+    parts = list(zip(PARTS, pair, strict=True))
+    if mean_decoder is not None:
+        parts.append((MEAN_DECODER, replace(mean_decoder, partner=hashes[1])))
     return {
         CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
         **{f"{name}.safetensors": part.to_bytes() for name, part in parts},
@@ -98,21 +109,28 @@ def read_model_folder(folder: Path) -> ModelFolder:
         raise BadModel(f"{folder / CONFIG}: {fault_of(error)}") from None
     except (ValueError, RecursionError):
         raise BadModel(f"{folder / CONFIG} is damaged") from None
-    pair = []
-    for name in PARTS:
+    parts = []
+    for name in (*PARTS, MEAN_DECODER):
         path = folder / f"{name}.safetensors"
+        if name == MEAN_DECODER and name not in config.networks:
+            parts.append(None)
+            continue
         if not path.is_file():
             raise BadModel(missing_message(path))
         try:
-            pair.append(read_checkpoint(path))
+            parts.append(read_checkpoint(path))
         except BadCheckpoint as error:
             raise BadModel(f"{path} {error}") from None
-    return ModelFolder(config, *pair)
+    return ModelFolder(config, *parts)
 
 
-def describe_networks(*pair: Checkpoint) -> dict[str, dict]:
-    """Returns the kind and sizes of a tokenizer and a transformer, as in `Config.networks`."""
-    return {name: {"kind": part.kind} | part.config for name, part in zip(PARTS, pair, strict=True)}
+def describe_networks(*parts: Checkpoint | None) -> dict[str, dict]:
+    """Returns kind and sizes of the networks that there are, as in `Config.networks`.
+
+    parts: tokenizer, transformer and, if there is one, the decoder of mean codes.
+    """
+    named = zip((*PARTS, MEAN_DECODER), parts, strict=True)
+    return {name: {"kind": part.kind} | part.config for name, part in named if part is not None}
 
 
 def missing_message(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Exports a model's networks as ONNX graphs, for programs without torch.
 
-The three graphs hold the networks alone. ONNX has no sparse solver for blending, and an unrolled
+The graphs hold the networks alone. ONNX has no sparse solver for blending, and an unrolled
 loop would fix schedule, decoder and number of steps. What comes between the graphs takes a page of
 numpy (docs/onnx_fill.py).
 """
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.mean import MeanInpainter
 
 
 class Encode(nn.Module):
@@ -61,14 +62,35 @@ class Draw(nn.Module):
         return self.tokenizer.decode(tokens, known)
 
 
-GRAPHS = {"encode": Encode, "predict": Predict, "draw": Draw}
+class DrawMean(nn.Module):
+    """Draws images (1, 3, H, W) in [-1, 1] by the mean reading, from tokens to pixels.
+
+    Tokens are int64 (1, h * w), the codebook's size where hidden or unknown; `hidden` is bool
+    (1, h * w). Known pixels are (1, 4, H, W), see `known_pixels`.
+    """
+
+    inputs, output = ("tokens", "hidden", "known"), "images"
+
+    def __init__(self, inpainter: MeanInpainter):
+        super().__init__()
+        self.predict, self.drawer = Predict(inpainter), inpainter.drawer
+        self.grid = inpainter.transformer.grid
+        self.register_buffer("vectors", inpainter.vectors)
+
+    def forward(self, tokens: Tensor, hidden: Tensor, known: Tensor) -> Tensor:
+        means = self.predict(tokens, known).softmax(dim=2) @ self.vectors[:-1]
+        codes = torch.where(hidden[..., None], means, self.vectors[tokens])
+        codes = codes.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        return self.drawer(codes, known).clamp(-1, 1)
 
 
-def onnx_files(inpainter: Inpainter) -> dict[str, bytes]:
+def onnx_files(readings: dict[str, Inpainter]) -> dict[str, bytes]:
     """Returns `encode.onnx`, `predict.onnx` and `draw.onnx`, in float32, for one picture at a time.
 
-    Raises ValueError for a model whose transformer sees no pixels.
+    With the mean reading also `draw_mean.onnx`. readings: of `Fill`. Raises ValueError for a model
+    whose transformer sees no pixels.
     """
+    inpainter = readings["sample"]
     transformer, tokenizer = inpainter.transformer, inpainter.tokenizer
     if not transformer.sees_pixels:
         raise ValueError("only a model that sees the known pixels can be exported to ONNX")
@@ -78,12 +100,21 @@ def onnx_files(inpainter: Inpainter) -> dict[str, bytes]:
         "encode": (torch.zeros(1, 3, size, size),),
         "predict": (torch.zeros(1, grid * grid, dtype=torch.int64), torch.zeros(1, 4, size, size)),
         "draw": (torch.zeros(1, grid, grid, dtype=torch.int64), torch.zeros(1, 4, size, size)),
+        "draw_mean": (
+            torch.zeros(1, grid * grid, dtype=torch.int64),
+            torch.zeros(1, grid * grid, dtype=torch.bool),
+            torch.zeros(1, 4, size, size),
+        ),
     }
+    graphs = {"encode": Encode, "predict": Predict, "draw": Draw}
+    networks = {name: graph(inpainter) for name, graph in graphs.items()}
+    if "mean" in readings:
+        networks["draw_mean"] = DrawMean(readings["mean"])
     files = {}
-    for name, graph in GRAPHS.items():
+    for name, graph in networks.items():
         file = io.BytesIO()
         program = torch.onnx.export(
-            deepcopy(graph(inpainter)).eval().cpu(),  # the samples are there
+            deepcopy(graph).eval().cpu(),  # the samples are there
             samples[name],
             input_names=graph.inputs,
             output_names=[graph.output],

@@ -72,6 +72,10 @@ def inpaint(
         int | None,
         typer.Option(min=1, max=1024, metavar="N", help=f"Decoding iterations: {units()}."),
     ] = None,
+    reading: Annotated[
+        str | None,
+        typer.Option(help="sample: one of the possible fills; mean: nearest to all of them."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=MAX_SEED, metavar="N", help="Each seed gives another fill."),
@@ -103,7 +107,8 @@ def inpaint(
     Pictures are turned upright, and CMYK becomes RGB. Failures are listed with the reason, and the
     exit code is then 1.
 
-    Schedule, iterations and seed are those of the model's config.json unless given here.
+    Schedule, iterations, reading and seed are those of the model's config.json unless given here.
+    The reading mean has no schedule, iterations or seed.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
@@ -114,7 +119,8 @@ def inpaint(
 
         folder = model or default_model_folder()
         fill = load_fill(folder)
-        decoding = wanted_decoding(fill, gamma=gamma, iterations=iterations, seed=seed)
+        options = {"gamma": gamma, "iterations": iterations, "reading": reading, "seed": seed}
+        decoding = wanted_decoding(fill, **options)
         planned = plan(source, mask, out, variants, mask_suffix)
         for line in said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)

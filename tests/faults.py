@@ -35,6 +35,7 @@ COMMANDS = {
     "train_vqgan": "python -m pipeline.stages.train_vqgan",
     "encode": "python -m pipeline.stages.encode",
     "train_transformer": "python -m pipeline.stages.train_transformer",
+    "train_decoder": "python -m pipeline.stages.train_decoder",
     "reference": "python -m pipeline.stages.reference",
     "inpaint": "python -m pipeline.stages.inpaint cosine",
     "score": "python -m pipeline.stages.score cosine",

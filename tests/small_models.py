@@ -6,12 +6,20 @@ from pathlib import Path
 import torch
 
 from maskgit.checkpoints import read_checkpoint
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.params import load_params
-from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER, UNCERTAINTY
+from pipeline.plumbing.places import (
+    MEAN_DECODER,
+    MODEL,
+    MODEL_FOLDER,
+    TOKENIZER,
+    TRANSFORMER,
+    UNCERTAINTY,
+)
 from tests.clone import ROOT
 
 KMEANS = {"quantizer": "kmeans", "codebook_size": 32}
@@ -34,6 +42,7 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),
+        (MEAN_DECODER, sizes, MeanDecoder(**sizes).copy_weights(tokenizer)),
     ):
         (folder / path).mkdir(parents=True)
         save_model(folder / path / MODEL, config, model)
@@ -46,9 +55,10 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
             source="nothing", sha256="", images=0, size=64, holes=["box"], hole_area=(0.1, 0.2)
         ),
     )
-    pair = [read_checkpoint(folder / path / MODEL) for path in (TOKENIZER, TRANSFORMER)]
+    places = TOKENIZER, TRANSFORMER, MEAN_DECODER
+    parts = [read_checkpoint(folder / path / MODEL) for path in places]
     (folder / MODEL_FOLDER).mkdir()
-    for name, content in folder_files(config, *pair, "a card").items():
+    for name, content in folder_files(config, *parts, "a card").items():
         (folder / MODEL_FOLDER / name).write_bytes(content)
 
 

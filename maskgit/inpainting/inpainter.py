@@ -52,17 +52,34 @@ def image_generators(seed: int, indices: Sequence[int], variant: int = 0) -> lis
     return [torch.Generator().manual_seed(s) for s in seeds]
 
 
-def closest_on_ring(
-    candidates: Sequence[Inpainted], images: np.ndarray, hole: np.ndarray
-) -> Inpainted:
-    """Returns for each image the candidate that fits the known pixels around the hole best.
+def ring_errors_of(drawn: Sequence[np.ndarray], images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Returns `ring_errors` of each of several fills of a batch, (fills, N)."""
+    return np.stack([ring_errors(each, images, hole) for each in drawn])
 
-    candidates: fills of the same batch before pasting. They are compared by `ring_errors`. Shorter
+
+def distances_to_others(
+    drawn: Sequence[np.ndarray], images: np.ndarray, hole: np.ndarray
+) -> np.ndarray:
+    """Returns the summed squared distance in the hole of each fill to the others, (fills, N).
+
+    The lowest is the medoid's: the one of several possible fills that is nearest to all of them.
+    """
+    holed = [np.where(hole[..., None], each, 0).astype(np.int64) for each in drawn]
+    pairs = [[np.square(a - b).sum(axis=(1, 2, 3)) for b in holed] for a in holed]
+    return np.sum(pairs, axis=1)
+
+
+# By what the kept one of several fills is chosen; the lowest is kept.
+CHOICES = {"ring": ring_errors_of, "medoid": distances_to_others}
+
+
+def keep_lowest(candidates: Sequence[Inpainted], badness: np.ndarray) -> Inpainted:
+    """Returns for each image the candidate of the lowest badness, the first of equal ones.
+
+    candidates: fills of the same batch before pasting. badness: (candidates, N). Shorter
     trajectories are padded by their last step.
     """
-    if len(candidates) == 1:
-        return candidates[0]
-    best = np.argmin([ring_errors(drawn, images, hole) for drawn, _ in candidates], axis=0)
+    best = badness.argmin(axis=0)
     longest = max(len(trajectory.tokens) for _, trajectory in candidates)
     chosen = [candidates[number].image(i).padded(longest) for i, number in enumerate(best)]
     steps = zip(*[part.trajectory for part in chosen], strict=True)
@@ -88,19 +105,20 @@ class Inpainter:
         seamless: bool = True,
         best_of: int = 1,
         guidance: float = 0.0,
+        choose: str = "ring",
     ):
         """Puts the networks into evaluation mode.
 
         decoder: see `decode`. seamless: whether fills are blended, see `maskgit.inpainting.seam`.
-        best_of: candidates for each image, of which `closest_on_ring` takes one. guidance: see
-        `GuidedTransformer`; not used by other transformers.
+        best_of: candidates for each image, of which one is kept. guidance: see `GuidedTransformer`;
+        not used by other transformers. choose: of CHOICES, by what the kept one is chosen.
         """
         self.tokenizer = tokenizer.eval()
         self.transformer = transformer.eval()
         self.decoder = decoder
         self.device = next(transformer.parameters()).device
         self.paste = partial(blend, device=self.device) if seamless else composite
-        self.best_of = best_of
+        self.best_of, self.badness = best_of, CHOICES[choose]
         guided = isinstance(transformer, GuidedTransformer)
         self.guidance = {"guidance": guidance} if guided else {}  # an argument of its calls
 
@@ -128,7 +146,10 @@ class Inpainter:
             candidates.append(
                 Inpainted(self.decode_pixels(trajectory.tokens[-1], images, hole), trajectory)
             )
-        drawn, trajectory = closest_on_ring(candidates, images, hole)
+        drawn, trajectory = candidates[0]
+        if len(candidates) > 1:
+            badness = self.badness([each.images for each in candidates], images, hole)
+            drawn, trajectory = keep_lowest(candidates, badness)
         return Inpainted(self.paste(drawn, images, hole), trajectory)
 
     def trace(

@@ -1,8 +1,10 @@
-"""Makes inpainters from settings, with any registered decoder."""
+"""Makes inpainters from settings, with any registered decoder and for each reading."""
 
 from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.registry import DECODERS
 from maskgit.inpainting.settings import Sampler
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 
@@ -23,4 +25,19 @@ def make_inpainter(sampler: Sampler, tokenizer: Tokenizer, transformer: Transfor
         sampler.seamless,
         sampler.best_of,
         sampler.guidance,
+        sampler.choose,
     )
+
+
+def make_readings(
+    sampler: Sampler,
+    tokenizer: Tokenizer,
+    transformer: Transformer,
+    mean_decoder: MeanDecoder | None,
+) -> dict[str, Inpainter]:
+    """Returns an inpainter for each reading that a model has, with the settings of `sampler`."""
+    readings = {"sample": make_inpainter(sampler, tokenizer, transformer)}
+    if mean_decoder is not None:
+        networks = tokenizer, transformer, mean_decoder
+        readings["mean"] = MeanInpainter(*networks, sampler.seamless)
+    return readings

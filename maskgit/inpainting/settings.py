@@ -3,7 +3,7 @@
 The same settings are in params.yaml, in the config of a model folder and in the model registry.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
@@ -12,6 +12,9 @@ from maskgit.schedules import NAMES
 from maskgit.validation import NotNegative, Positive, Section, Seed, one_of
 
 TEMPERATURE, CHOICE_TEMPERATURE = 1.0, 4.5  # MaskGIT's
+
+READINGS = "sample", "mean"  # how pixels are read from what the transformer says
+Reading = Literal[READINGS]
 
 # The limit is far above any use. It stops a typing error before it takes all memory.
 Iterations = Annotated[int, Field(ge=1, le=1024)]
@@ -26,7 +29,9 @@ class CommonSettings(Section):
     choice_temperature: NotNegative = CHOICE_TEMPERATURE
     guidance: NotNegative = 0.0
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
+    choose: Literal["ring", "medoid"] = "ring"  # by what one of `best_of` fills is kept
     seamless: bool = True
+    reading: Reading = "sample"  # see `maskgit.inpainting.mean`; `mean` uses `seamless` alone
 
 
 def own_settings() -> type[Section]:

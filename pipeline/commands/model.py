@@ -31,8 +31,9 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
     graphs = as_onnx(fill) if onnx else {}
     shutil.copytree(folder, out, dirs_exist_ok=True)
     if half:
-        config, *pair = read_model_folder(folder)
-        files = folder_files(config, *[part.half() for part in pair], card="")
+        config, *parts = read_model_folder(folder)
+        halved = [None if part is None else part.half() for part in parts]
+        files = folder_files(config, *halved, card="")
         for name in files.keys() - {CARD}:
             (out / name).write_bytes(files[name])
     for name, content in graphs.items():
@@ -43,7 +44,7 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
 def as_onnx(fill: Fill) -> dict[str, bytes]:
     """Returns the files of `onnx_files`. Raises UserError."""
     try:
-        return onnx_files(fill.inpainter)
+        return onnx_files(fill.readings)
     except ImportError as error:
         raise UserError(f"--onnx needs more: pip install '.[onnx]' ({error})") from None
     except ValueError as error:

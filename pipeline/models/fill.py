@@ -5,7 +5,7 @@ from pathlib import Path
 from maskgit import load
 from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
-from maskgit.model_folder import CONFIG, PARTS, BadModel
+from maskgit.model_folder import CONFIG, MEAN_DECODER, PARTS, BadModel
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import verify_checksum
 from pipeline.plumbing.places import MODEL_FOLDER, WEIGHTS
@@ -33,8 +33,10 @@ def load_fill(folder: Path) -> Fill:
     """
     own = folder == MODEL_FOLDER
     if own:
-        for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
-            verify_checksum(folder / name)
+        weights = [f"{part}.safetensors" for part in (*PARTS, MEAN_DECODER)]
+        for name in (CONFIG, *weights):
+            if name != weights[-1] or (folder / name).exists():
+                verify_checksum(folder / name)
     try:
         return load(folder)
     except BadModel as error:

@@ -2,12 +2,14 @@
 
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Sampler
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.tokenizer.kinds import Tokenizer, tokenizer_kinds
 from maskgit.transformer.kinds import Transformer, transformer_kinds
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.files import read_table
-from pipeline.plumbing.places import MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY
+from pipeline.plumbing.places import MEAN_DECODER, MODEL, TOKENIZER, TRANSFORMER, UNCERTAINTY
 
 
 def load_networks() -> tuple[Tokenizer, Transformer]:
@@ -19,6 +21,12 @@ def load_networks() -> tuple[Tokenizer, Transformer]:
 def load_inpainter(sampler: Sampler) -> Inpainter:
     """Loads the trained networks as an inpainter with these settings. Raises UserError."""
     return make_inpainter(sampler, *load_networks())
+
+
+def load_mean_inpainter(sampler: Sampler) -> MeanInpainter:
+    """Loads the trained networks as an inpainter of the mean reading. Raises UserError."""
+    drawer = load_model(MEAN_DECODER / MODEL, [MeanDecoder])
+    return MeanInpainter(*load_networks(), drawer, sampler.seamless)
 
 
 def load_uncertainty() -> list[float]:

@@ -11,7 +11,7 @@ from pipeline.models.checkpoints import read_model
 from pipeline.plumbing.files import load_array
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
-from pipeline.plumbing.places import MODEL, PREPARED, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.places import MEAN_DECODER, MODEL, PREPARED, TOKENIZER, TRANSFORMER
 
 
 def write_model_folder(
@@ -37,5 +37,7 @@ def write_model_folder(
     tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)
     if not config.decoding.guidance:
         transformer = without_guide(transformer)
-    for name, content in folder_files(config, tokenizer, transformer, card(config)).items():
+    drawer = read_model(MEAN_DECODER / MODEL) if params.teaches_mean else None
+    files = folder_files(config, tokenizer, transformer, drawer, card(config))
+    for name, content in files.items():
         (folder / name).write_bytes(content)

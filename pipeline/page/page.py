@@ -11,8 +11,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
 import gradio as gr
 
 from maskgit.filling import Fill
-from maskgit.inpainting.settings import Decoding
-from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
 from pipeline.page.session import (
     PAGE_SIDE,
@@ -22,12 +20,14 @@ from pipeline.page.session import (
     fill_photo_as,
     hole_to_fill,
     open_photo,
+    own_way,
     preview,
+    ways_of,
 )
 
 COLOUR = "#ff3d8b"  # of the brush, a colour that few photos have
 KINDS = list(EXTENSIONS)
-MAX_SCHEDULES = 3  # that are filled side by side
+MAX_WAYS = 3  # of filling, side by side
 KEPT = 3600  # seconds that files stay for downloads
 # Gradio lays the editor's tools over its canvas, where they hide what is to be brushed.
 STYLE = """
@@ -90,17 +90,17 @@ class Page:
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
-    def run(self, photo, editor, mask, grow, invert, gammas, iterations, variants, seed, progress):
+    def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
         """Returns the fills, the number of the chosen one, and the gallery of all."""
         if photo is None:
             raise ValueError("there is no photo yet: drop one, or take a cat")
-        if not gammas:
-            raise ValueError("choose at least one schedule")
+        if not ways:
+            raise ValueError("choose at least one way to fill")
         if seed is None:
             raise ValueError("the seed is empty: enter a whole number, 0 or more")
         layers = (editor or {}).get("layers") or []
         marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
-        task = photo, marks, gammas, int(variants), int(iterations), int(seed)
+        task = photo, marks, ways, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
         pictures = [(r.shown(), r.title) for r in results]
         return results, 0, gr.Gallery(pictures, selected_index=0)
@@ -139,9 +139,9 @@ class Page:
             return gr.skip()
         return results[number].shown_after(max(0, int(step)), self.fill) if results else None
 
-    def at_most(self, gammas: list[str]):
-        """Returns the schedules that were chosen last, at most MAX_SCHEDULES."""
-        return gammas[-MAX_SCHEDULES:]
+    def at_most(self, ways: list[str]):
+        """Returns the ways that were chosen last, at most MAX_WAYS."""
+        return ways[-MAX_WAYS:]
 
 
 class PhotoColumn:
@@ -173,9 +173,10 @@ class PhotoColumn:
 class FillColumn:
     """The right column of the page: the settings, the fills, and one of them to look at."""
 
-    def __init__(self, tuned: Decoding):
-        label = f"Mask schedules, up to {MAX_SCHEDULES} side by side"
-        self.gammas = gr.CheckboxGroup(list(NAMES), value=[tuned.gamma], label=label)
+    def __init__(self, fill: Fill):
+        tuned = fill.config.decoding
+        label = f"Mask schedules and readings, up to {MAX_WAYS} side by side"
+        self.ways = gr.CheckboxGroup(ways_of(fill), value=[own_way(tuned)], label=label)
         with gr.Row():
             self.iterations = gr.Slider(1, 32, tuned.iterations, step=1, label="Iterations")
             self.variants = gr.Slider(1, 4, 1, step=1, label="Fills of each")
@@ -183,7 +184,7 @@ class FillColumn:
         self.go = gr.Button("Fill", variant="primary", elem_id="fill")
         self.gallery = gr.Gallery(
             label="Fills; choose one",
-            columns=MAX_SCHEDULES,
+            columns=MAX_WAYS,
             fit_columns=False,
             height="auto",
             object_fit="contain",
@@ -213,7 +214,7 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
             with gr.Column():
                 left = PhotoColumn()
             with gr.Column():
-                right = FillColumn(fill.config.decoding)
+                right = FillColumn(fill)
         gr.Markdown(
             f"The model has seen {known.images} images of {known.size} x {known.size} pixels "
             f"({known.source}), and fills whatever you bring with what it knows of them."
@@ -237,13 +238,13 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
     task = [photo, left.editor, left.mask, left.grow, left.invert]
-    how = [right.gammas, right.iterations, right.variants, right.seed]
+    how = [right.ways, right.iterations, right.variants, right.seed]
     for event in (
         left.file.change(plainly(page.open), left.file, opened, **hidden),
         left.another.click(page.draw, cat, [cat, *opened], **hidden),
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
-    right.gammas.input(page.at_most, right.gammas, right.gammas, **hidden)
+    right.ways.input(page.at_most, right.ways, right.ways, **hidden)
     right.go.click(plainly(run), [*task, *how], [results, chosen, right.gallery], **hidden).success(
         page.choose, [results, chosen], details, **hidden
     )

@@ -21,11 +21,14 @@ from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, mar
 from maskgit.filling import Fill
 from maskgit.inpainting.any_size import Patch
 from maskgit.inpainting.replay import picture_after, steps_taken
+from maskgit.inpainting.settings import Decoding
+from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import read_file
 from pipeline.plumbing.files import write_atomically
 
 PAGE_SIDE = 640  # pixels, the longer side of what the page shows; the photo keeps its size
 CATS = 1  # the seed of the page's cats; a training draws its cats with seed 0
+MEAN = "mean"  # a way of filling beside the schedules: the mean reading
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Result:
 
     photo: Photo
     mask: Marked  # the hole
-    gamma: str
+    way: str  # a schedule or MEAN
     variant: int  # from 1
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0))  # as `photo.picture.own`
     seconds: float = 0.0
@@ -55,8 +58,8 @@ class Result:
 
     @property
     def title(self) -> str:
-        """The schedule and the number of the variant."""
-        return f"{self.gamma}, fill {self.variant}"
+        """The way of filling and the number of the variant."""
+        return f"{self.way}, fill {self.variant}"
 
     @property
     def said(self) -> str:
@@ -79,11 +82,12 @@ class Result:
         if step >= self.steps:
             return self.shown()
         rgb = self.photo.picture.rgb
-        return preview(picture_after(step, fill.inpainter, rgb, self.mask.hole, self.patches))
+        inpainter = fill.readings["sample"]  # the mean reading has no step before its result
+        return preview(picture_after(step, inpainter, rgb, self.mask.hole, self.patches))
 
     def save(self, folder: Path) -> Path:
         """Saves the result as PNG, with the photo's depth, channels and colour profile."""
-        path = folder / f"{self.photo.name}-{self.gamma}-{self.variant}.png"
+        path = folder / f"{self.photo.name}-{self.way}-{self.variant}.png"
         write_atomically(path, encode_png(self.pixels, self.photo.picture.profile))
         return path
 
@@ -148,24 +152,35 @@ def hole_to_fill(
     return shown._replace(hole=hole)
 
 
+def ways_of(fill: Fill) -> list[str]:
+    """Returns the ways in which a model fills: each schedule, and MEAN if it has that reading."""
+    return [*NAMES, *([MEAN] if MEAN in fill.readings else [])]
+
+
+def own_way(decoding: Decoding) -> str:
+    """Returns the way of filling that a model's settings name."""
+    return MEAN if decoding.reading == "mean" else decoding.gamma
+
+
 def fill_photo_as(
     fill: Fill,
     photo: Photo,
     mask: Marked,
-    gammas: Sequence[str],
+    ways: Sequence[str],
     variants: int,
     iterations: int,
     seed: int,
     progress: Callable[[float, str], object],
 ) -> Iterator[Result]:
-    """Yields a result for each schedule and variant. Raises ValueError.
+    """Yields a result for each way and variant, one alone for MEAN. Raises ValueError.
 
     progress: called with the share that is done, and with the title of the fill.
     """
-    wanted = [(gamma, k) for gamma in gammas for k in range(variants)]
-    for number, (gamma, k) in enumerate(wanted):
-        result = Result(photo, mask, gamma, k + 1)
-        decoding = fill.decoding(gamma=gamma, iterations=iterations, seed=seed)
+    wanted = [(way, k) for way in ways for k in range(1 if way == MEAN else variants)]
+    for number, (way, k) in enumerate(wanted):
+        result = Result(photo, mask, way, k + 1)
+        how = {"reading": "mean"} if way == MEAN else {"reading": "sample", "gamma": way}
+        decoding = fill.decoding(iterations=iterations, seed=seed, **how)
 
         def step(share: float, number: int = number, title: str = result.title) -> None:
             progress((number + share) / len(wanted), title)

@@ -21,12 +21,13 @@ from pydantic import (
 )
 
 from maskgit.data.holes import HOLES
-from maskgit.feed_forward.settings import FeedForwardTraining, UNetConfig
+from maskgit.feed_forward.settings import UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
 from maskgit.schedules import NAMES, SCHEDULES
 from maskgit.scoring.baselines import BASELINES, BOUNDS
 from maskgit.scoring.networks import EXTRACTORS
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.training.settings import DrawingTraining
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
 from pipeline.plumbing.errors import UserError
@@ -156,7 +157,14 @@ class Train(TransformerSize, TransformerTraining):
     pixels: bool
 
 
+class MeanDecoder(DrawingTraining):
+    """Section `mean_decoder`: the training of the decoder of mean codes."""
+
+    steps: Annotated[int, Field(ge=0, le=10**9)]
+
+
 ONE_PASS = "one_pass"  # a method beside the schedules: the most likely codes, in one step
+MEAN = "mean"  # a method beside the schedules: the mean codes, see `maskgit.inpainting.mean`
 OTHER_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -170,7 +178,8 @@ class Inpaint(Sampler):
 
     def plan(self, method: str) -> tuple[list[int], int]:
         """Returns a method's numbers of iterations, and how often it fills each hole."""
-        return ([1], 1) if method == ONE_PASS else (sorted(set(self.iterations)), self.fills)
+        once = method in (ONE_PASS, MEAN)
+        return ([1], 1) if once else (sorted(set(self.iterations)), self.fills)
 
     @model_validator(mode="after")
     def iterations_suit_the_decoder(self) -> "Inpaint":
@@ -198,12 +207,12 @@ class Score(Section):
         for name in value:
             if not OTHER_METHOD.fullmatch(name):
                 raise ValueError(f"{name!r} should have letters, digits and _ only, a letter first")
-            if name in {*NAMES, *BASELINES, ONE_PASS, *BOUNDS}:
+            if name in {*NAMES, *BASELINES, ONE_PASS, MEAN, *BOUNDS}:
                 raise ValueError(f"{name!r} is a row of the tables already; choose another name")
         return value
 
 
-class FeedForward(UNetConfig, FeedForwardTraining):
+class FeedForward(UNetConfig, DrawingTraining):
     """Section `feed_forward`: a network to compare with, and its training."""
 
 
@@ -230,11 +239,24 @@ class Params(Section):
     vqgan: Vqgan
     encode: Encode
     train: Train
+    mean_decoder: MeanDecoder
     inpaint: Inpaint
     score: Score
     feed_forward: FeedForward
     report: Report
     study: Study = Study()
+
+    @property
+    def teaches_mean(self) -> bool:
+        """Whether a decoder of mean codes is taught, for the reading `mean`."""
+        return self.mean_decoder.steps > 0 and not self.vqgan.checkpoint
+
+    @property
+    def headline(self) -> tuple[str, int]:
+        """The method and the iterations of the headline."""
+        if self.inpaint.reading == "mean":
+            return MEAN, 1
+        return self.gamma, self.report.iterations
 
     @property
     def decoding(self) -> Decoding:
@@ -255,6 +277,15 @@ class Params(Section):
             raise ValueError(
                 "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
                 "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_reading(self) -> "Params":
+        if self.inpaint.reading == "mean" and not self.teaches_mean:
+            raise ValueError(
+                "inpaint.reading is mean, which needs a decoder of mean codes; set "
+                "mean_decoder.steps, and leave vqgan.checkpoint empty"
             )
         return self
 

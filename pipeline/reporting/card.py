@@ -4,7 +4,7 @@ import pandas as pd
 
 from maskgit.model_folder import Config
 from maskgit.scoring.scores import score_columns
-from pipeline.plumbing.params import ONE_PASS
+from pipeline.plumbing.params import MEAN, ONE_PASS
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.text import score_cells
 
@@ -37,7 +37,8 @@ fill(Image.open("photo.jpg"), Image.open("mask.png")).save("filled.png")  # whit
 ```
 
 or `maskgit inpaint photo.jpg --mask mask.png --out filled.png --model "this folder"`. Pictures may
-have any size; every pixel outside the hole stays as it was. Unless told otherwise it decodes by
+have any size; every pixel outside the hole stays as it was. Unless told otherwise its reading is
+`{reading}`. A sample is decoded by
 `{decoder}` under gamma = {gamma} with {iterations} iterations, at temperature {temperature:g},
 choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
@@ -50,8 +51,8 @@ Brackets hold 95 % intervals. An arrow says which way a score gets better.
 
 {answer}
 
-`one_pass` has this model's most likely tokens, all in one iteration. `tokenizer` is the tokenizer's
-upper bound, drawn from the true tokens.
+`one_pass` has this model's most likely tokens, all in one iteration. `mean` is its mean reading.
+`tokenizer` is the tokenizer's upper bound, drawn from the true tokens.
 
 ## Limits
 
@@ -68,7 +69,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
     """
     decoding, trained_on = config.decoding, config.trained_on
     head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
-    others = table[table["iterations"].isna() | table["schedule"].eq(ONE_PASS)]
+    others = table[table["iterations"].isna() | table["schedule"].isin([ONE_PASS, MEAN])]
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
     return CARD.format(
         **decoding.model_dump(),

@@ -13,7 +13,7 @@ from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_inter
 from pipeline.reporting.text import rounded_count, with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
-YARDSTICKS = (*BOUNDS, "one_pass")  # rows for comparison that are no schedules
+YARDSTICKS = (*BOUNDS, "one_pass", "mean")  # rows for comparison that are no schedules
 
 
 def label(schedule: str, iterations: float) -> str:

@@ -94,6 +94,7 @@ def signature(decoding: Decoding) -> ModelSignature:
             [
                 ParamSpec("gamma", DataType.string, decoding.gamma),
                 ParamSpec("iterations", DataType.long, decoding.iterations),
+                ParamSpec("reading", DataType.string, decoding.reading),
                 ParamSpec("seed", DataType.long, decoding.seed),
             ]
         ),
@@ -133,7 +134,7 @@ def register(run_id: str | None, params: Params, score: Column, by_image: np.nda
     test_set = hash_of_test_set(params.inpaint.split)
     mean, better = float(by_image.mean()), score.score.better
     standing = Standing(mean, score.name, better, len(by_image), test_set)
-    choices = {"gamma": params.gamma, "iterations": params.report.iterations}
+    choices = params.decoding.model_dump(include={"gamma", "iterations", "reading"})
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
         with FileLock(project_root() / "mlflow.db.lock"):  # reports decide one after the other

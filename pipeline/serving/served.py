@@ -55,13 +55,14 @@ class Served(PythonModel):
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
         """Returns a row for each row. Raises MlflowException, answered as 400 with its message."""
         gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
+        how = seed, gamma, iterations, params["reading"]
         try:
             if gamma not in NAMES:
                 raise ValueError(f"gamma: should be one of {', '.join(NAMES)}, not {gamma!r}")
             if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
                 raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
             filled = [
-                self.fill(picture(image, "image"), picture(mask, "mask"), seed, gamma, iterations)
+                self.fill(picture(image, "image"), picture(mask, "mask"), *how)
                 for image, mask in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:

@@ -17,11 +17,16 @@ from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainted, Inpainter
 from maskgit.parallel import background, parallel_map
 from maskgit.schedules import Gamma, linear, make_gamma
-from pipeline.models.inpainter import load_inpainter, load_networks, load_uncertainty
-from pipeline.plumbing.files import load_task
+from pipeline.models.inpainter import (
+    load_inpainter,
+    load_mean_inpainter,
+    load_networks,
+    load_uncertainty,
+)
+from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
-from pipeline.plumbing.params import ONE_PASS, Inpaint, load_params
-from pipeline.plumbing.places import INPAINTED, STEPS_CSV, results_folder
+from pipeline.plumbing.params import MEAN, ONE_PASS, Inpaint, load_params
+from pipeline.plumbing.places import INPAINTED, MEAN_DECODER, MODEL, STEPS_CSV, results_folder
 from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
@@ -77,11 +82,20 @@ def save_iterations(
 
 
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
-    """Returns the inpainter and the schedule of a method; for one_pass, schedules are equal."""
+    """Returns the inpainter and the schedule of a method; in one step, schedules are equal."""
+    if name == MEAN:
+        return load_mean_inpainter(inpaint), linear
     if name != ONE_PASS:
         return load_inpainter(inpaint), make_gamma(name, load_uncertainty())
     most_likely = Confidence(temperature=0.0)
-    return Inpainter(*load_networks(), most_likely, inpaint.seamless, inpaint.best_of), linear
+    return Inpainter(*load_networks(), most_likely, inpaint.seamless), linear
+
+
+def leave_out(output: Path) -> None:
+    """Writes an empty folder for a method that the models do not have."""
+    if not ranks.rank():
+        with fresh_folder(output):
+            print(f"{output.name}: left out, since no decoder of mean codes is taught")
 
 
 def main(schedule: str) -> None:
@@ -89,6 +103,8 @@ def main(schedule: str) -> None:
     inpaint = params.inpaint
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
+    if schedule == MEAN and not (MEAN_DECODER / MODEL).exists():
+        return leave_out(output)
     with (
         stage_run("inpaint", params, output, schedule),
         seconds_of(output) as times,

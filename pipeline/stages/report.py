@@ -21,7 +21,7 @@ from pipeline.plumbing.files import (
     write_atomically,
     write_table,
 )
-from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.plumbing.params import MEAN, ONE_PASS, Params, load_params
 from pipeline.plumbing.places import (
     FILLS,
     HOLES_CSV,
@@ -56,44 +56,46 @@ SUMMARY = REPORTS / "summary"
 def schedules(params: Params) -> list[str]:
     """Returns the schedules that dvc.yaml runs: the three of the study and the headline's.
 
-    The method `one_pass` is not among them.
+    The methods of a single pass are not among them.
     """
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
+def scored_methods(params: Params) -> list[str]:
+    """Returns all methods that have scores, in the order of the tables."""
+    return [*schedules(params), ONE_PASS, *([MEAN] if params.teaches_mean else [])]
+
+
 def merge_tables(names: list[str]) -> pd.DataFrame:
-    """Returns the rows of every schedule, then those of the baselines."""
-    tables = [read_table(SCORES / f"{name}.csv") for name in (*names, ONE_PASS)]
+    """Returns the rows of every method, then those of the baselines."""
+    tables = [read_table(SCORES / f"{name}.csv") for name in names]
     table = pd.concat([*tables, read_table(REFERENCE / "scores.csv")], ignore_index=True)
     return table.astype({"iterations": "Int64"})
 
 
 def merge_image_scores(names: list[str]) -> pd.DataFrame:
-    """Returns the scores of every image, by schedule and then by baseline."""
-    folders = [*(IMAGE_SCORES / name for name in (*names, ONE_PASS)), REFERENCE]
+    """Returns the scores of every image, by method and then by baseline."""
+    folders = [*(IMAGE_SCORES / name for name in names), REFERENCE]
     return pd.concat([read_table(folder / IMAGES_CSV) for folder in folders], ignore_index=True)
 
 
-def headline(table: pd.DataFrame, gamma: str, iterations: int) -> dict[str, object]:
-    """Returns the row for `gamma`, with the distances of true images and tokenizer beside it."""
-    row = table[(table["schedule"] == gamma) & (table["iterations"] == iterations)].iloc[0]
+def headline(table: pd.DataFrame, method: str, iterations: int) -> dict[str, object]:
+    """Returns a method's scores, with the distances of true images and tokenizer beside them."""
+    row = table[(table["schedule"] == method) & (table["iterations"] == iterations)].iloc[0]
     bounds = table[table["schedule"].isin(BOUNDS)].set_index("schedule")
     distances = [each.name for each in score_columns(table.columns) if each.score.is_distance]
-    return (
-        {"gamma": gamma, "iterations": iterations}
-        | {key: row[key].item() for key in table.columns.drop(["schedule", "iterations"])}
-        | {
-            f"{distance}_{name}": bounds.loc[name, distance].item()
-            for distance in distances
-            for name in bounds.index
-        }
-    )
+    return {key: row[key].item() for key in table.columns.drop(["schedule", "iterations"])} | {
+        f"{distance}_{name}": bounds.loc[name, distance].item()
+        for distance in distances
+        for name in bounds.index
+    }
 
 
 def headline_images(images: pd.DataFrame, params: Params) -> tuple[Column, np.ndarray]:
     """Returns the column of the score that decides, and the headline's score of each picture."""
     score = column_of(DECIDES, images.columns)
-    chosen = images["schedule"].eq(params.gamma) & images["iterations"].eq(params.report.iterations)
+    method, iterations = params.headline
+    chosen = images["schedule"].eq(method) & images["iterations"].eq(iterations)
     values, pictures = (images.loc[chosen, name].to_numpy() for name in (score.name, "picture"))
     return score, mean_by_group(values, pictures)
 
@@ -122,12 +124,15 @@ def main() -> None:
     names = schedules(params)
     steps = params.report.iterations
     with stage_run("report", params, MODEL_FOLDER) as run:
-        table = merge_tables(names)
-        images_scored = merge_image_scores(names)
-        row = headline(table, params.gamma, steps)
+        table = merge_tables(scored_methods(params))
+        images_scored = merge_image_scores(scored_methods(params))
+        chosen = params.decoding.model_dump(include={"gamma", "iterations", "reading"})
+        row = chosen | headline(table, *params.headline)
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
         by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
+        if params.teaches_mean:
+            by_schedule |= {MEAN: results(MEAN, 1)}
         notes = other_notes(params)
         by_schedule |= {
             name + " (known pixels restored)" * bool(note): REFERENCE / FILLS / name
@@ -160,7 +165,7 @@ def main() -> None:
         with fresh_folder(MODEL_FOLDER) as folder:
             card = partial(model_card, table=table, answer=found)
             write_model_folder(folder, params, uncertainty, card)
-            best = {f"{params.gamma} {steps}": results(params.gamma, steps)}
+            best = {" ".join(map(str, params.headline)): results(*params.headline)}
             save_picture(folder / GRID, draw_grid(*shown, best))
     registered = register(run.run_id, params, *headline_images(images_scored, params))
     print(scores_text(table))

@@ -12,11 +12,11 @@ import torch
 
 from maskgit import ranks
 from maskgit.device import best_device
-from maskgit.feed_forward.filling import fill_holes
+from maskgit.feed_forward.filling import fill_holes, look
 from maskgit.feed_forward.settings import UNetConfig
-from maskgit.feed_forward.training import FeedForwardTrainer
 from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
+from maskgit.training.drawing import DrawingTrainer
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
 from pipeline.plumbing.files import fresh_folder, load_array
@@ -66,8 +66,9 @@ def main() -> None:
         config = settings.part(UNetConfig).model_dump()
         model = build(UNet, config)
         perceptual = PerceptualLoss().to(best_device()) if settings.perceptual_weight else None
+        network = model, look, model.hidden_convolutions()
         data = images, holes, views, validation
-        trainer = FeedForwardTrainer(model, *data, settings, perceptual, seed)
+        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed)
         history = train(trainer, snapshots, run, "train feed_forward")
         if ranks.rank():
             return

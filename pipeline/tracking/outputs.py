@@ -17,6 +17,7 @@ from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import (
     FEED_FORWARD,
     INPAINTED,
+    MEAN_DECODER,
     PREPARED,
     REFERENCE,
     REPORTS,
@@ -34,6 +35,7 @@ TABLES = ("scores", "differences", "buckets", "kinds")
 TRAINED = {
     "train_vqgan": TOKENIZER,
     "train_transformer": TRANSFORMER,
+    "train_decoder": MEAN_DECODER,
     "train_feed_forward": FEED_FORWARD,
 }
 KEYS = ("schedule", "iterations", "n", "steps")  # columns of a table of scores that are no scores
@@ -45,8 +47,10 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
         case "prepare":
             run.log_artifact(PREPARED / "manifest.csv")
             run.log_artifact(PREPARED / "preview.png")
-        case "train_vqgan" | "train_transformer" | "train_feed_forward":
+        case _ if stage in TRAINED:
             folder = TRAINED[stage]
+            if not (folder / "history.csv").exists():
+                return  # none was taught
             history = read_table(folder / "history.csv")
             for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))
@@ -84,12 +88,13 @@ def present(row: dict, without: tuple | list) -> dict[str, float]:
 def log_report(run: StageRun, params: Params) -> None:
     """Logs the headline, tables, plots, pictures, and links to the runs behind them."""
     row = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
-    keys = ("gamma", "iterations", "n", "steps", "answer")
+    keys = ("gamma", "iterations", "reading", "n", "steps", "answer")
     scores = {name: v for name, v in row.items() if name not in keys and v is not None}
     run.log_metrics({place(name, scores): value for name, value in scores.items()})
-    times = read_seconds(INPAINTED / params.gamma).set_index("iterations")["seconds"]
-    if params.report.iterations in times:
-        run.log_metrics({"seconds": times[params.report.iterations]})
+    method, iterations = params.headline
+    times = read_seconds(INPAINTED / method).set_index("iterations")["seconds"]
+    if iterations in times:
+        run.log_metrics({"seconds": times[iterations]})
     for name in TABLES:
         table = read_table(REPORTS / f"{name}.csv")
         table = with_seconds(table) if name == "scores" else table

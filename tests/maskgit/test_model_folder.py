@@ -24,11 +24,12 @@ def change_config(folder, **change):
 
 
 def test_what_was_written_is_read(folder):
-    config, tokenizer, transformer = read_model_folder(folder)
-    again = folder_files(config, tokenizer, transformer, (folder / "README.md").read_text())
+    config, tokenizer, transformer, drawer = read_model_folder(folder)
+    again = folder_files(config, tokenizer, transformer, drawer, (folder / "README.md").read_text())
     assert again == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert tokenizer.partner == transformer.weights_hash()
     assert transformer.partner == tokenizer.weights_hash()
+    assert drawer.partner == transformer.weights_hash()
 
 
 def test_the_hash_is_of_the_weights_alone(folder):
@@ -110,7 +111,7 @@ def test_half_precision_is_half_the_size_and_fills_almost_alike(folder, tmp_path
     for name in ("tokenizer.safetensors", "transformer.safetensors"):
         ratio = (small / name).stat().st_size / (folder / name).stat().st_size
         assert 0.45 < ratio < 0.65
-    whole, half = load(folder).inpainter, load(small).inpainter
+    whole, half = (load(each).readings["sample"] for each in (folder, small))
     for mine, rounded in zip(
         whole.transformer.parameters(), half.transformer.parameters(), strict=True
     ):

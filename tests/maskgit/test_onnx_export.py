@@ -14,6 +14,7 @@ from maskgit.data.holes import draw_holes
 from maskgit.inpainting import inpainter as module
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
+from maskgit.inpainting.mean import MeanInpainter
 from maskgit.onnx_export import onnx_files
 from maskgit.schedules import SCHEDULES
 from pipeline.plumbing.places import MODEL_FOLDER
@@ -45,12 +46,13 @@ def folder(request, tmp_path_factory):
 def test_the_loop_in_numpy_fills_as_ours(folder, tmp_path, monkeypatch, example):
     fill = load(folder)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    for name, content in onnx_files(fill.inpainter).items():
+    for name, content in onnx_files(fill.readings).items():
         (tmp_path / name).write_bytes(content)
     images = draw_cats(IMAGES, seed=5)
     holes = draw_holes(IMAGES, ["mixture"], (0.1, 0.25), 64, 0)
     monkeypatch.setattr(module, "autocast", lambda device: nullcontext())  # graphs are float32
-    pair = fill.inpainter.tokenizer, fill.inpainter.transformer
+    sampling = fill.readings["sample"]
+    pair = sampling.tokenizer, sampling.transformer
     likeliest = Confidence(temperature=0, choice_temperature=0)
     guidance = fill.config.decoding.guidance
     ours = Inpainter(*pair, likeliest, seamless=False, guidance=guidance)
@@ -64,13 +66,17 @@ def test_the_loop_in_numpy_fills_as_ours(folder, tmp_path, monkeypatch, example)
         assert np.array_equal(filled[~hole], image[~hole])
         same += np.abs(filled.astype(int) - expected).max() <= 1
     assert same == IMAGES
+    for image, hole in zip(images, holes, strict=True):
+        mean = MeanInpainter(*pair, fill.readings["mean"].drawer, seamless=False)
+        expected = mean(image[None], hole[None]).images[0].astype(int)
+        assert np.abs(example.fill(tmp_path, image, hole, reading="mean") - expected).max() <= 1
     drawn = [example.fill(tmp_path, images[0], holes[0], seed=seed) for seed in (1, 1, 2)]
     assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
 
 
 def test_a_model_of_tokens_only_is_refused(token_models):
     with pytest.raises(ValueError, match="sees the known pixels"):
-        onnx_files(Inpainter(*token_models))
+        onnx_files({"sample": Inpainter(*token_models)})
 
 
 def test_graphs_are_made_of_copies_on_the_processor_so_that_a_gpu_mixes_no_devices(
@@ -89,7 +95,7 @@ def test_graphs_are_made_of_copies_on_the_processor_so_that_a_gpu_mixes_no_devic
 
     monkeypatch.setattr(nn.Module, "cpu", lambda graph: moved.append(graph) or move(graph))
     monkeypatch.setattr(torch.onnx, "export", export)
-    onnx_files(Inpainter(*models))
+    onnx_files({"sample": Inpainter(*models)})
     assert len(exported) == 3 and exported == moved
     own = {id(parameter) for model in models for parameter in model.parameters()}
     assert not own & {id(parameter) for graph in exported for parameter in graph.parameters()}

@@ -3,7 +3,7 @@
 import pytest
 
 from maskgit.schedules import NAMES
-from pipeline.plumbing.params import ONE_PASS, load_params
+from pipeline.plumbing.params import load_params
 from pipeline.stages import report, sources
 from tests.clone import ROOT
 from tests.import_graph import closure, graph
@@ -27,6 +27,7 @@ WEIGHTLESS = {
     "maskgit.feed_forward.settings",
     "maskgit.inpainting.settings",
     "maskgit.tokenizer.settings",
+    "maskgit.training.settings",
     "maskgit.transformer.settings",
     "maskgit.data.holes",
     "maskgit.scoring.baselines",
@@ -37,7 +38,7 @@ WEIGHTLESS = {
 CHOSEN = {
     "study": {
         *("inpaint.decoder", "inpaint.iterations", "inpaint.temperature"),
-        *("inpaint.choice_temperature", "inpaint.split", "inpaint.fills"),
+        *("inpaint.choice_temperature", "inpaint.split", "inpaint.fills", "inpaint.reading"),
         "inpaint.batch_size",  # no result depends on it
         "inpaint.lab",  # the study leaves that decoder out
     }
@@ -117,9 +118,9 @@ def test_a_stage_reads_something_of_every_parameter_that_it_names(stage):
     assert not unread
 
 
-def test_the_matrix_has_the_schedules_of_the_report_and_one_pass():
+def test_the_matrix_has_the_methods_of_the_report():
     gamma = next(name for name in NAMES if name not in STAGES["inpaint"]["matrix"]["schedule"])
-    expected = [*report.schedules(load_params(ROOT).changed(gamma=gamma)), ONE_PASS]
+    expected = report.scored_methods(load_params(ROOT).changed(gamma=gamma))
     for stage in ("inpaint", "score"):
         named = PIPELINE[stage]["matrix"]["schedule"]
         assert [name.replace("${gamma}", gamma) for name in named] == expected

@@ -6,15 +6,15 @@ import torch
 
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
-from maskgit.feed_forward.filling import fill_holes
-from maskgit.feed_forward.settings import FeedForwardTraining
-from maskgit.feed_forward.training import FeedForwardTrainer
+from maskgit.feed_forward.filling import fill_holes, look
 from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.pixel_errors import psnr
+from maskgit.training.drawing import DrawingTrainer
+from maskgit.training.settings import DrawingTraining
 from tests.trainings import Waits, assert_equal_weights, finish, through_a_file
 
-HOW = FeedForwardTraining(
+HOW = DrawingTraining(
     steps=16,
     batch_size=8,
     learning_rate=4e-3,
@@ -35,8 +35,9 @@ def data():
 def make_trainer(data, perceptual=None, **changes):
     torch.manual_seed(0)
     model = UNet(channels=(32, 32), coarse_blocks=1)
-    how = FeedForwardTraining(**dict(HOW) | changes)
-    return FeedForwardTrainer(model, *data, how, perceptual, seed=3)
+    how = DrawingTraining(**dict(HOW) | changes)
+    network = model, look, model.hidden_convolutions()
+    return DrawingTrainer(*network, *data, how, perceptual, seed=3)
 
 
 def test_the_network_learns_and_repeats_itself(data):

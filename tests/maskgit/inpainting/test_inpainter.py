@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from maskgit.inpainting import inpainter as module
 from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter, image_generators
-from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.kinds import make_inpainter, make_readings
 from maskgit.inpainting.registry import step_decoders
 from maskgit.inpainting.seam import ring_errors
 from maskgit.inpainting.settings import Sampler
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.schedules import SCHEDULES
 from tests.holed_images import batches, seeds
 
@@ -35,6 +36,17 @@ def inpainter(request):
     return make_inpainter(Sampler(decoder=decoder, guidance=0.7), *request.getfixturevalue(pair))
 
 
+@pytest.fixture(scope="module", params=[*CASES, *[("mean", pair) for pair in PAIRS]], ids="-".join)
+def any_inpainter(request):
+    """One of each decoder, and the mean reading."""
+    decoder, pair = request.param
+    tokenizer, transformer = request.getfixturevalue(pair)
+    if decoder != "mean":
+        return make_inpainter(Sampler(decoder=decoder, guidance=0.7), tokenizer, transformer)
+    drawer = MeanDecoder(channels=16, decoder_blocks=1, latent_dim=4).copy_weights(tokenizer)
+    return make_readings(Sampler(), tokenizer, transformer, drawer)["mean"]
+
+
 def fill(inpainter, images, hole, schedule, steps, indices=None):
     generators = image_generators(0, range(len(images)) if indices is None else indices)
     return inpainter(images, hole, schedule, steps, generators).images
@@ -42,30 +54,30 @@ def fill(inpainter, images, hole, schedule, steps, indices=None):
 
 @few
 @given(batch=batches(), schedule=schedules, steps=iterations)
-def test_known_pixels_come_back_bit_for_bit(inpainter, batch, schedule, steps):
+def test_known_pixels_come_back_bit_for_bit(any_inpainter, batch, schedule, steps):
     images, hole = batch
-    result = fill(inpainter, images, hole, schedule, steps)
+    result = fill(any_inpainter, images, hole, schedule, steps)
     assert result.dtype == np.uint8 and result.shape == images.shape
     assert np.array_equal(result[~hole], images[~hole])
 
 
 @few
 @given(batch=batches(), schedule=schedules, steps=iterations, seed=seeds)
-def test_pixels_under_the_hole_never_matter(inpainter, batch, schedule, steps, seed):
+def test_pixels_under_the_hole_never_matter(any_inpainter, batch, schedule, steps, seed):
     images, hole = batch
     noise = np.random.default_rng(seed).integers(256, size=images.shape, dtype=np.uint8)
     others = np.where(hole[..., None], noise, images)
-    first = fill(inpainter, images, hole, schedule, steps)
-    assert np.array_equal(first, fill(inpainter, others, hole, schedule, steps))
+    first = fill(any_inpainter, images, hole, schedule, steps)
+    assert np.array_equal(first, fill(any_inpainter, others, hole, schedule, steps))
 
 
 @few
 @given(batch=batches(least=2), schedule=schedules, steps=iterations)
-def test_an_image_does_not_depend_on_its_batch(inpainter, batch, schedule, steps):
+def test_an_image_does_not_depend_on_its_batch(any_inpainter, batch, schedule, steps):
     images, hole = batch
-    together = fill(inpainter, images, hole, schedule, steps)
+    together = fill(any_inpainter, images, hole, schedule, steps)
     for i in range(len(images)):
-        alone = fill(inpainter, images[i : i + 1], hole[i : i + 1], schedule, steps, [i])
+        alone = fill(any_inpainter, images[i : i + 1], hole[i : i + 1], schedule, steps, [i])
         assert np.array_equal(alone[0], together[i])
 
 
@@ -102,10 +114,10 @@ def test_each_fill_is_another_drawing(inpainter):
     assert np.array_equal(first, fill(inpainter, images, hole, SCHEDULES["square"], 2))
 
 
-def test_an_empty_hole_returns_the_image(inpainter):
+def test_an_empty_hole_returns_the_image(any_inpainter):
     images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
     hole = np.zeros((2, 64, 64), dtype=bool)
-    assert np.array_equal(fill(inpainter, images, hole, SCHEDULES["cosine"], 3), images)
+    assert np.array_equal(fill(any_inpainter, images, hole, SCHEDULES["cosine"], 3), images)
 
 
 def test_a_full_hole_generates_from_the_seed(inpainter):
@@ -116,15 +128,15 @@ def test_a_full_hole_generates_from_the_seed(inpainter):
     assert not np.array_equal(result[0], result[1])  # each image has a seed of its own
 
 
-def test_snapshots_show_what_is_still_hidden(inpainter):
+def test_snapshots_show_what_is_still_hidden(any_inpainter):
     images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
     hole = np.zeros((2, 64, 64), dtype=bool)
     hole[:, 10:40, 10:40] = True
     generators = image_generators(0, range(2))
-    result = inpainter(images, hole, SCHEDULES["linear"], 3, generators)
+    result = any_inpainter(images, hole, SCHEDULES["linear"], 3, generators)
     hidden = []
     for step in range(len(result.trajectory.tokens)):
-        mask, view = inpainter.snapshot(images, hole, result.trajectory, step)
+        mask, view = any_inpainter.snapshot(images, hole, result.trajectory, step)
         assert np.array_equal(view[~hole], images[~hole])
         hidden.append((mask > 0).sum())
     assert all(now > later for now, later in pairwise(hidden)) and hidden[-1] == 0
@@ -147,6 +159,22 @@ def test_of_several_drawings_the_one_that_fits_its_surroundings_is_kept(models):
     for i, number in enumerate(errors.argmin(axis=0)):
         assert np.array_equal(best.images[i], several[number].images[i])
         assert torch.equal(best.trajectory.tokens[:, i], several[number].trajectory.tokens[:, i])
+
+
+def test_the_medoid_is_nearest_to_the_others_in_the_hole(models):
+    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((2, 64, 64), dtype=bool)
+    hole[:, 10:40, 10:40] = True
+    task = images, hole, SCHEDULES["cosine"], 2
+    generators = image_generators(0, range(2))
+    single = make_inpainter(Sampler(seamless=False), *models)
+    several = [single(*task, generators).images.astype(float) for _ in range(5)]
+    medoid = make_inpainter(Sampler(seamless=False, best_of=5, choose="medoid"), *models)
+    kept = medoid(*task, image_generators(0, range(2))).images
+    for i in range(2):
+        far = [sum(np.square(a[i] - b[i]).sum() for b in several) for a in several]
+        assert len(set(far)) == 5
+        assert np.array_equal(kept[i], several[int(np.argmin(far))][i])
 
 
 @pytest.mark.parametrize("decoder", step_decoders())

@@ -29,6 +29,6 @@ def test_a_guide_comes_along_where_it_is_used(guidance, kind, small_models, tmp_
     table = pd.read_csv(TRANSFORMER / UNCERTAINTY)
     write_model_folder(folder, load_params(project), table, lambda config: "a card")
     fill = load(folder)
-    assert type(fill.inpainter.transformer) is kind
+    assert type(fill.readings["sample"].transformer) is kind
     assert fill.config.decoding.guidance == guidance
     assert fill(IMAGES[0], np.eye(64, dtype=bool)).any()

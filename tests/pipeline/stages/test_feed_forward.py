@@ -11,9 +11,9 @@ import yaml
 
 from maskgit.data.holes import draw_holes
 from maskgit.feed_forward.filling import fill_holes
-from maskgit.feed_forward.training import FeedForwardTrainer
 from maskgit.feed_forward.unet import UNet
 from maskgit.scoring.pixel_errors import psnr
+from maskgit.training.drawing import DrawingTrainer
 from pipeline.inputs.others import load_others
 from pipeline.models.checkpoints import load_model
 from pipeline.plumbing.errors import Stopped
@@ -97,7 +97,7 @@ def test_mlflow_has_the_curves_and_what_the_training_depends_on(project):
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypatch, capsys):
     undisturbed = (FEED_FORWARD / MODEL).read_bytes()
-    step = FeedForwardTrainer.step
+    step = DrawingTrainer.step
 
     def interrupted(trainer):
         if trainer.done == 3:
@@ -105,7 +105,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypa
         return step(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FeedForwardTrainer, "step", interrupted)
+        patch.setattr(DrawingTrainer, "step", interrupted)
         with pytest.raises(Stopped):
             train_feed_forward.main()
     train_feed_forward.main()

@@ -1,5 +1,10 @@
-"""Trains the feed-forward network: the losses of the tokenizer, in the transformer's holes."""
+"""Trains a network that draws into holes: the losses of the tokenizer, in the transformer's holes.
 
+The feed-forward network and the decoder of mean codes are trained so. They differ in what they see
+of a picture with a hole.
+"""
+
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -7,41 +12,46 @@ import torch
 from torch import Tensor, nn
 
 from maskgit import ranks
-from maskgit.data.known_pixels import mask_pixels
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast
-from maskgit.feed_forward.settings import FeedForwardTraining
-from maskgit.feed_forward.unet import UNet
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
 from maskgit.training.losses import losses_in_hole
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
+from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 
+Look = Callable[[Tensor, Tensor], Sequence[Tensor]]
+"""What a network sees: its inputs, from images float (B, 3, H, W) in [-1, 1] and their holes, bool
+(B, H, W). Nothing in a hole may reach them."""
 
-class FeedForwardTrainer(Trainer):
+
+class DrawingTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), each with a random one of the holes.
 
-    holes: bool (M, H, W). views: number of views of each image (`view_maps`), of which a random one
-    is taken. validation: images and their holes, in the same layout. perceptual: a distance of
-    images float (B, 3, H, W), needed where its weight is not 0. Every `evaluate_every` steps and at
-    the end the metrics include those of `evaluate_feed_forward` on the averaged weights. `best`
-    keeps the averaged weights of the best evaluation.
+    The model's output for the inputs of `look` is a picture, (B, 3, H, W), not clamped. matrices:
+    its hidden weights, which Muon trains. holes: bool (M, H, W). views: number of views of each
+    image (`view_maps`), of which a random one is taken. validation: images and their holes, in the
+    same layout. perceptual: a distance of images float (B, 3, H, W), needed where its weight is not
+    0. Every `evaluate_every` steps and at the end the metrics include those of `evaluate_drawing`
+    on the averaged weights. `best` keeps the averaged weights of the best evaluation.
     """
 
     def __init__(
         self,
-        model: UNet,
+        model: nn.Module,
+        look: Look,
+        matrices: Sequence[nn.Parameter],
         images: np.ndarray,
         holes: np.ndarray,
         views: int,
         validation: tuple[np.ndarray, np.ndarray],
-        how: FeedForwardTraining,
+        how: DrawingTraining,
         perceptual: nn.Module | None,
         seed: int,
     ):
-        self.model, self.validation, self.how = model, validation, how
-        self.loss = FeedForwardLoss(perceptual, how.perceptual_weight)
+        self.model, self.look, self.validation, self.how = model, look, validation, how
+        self.loss = DrawingLoss(perceptual, how.perceptual_weight)
         self.steps = how.steps
         self.device = device = next(model.parameters()).device
         self.images, self.holes = Rows(images, device), to_device(holes, device)
@@ -49,11 +59,7 @@ class FeedForwardTrainer(Trainer):
         self.generators = RandomGenerators(seed, device)
         self.batches = ShuffledBatches(len(images), how.batch_size, self.generators.numpy)
         self.muon, self.adamw = muon_and_adamw(
-            model,
-            model.hidden_convolutions(),
-            how.learning_rate,
-            weight_decay=1e-4,
-            betas=(0.9, 0.99),
+            model, matrices, how.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
         )
         ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
@@ -76,7 +82,7 @@ class FeedForwardTrainer(Trainer):
         truth, hole = self.draw_batch()
 
         with autocast(self.device):
-            loss, metrics = self.loss(model(mask_pixels(truth, hole)), truth, hole)
+            loss, metrics = self.loss(model(*self.look(truth, hole)), truth, hole)
         model.zero_grad(set_to_none=True)
         loss.backward()
         ranks.average_gradients(model)
@@ -87,9 +93,8 @@ class FeedForwardTrainer(Trainer):
 
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
-            metrics |= evaluate_feed_forward(
-                self.average, *self.validation, self.loss, how.batch_size
-            )
+            task = *self.validation, self.loss, how.batch_size
+            metrics |= evaluate_drawing(self.average, self.look, *task)
             self.best.update(self.average, metrics["val_loss"])
         return metrics
 
@@ -102,7 +107,7 @@ class FeedForwardTrainer(Trainer):
         return pixels_to_float(take_views(self.images[rows,], views)), hole
 
 
-class FeedForwardLoss:
+class DrawingLoss:
     """The tokenizer's losses in the hole, and their weighted sum."""
 
     def __init__(self, perceptual: nn.Module | None, perceptual_weight: float):
@@ -122,11 +127,12 @@ class FeedForwardLoss:
 
 
 @torch.inference_mode()
-def evaluate_feed_forward(
-    model: UNet,
+def evaluate_drawing(
+    model: nn.Module,
+    look: Look,
     images: np.ndarray,
     holes: np.ndarray,
-    loss: FeedForwardLoss,
+    loss: DrawingLoss,
     batch_size: int,
 ) -> dict[str, float]:
     """Returns the mean over images of the loss and of the PSNR in the hole, in dB.
@@ -138,7 +144,7 @@ def evaluate_feed_forward(
     for start in range(0, len(images), batch_size):
         truth = to_float(images[start : start + batch_size], device)
         hole = to_device(holes[start : start + batch_size], device)
-        output = model(mask_pixels(truth, hole)).clamp(-1, 1)
+        output = model(*look(truth, hole)).clamp(-1, 1)
         total += len(truth) * loss(output, truth, hole)[0].item()
         squares = (output - truth).square().mean(dim=1).masked_fill(~hole, 0) / 4
         error = squares.sum(dim=(1, 2)) / hole.sum(dim=(1, 2))

@@ -1,0 +1,65 @@
+"""Mean codes: for each hidden token the mean of all codes, weighted by their probabilities.
+
+A mean is shorter than a code where the transformer is unsure. The decoder sees that, too.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskgit.data.known_pixels import mask_pixels
+from maskgit.tokenizer.hidden_tokens import hidden_tokens
+from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.kinds import Transformer
+
+ROWS = 256  # hidden tokens whose mean codes are computed together
+
+
+@torch.no_grad()
+def code_vectors(tokenizer: VQGAN) -> Tensor:
+    """Returns the codes, float (codes + 1, latent_dim); the last row, all zeros, is no code."""
+    codes = tokenizer.codebook.codebook_size
+    tokens = torch.arange(codes + 1, device=next(tokenizer.parameters()).device)
+    return tokenizer.codebook.lookup(tokens[None, None])[0, :, 0].T.contiguous()
+
+
+def mean_codes(logits: Tensor, vectors: Tensor) -> Tensor:
+    """Returns the mean of the codes under predicted distributions, float (M, latent_dim).
+
+    logits: (M, K); vectors: the codes, (K, latent_dim). A row's result does not depend on the
+    others: a sum over codes, not a product of matrices, whose last bits depend on M.
+    """
+    parts = [part.float().softmax(dim=1)[..., None] * vectors for part in logits.split(ROWS)]
+    return torch.cat([part.sum(dim=1) for part in parts])
+
+
+class MeanLook:
+    """What a `MeanDecoder` sees of an image with a hole, for its training.
+
+    That is what `MeanInpainter` shows it: the codes outside the hole, the mean codes in it, and the
+    known pixels. Nothing is learned in tokenizer and transformer.
+    """
+
+    def __init__(self, tokenizer: VQGAN, transformer: Transformer):
+        self.tokenizer, self.transformer = tokenizer.eval(), transformer.eval()
+        self.vectors = code_vectors(tokenizer)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns codes (B, latent_dim, h, w) and known pixels (B, 4, H, W).
+
+        images: float (B, 3, H, W) in [-1, 1], of which nothing in the hole, bool (B, H, W), is
+        seen.
+        """
+        known = mask_pixels(images, hole)
+        with torch.autocast(known.device.type, enabled=False):  # as codes are chosen elsewhere
+            tokens = self.tokenizer.encode(known[:, :3])
+        touched, covered = hidden_tokens(hole, self.tokenizer.cell, self.tokenizer.margin)
+        shown = self.transformer.hide(tokens, touched)
+        hidden = covered if self.transformer.sees_pixels else touched
+        embedding = self.transformer.embed_known_pixels(known)
+        logits = self.transformer(shown.flatten(1), embedding, where=hidden.flatten(1))
+        means = mean_codes(logits, self.vectors[:-1])
+        codes = F.embedding(shown, self.vectors)
+        codes = codes.masked_scatter(hidden[..., None], means)
+        return codes.masked_fill((touched & ~covered)[..., None], 0).permute(0, 3, 1, 2), known

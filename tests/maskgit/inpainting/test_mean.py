@@ -1,0 +1,122 @@
+"""The mean reading: what it draws from, and that its decoder is taught on the same."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from maskgit import load
+from maskgit.data.cats.cat import draw_cats
+from maskgit.data.holes import draw_holes
+from maskgit.filling import Fill
+from maskgit.inpainting.kinds import make_readings
+from maskgit.inpainting.mean import MeanInpainter
+from maskgit.inpainting.settings import Decoding
+from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
+from maskgit.mean.decoder import MeanDecoder
+from maskgit.pixels import to_float
+from maskgit.training.drawing import DrawingTrainer
+from maskgit.training.settings import DrawingTraining
+from pipeline.plumbing.places import MODEL_FOLDER
+from tests.trainings import assert_equal_weights, finish
+
+CPU = torch.device("cpu")
+PAIRS = "models", "fsq_models", "token_models"
+
+
+def taught(tokenizer):
+    return MeanDecoder(channels=16, decoder_blocks=1, latent_dim=4).copy_weights(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Images, and holes in them of which one touches codes that it does not cover."""
+    images, hole = draw_cats(6, seed=3), draw_holes(6, ["box"], (0.1, 0.3), 64, seed=3)
+    hole[0] = False
+    hole[0, 10:23, 9:30] = True
+    return images, hole
+
+
+def test_the_mean_of_a_certain_prediction_is_its_code_and_of_an_even_one_that_of_all(models):
+    vectors = code_vectors(models[0])[:-1]
+    certain = torch.eye(len(vectors)) * 1e4
+    assert torch.allclose(mean_codes(certain, vectors), vectors, atol=1e-6)
+    even = mean_codes(torch.zeros(1, len(vectors)), vectors)
+    assert torch.allclose(even, vectors.mean(dim=0, keepdim=True), atol=1e-6)
+
+
+def test_a_mean_does_not_depend_on_how_many_others_are_computed(models):
+    vectors = code_vectors(models[0])[:-1]
+    logits = torch.randn(1000, len(vectors))
+    every = mean_codes(logits, vectors)
+    for count in (1, 7, 256, 999):
+        assert torch.equal(mean_codes(logits[:count], vectors), every[:count])
+        assert torch.equal(mean_codes(logits[-count:], vectors), every[-count:])
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
+    tokenizer, transformer = request.getfixturevalue(pair)
+    images, hole = task
+    shown, _ = MeanInpainter(tokenizer, transformer, taught(tokenizer)).read(images, hole)
+    look = MeanLook(tokenizer, transformer)
+    codes, known = look(to_float(images, CPU), torch.from_numpy(hole))
+    assert codes.shape == shown.shape and known.shape == (6, 4, 64, 64)
+    assert torch.equal(codes == 0, shown == 0) and (codes == 0).any()
+    assert torch.allclose(codes, shown, atol=0.02)  # one of them may be computed in bf16
+
+
+def test_nothing_under_the_hole_is_taught(models, task):
+    images, hole = task
+    other = np.where(hole[..., None], 255 - images, images)
+    look, hole = MeanLook(*models), torch.from_numpy(hole)
+    for one, two in zip(
+        look(to_float(images, CPU), hole), look(to_float(other, CPU), hole), strict=True
+    ):
+        assert torch.equal(one, two)
+
+
+def test_the_decoder_learns_and_the_other_networks_stay(models, task):
+    tokenizer, transformer = models
+    before = [{k: v.clone() for k, v in model.state_dict().items()} for model in models]
+    how = DrawingTraining(
+        steps=12,
+        batch_size=4,
+        learning_rate=4e-3,
+        warmup=2,
+        perceptual_weight=0.0,
+        ema_decay=0.5,
+        evaluations=2,
+    )
+
+    def trained():
+        model = taught(tokenizer)
+        network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
+        return DrawingTrainer(*network, *task, 2, task, how, None, seed=3)
+
+    trainer = trained()
+    records = finish(trainer)
+    losses = [metrics["val_loss"] for _, metrics in records if "val_loss" in metrics]
+    assert len(losses) == 2 and losses[1] < losses[0]
+    again = trained()
+    assert finish(again) == records
+    assert_equal_weights(again.best.model, trainer.best.model)
+    for model, state in zip(models, before, strict=True):
+        assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_every_seed_schedule_and_number_of_steps_gives_the_same_mean(small_models, task):
+    fill = load(small_models / MODEL_FOLDER)
+    image, hole = task[0][0], task[1][0]
+    mean = fill(image, hole, reading="mean")
+    how = {"seed": 5, "gamma": "square", "iterations": 3}
+    assert np.array_equal(fill(image, hole, reading="mean", **how), mean)
+    assert not np.array_equal(fill(image, hole, reading="sample"), mean)
+
+
+def test_a_model_without_such_a_decoder_says_so(models):
+    config = SimpleNamespace(decoding=Decoding(gamma="cosine", iterations=5, seed=0))
+    fill = Fill(make_readings(config.decoding, *models, None), config)
+    with pytest.raises(ValueError, match="reading should be sample: the model has no decoder"):
+        fill.decoding(reading="mean")

@@ -18,14 +18,18 @@ from maskgit.data.holes import draw_holes
 from maskgit.device import DEVICE, best_device
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
+from maskgit.mean.codes import MeanLook
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.perception import PerceptualLoss
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
 from maskgit.tokenizer.kinds import encode_each
-from maskgit.tokenizer.settings import TokenizerTraining
+from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
+from maskgit.training.drawing import DrawingTrainer
+from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Trainer
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.training import TransformerTrainer
@@ -43,10 +47,10 @@ from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.launch import cuda_graphs
-from pipeline.plumbing.params import ONE_PASS, Params, load_params
+from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.text import aligned
-from pipeline.stages.report import schedules
+from pipeline.stages.report import scored_methods
 from pipeline.tracking.stage import stage_run
 
 TABLE = REPORTS / "bench_presets.csv"
@@ -93,6 +97,22 @@ def tokenizer_trainer(params: Params, batch: int, accumulate: int) -> TokenizerT
     return TokenizerTrainer(model, images, images[:1], how, perceptual, 0, cuda_graphs())
 
 
+def decoder_trainer(params: Params) -> DrawingTrainer:
+    """Returns a training of the preset's decoder of mean codes on noise."""
+    size, batch = params.data.size, params.mean_decoder.batch_size
+    endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4}
+    how = params.mean_decoder.part(DrawingTraining).changed(**endless)
+    tokenizer = make_tokenizer(params)
+    transformer = make_transformer(params, size // params.vqgan.cell, size)
+    model = build(MeanDecoder, params.vqgan.part(TokenizerConfig).model_dump())
+    look = MeanLook(tokenizer, transformer)
+    images = random_images(params, 2 * batch)
+    holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
+    data = images, holes, params.encode.views, (images[:1], holes[:1])
+    perceptual = PerceptualLoss().to(best_device()) if how.perceptual_weight else None
+    return DrawingTrainer(model, look, model.hidden_convolutions(), *data, how, perceptual, 0)
+
+
 def step_seconds(trainer: Trainer, on_gpu: bool) -> float:
     """Returns the median seconds of a training step."""
     for _ in range(WARM_UP if on_gpu else 1):
@@ -128,7 +148,7 @@ def measure(params: Params, preset: str) -> dict[str, object]:
     # With dropout a processor keeps all weights of attention, unlike a GPU; without, it is fused.
     counted = params.changed(train=params.train.changed(dropout=0.0))
     on_gpu = device.type != "cpu"
-    row = {"preset": preset, "device": device.type}
+    row = {"preset": preset, "device": device.type, "decoder_ms": None}
     trained = params.data.count - round(params.data.count * params.data.validation)
     data = trained * (size**2 * 3 + 2 * params.encode.views * (size // params.vqgan.cell) ** 2)
     minutes, gigabytes = 0.0, []
@@ -146,6 +166,10 @@ def measure(params: Params, preset: str) -> dict[str, object]:
         }
         minutes += section.steps * seconds / 60
         gigabytes.append(training_gigabytes(partial(make, counted), batch, accumulate, data))
+    if params.teaches_mean:
+        seconds = step_seconds(decoder_trainer(params), on_gpu)
+        row["decoder_ms"] = 1000 * seconds
+        minutes += params.mean_decoder.steps * seconds / 60
 
     count = min(params.data.test, params.inpaint.batch_size if on_gpu else 32)
     images = draw_images(count, size)
@@ -183,7 +207,7 @@ def filling_minutes(params: Params, row: dict) -> float:
     tested = params.data.test
     if isinstance(tested, float):  # a share
         tested = round(tested * params.data.count)
-    plans = [params.inpaint.plan(name) for name in (*schedules(params), ONE_PASS)]
+    plans = [params.inpaint.plan(name) for name in scored_methods(params)]
     fills = tested * sum(len(counts) * fills for counts, fills in plans)
     passes = tested * sum(sum(counts) * fills for counts, fills in plans) / ITERATIONS
     return (passes / row["inpaint_images_s"] + fills / row["score_images_s"]) / 60
@@ -200,6 +224,7 @@ COLUMNS = {
     "tokenizer_ms": "tokenizer ms",
     "tokenizer_images_s": "images/s",
     "tokenizer_peak": "peak",
+    "decoder_ms": "mean decoder ms",
     "encode_images_s": "encode/s",
     "inpaint_images_s": "inpaint/s",
     "score_images_s": "score/s",

@@ -11,11 +11,15 @@ from pipeline.reporting.pictures import save_picture
 
 def save_grid(picture: Path, rows: list[str], count: int) -> int:
     """Draws rows given as CAPTION=FOLDER; returns how many images each has. Raises UserError."""
-    wrong = [row for row in rows if "=" not in row]
-    if wrong:
-        raise UserError(f"{wrong[0]!r}: a row is given as CAPTION=FOLDER")
+    results = named_folders(rows, "a row is given as CAPTION=FOLDER")
     images, holes = load_task(load_params().inpaint.split)
-    folders = dict(row.split("=", 1) for row in rows)
-    results = {caption: Path(folder) for caption, folder in folders.items()}
     save_picture(picture, draw_grid(images[:count], holes[:count], results))
     return min(count, len(images))
+
+
+def named_folders(words: list[str], rule: str) -> dict[str, Path]:
+    """Returns words NAME=FOLDER by name. Raises UserError with the rule for another word."""
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise UserError(f"{wrong[0]!r}: {rule}")
+    return {name: Path(folder) for name, folder in (word.split("=", 1) for word in words)}

@@ -1,0 +1,103 @@
+"""What to use: which settings keep up with the reference in every one of several studies."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from maskgit.scoring.scores import DECIDES, column_of
+from pipeline.plumbing.errors import UserError
+from pipeline.reporting.study import KEYS, REFERENCE, SETTING, words
+
+FILES = FINDINGS, SETTINGS = "findings.csv", "settings.csv"
+NUMBERS = ["difference", "low", "high"]
+
+
+def read_study(folder: Path) -> pd.DataFrame:
+    """Returns the findings of a study's report, the differences as shares of the reference's score.
+
+    Raises UserError where the folder has no such report.
+    """
+    try:
+        found, settings = (pd.read_csv(folder / name, keep_default_na=False) for name in FILES)
+        score = column_of(DECIDES, settings.columns).name
+        reference = settings.set_index(SETTING).loc[[REFERENCE]].set_index("hole_kind")[score]
+        found[NUMBERS] = found[NUMBERS].div(found["hole_kind"].map(reference), axis=0)
+        return found[[*KEYS, *NUMBERS, "verdict", "steps"]]
+    except (OSError, ValueError, LookupError):
+        raise UserError(
+            f"{folder} has no report of a study; 'dvc repro study/dvc.yaml' writes reports/study"
+        ) from None
+
+
+def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Returns for each kind of hole which settings to take, a row each.
+
+    studies: by name of data set, what `read_study` returns. The columns are `hole`, `advice`,
+    `setting`, `steps`, a cell for each data set, and `holds`.
+
+    The first advice is the setting that takes the fewest steps of those that are shown to be worse
+    in no study, the second the one that is shown to be better in the most studies, and worse in
+    none. Of equal ones the lowest mean difference is taken.
+    """
+    found = pd.concat(
+        [table.assign(study=name) for name, table in studies.items()], ignore_index=True
+    )
+    found["worse"] = DECIDES.better.sign * found["difference"]
+    rows = []
+    for kind, of_kind in found.groupby("hole_kind", sort=False):
+        settings = of_kind.groupby(SETTING, sort=False).agg(
+            steps=("steps", "mean"),
+            worse=("worse", "mean"),
+            shown_worse=("verdict", lambda verdicts: sum(verdicts == "worse")),
+            shown_better=("verdict", lambda verdicts: sum(verdicts == "better")),
+        )
+        kept = settings[settings["shown_worse"] == 0]
+        better = kept[kept["shown_better"] > 0]
+        fewest = kept.sort_values(["steps", "worse"]).index[:1]
+        best = better.sort_values(["shown_better", "worse"], ascending=[False, True]).index[:1]
+        for name, chosen in (("fewest steps", fewest), ("best", best)):
+            rows += [_row(kind, name, setting, of_kind, list(studies)) for setting in chosen]
+    return pd.DataFrame(rows)
+
+
+def _row(
+    kind: str, name: str, setting: tuple[str, str, int], of_kind: pd.DataFrame, studies: list[str]
+) -> dict[str, object]:
+    """Returns the row of an advice: what each study says of a setting on a kind of hole."""
+    same = np.logical_and.reduce(
+        [of_kind[key] == value for key, value in zip(SETTING, setting, strict=True)]
+    )
+    by_study = of_kind[same].set_index("study")
+    shown = sum(by_study["verdict"] == "better")
+    holds = "nowhere shown to be worse"
+    if name == "best":
+        holds = f"shown to be better in {shown} of {len(studies)}"
+    return (
+        {"hole": kind, "advice": name, "setting": words(setting)}
+        | {"steps": f"{by_study['steps'].mean():.1f}"}
+        | {study: _cell(by_study.loc[study]) for study in studies}
+        | {"holds": holds}
+    )
+
+
+def _cell(row: pd.Series) -> str:
+    """Returns a difference from the reference in percent, with its interval and verdict."""
+    value, low, high = (100 * row[name] for name in NUMBERS)
+    return f"{value:+.0f} % [{low:+.0f}, {high:+.0f}] {row['verdict']}".rstrip()
+
+
+def advice_text(studies: dict[str, pd.DataFrame]) -> str:
+    """Returns the advice in Markdown, and for which holes no setting is shown to be better."""
+    table = advice(studies)
+    lines = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in table.itertuples(index=False)]
+    advised = set(table.loc[table["advice"] == "best", "hole"])
+    silent = [kind for kind in table["hole"].unique() if kind not in advised]
+    text = "\n".join(lines)
+    if silent:
+        text += (
+            f"\n\nIn {', '.join(silent)} holes no setting is shown to be better in one study and "
+            "worse in none."
+        )
+    return text

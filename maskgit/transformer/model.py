@@ -205,22 +205,27 @@ def masked_token_loss(model: nn.Module, example: Example, label_smoothing: float
     hidden = example.hidden
     if is_synchronous(hidden.device):
         return hidden_token_losses(model, example, label_smoothing).mean()
-    losses = _token_losses(model, example, label_smoothing)
+    logits, truth = _predictions(model, example)
+    losses = F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="none")
     return (losses * hidden.flatten()).sum() / hidden.sum()
 
 
 def hidden_token_losses(model: nn.Module, example: Example, label_smoothing: float = 0.0) -> Tensor:
     """Returns the cross-entropy in nats of each hidden token, (M,), in row order."""
-    return _token_losses(model, example, label_smoothing, example.hidden)
+    logits, truth = hidden_token_predictions(model, example)
+    return F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="none")
 
 
-def _token_losses(
-    model: nn.Module, example: Example, label_smoothing: float, where: Tensor | None = None
-) -> Tensor:
-    """Returns the cross-entropy of each token, or of those at `where`, (M,), in row order."""
+def hidden_token_predictions(model: nn.Module, example: Example) -> tuple[Tensor, Tensor]:
+    """Returns the logits float (M, K) and the true tokens int64 (M,) of the hidden tokens."""
+    return _predictions(model, example, example.hidden)
+
+
+def _predictions(
+    model: nn.Module, example: Example, where: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Returns logits and true tokens of all places, or of those at `where`, in row order."""
     shown = model.hide(example.tokens, example.masked)
     logits = model(shown, model.embed_known_pixels(example.known), where=where).float()
     truth = example.tokens if where is None else example.tokens[where]
-    return F.cross_entropy(
-        logits.flatten(0, -2), truth.flatten(), label_smoothing=label_smoothing, reduction="none"
-    )
+    return logits.flatten(0, -2), truth.flatten()

@@ -25,7 +25,11 @@ from maskgit.training.optim import (
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 from maskgit.transformer.kinds import Transformer
 from maskgit.transformer.masking import PARTLY, Example, Holes, hide, mask_ratios
-from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
+from maskgit.transformer.model import (
+    MaskedTransformer,
+    hidden_token_predictions,
+    masked_token_loss,
+)
 from maskgit.transformer.settings import TransformerTraining
 
 GUIDE = 0.2  # share of the steps after which the averaged weights become the guide
@@ -156,20 +160,27 @@ class TransformerTrainer(Trainer):
 
 @torch.inference_mode()
 def evaluate_transformer(model: Transformer, validation: list[Example]) -> dict[str, float]:
-    """Returns mean cross-entropies in nats of hidden tokens over the validation batches.
+    """Returns how well hidden tokens are predicted, means over the validation batches.
 
-    `val_loss`: of all of them. `val_loss_inside`: of those in holes whose cell has no known pixel;
-    `val_loss_rim`: of the others in holes; each where there are any.
+    `val_loss`: their cross-entropy in nats. `val_loss_inside`: of those in holes whose cell has no
+    known pixel; `val_loss_rim`: of the others in holes; each where there are any. `val_top1` and
+    `val_top5`: the share of hidden tokens that are the likeliest, or among the five likeliest.
     """
     device = next(model.parameters()).device
-    losses, in_hole, inside = [], [], []
+    losses, ranks_of_truth, in_hole, inside = [], [], [], []
     for example in validation:
-        losses.append(hidden_token_losses(model, example.to(device)).cpu())
+        logits, truth = hidden_token_predictions(model, example.to(device))
+        losses.append(F.cross_entropy(logits, truth, reduction="none").cpu())
+        own = logits.gather(1, truth[:, None])
+        ranks_of_truth.append((logits >= own).sum(dim=1).cpu())  # 1 for the likeliest
         cell = example.known.shape[2] // model.grid
         blank = F.max_pool2d(example.known[:, 3:], cell).flatten(1) == 0
         inside.append(blank[example.hidden])
         in_hole.append(example.from_hole[:, None].expand_as(blank)[example.hidden])
-    losses, in_hole, inside = map(torch.cat, (losses, in_hole, inside))
+    losses, ranks_of_truth, in_hole, inside = map(
+        torch.cat, (losses, ranks_of_truth, in_hole, inside)
+    )
     parts = {"val_loss_inside": in_hole & inside, "val_loss_rim": in_hole & ~inside}
     means = {name: losses[part].mean().item() for name, part in parts.items() if part.any()}
-    return {"val_loss": losses.mean().item()} | means
+    shares = {f"val_top{k}": (ranks_of_truth <= k).float().mean().item() for k in (1, 5)}
+    return {"val_loss": losses.mean().item()} | means | shares

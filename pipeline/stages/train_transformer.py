@@ -93,14 +93,17 @@ def save(
     config: dict,
     model: Transformer,
     history: list[dict],
-    loss: float,
     uncertainty: pd.DataFrame,
 ) -> None:
     """Writes the transformer, its history and its uncertainty."""
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     uncertainty.to_csv(folder / UNCERTAINTY, index=False)
-    print(f"transformer: validation loss {loss:.3f} nats a hidden token")
+    best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
+    print(
+        f"transformer: validation loss {best['val_loss']:.3f} nats a hidden token; "
+        f"{best['val_top1']:.1%} are the likeliest, {best['val_top5']:.1%} among the first five"
+    )
 
 
 def import_model(params: Params, inputs: Inputs) -> None:
@@ -115,7 +118,7 @@ def import_model(params: Params, inputs: Inputs) -> None:
         examples = inputs.examples(False, make_gamma(train.gamma), seed)
         metrics = evaluate_transformer(model, examples)
         uncertainty = inputs.measure(model, seed)
-        save(folder, config, model, [{"step": 0} | metrics], metrics["val_loss"], uncertainty)
+        save(folder, config, model, [{"step": 0} | metrics], uncertainty)
 
 
 def main() -> None:
@@ -141,11 +144,11 @@ def main() -> None:
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return
-        best = trainer.best
+        best = trainer.best.model
         with fresh_folder(TRANSFORMER) as folder:
-            uncertainty = inputs.measure(best.model, seed)
-            model = build(GuidedTransformer, config).copy_weights(best.model, trainer.guide)
-            save(folder, config, model, history, best.loss, uncertainty)
+            uncertainty = inputs.measure(best, seed)
+            model = build(GuidedTransformer, config).copy_weights(best, trainer.guide)
+            save(folder, config, model, history, uncertainty)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,12 @@ from maskgit.training.trainer import metric_values
 from maskgit.transformer import model as transformer_model
 from maskgit.transformer import training as transformer_training
 from maskgit.transformer.masking import Holes, fixed_batches, hide
-from maskgit.transformer.model import MaskedTransformer, hidden_token_losses, masked_token_loss
+from maskgit.transformer.model import (
+    MaskedTransformer,
+    hidden_token_losses,
+    hidden_token_predictions,
+    masked_token_loss,
+)
 from maskgit.transformer.settings import TransformerTraining
 from maskgit.transformer.training import TransformerTrainer, evaluate_transformer
 from tests.trainings import Waits, assert_equal_weights, finish, through_a_file
@@ -191,6 +196,7 @@ def test_the_transformer_learns_and_repeats_itself(stripes, cell):
 
 def test_the_loss_is_told_apart_for_the_rim_and_the_inside_of_holes(stripes):
     trainer = transformer_trainer(stripes)
+    torch.nn.init.normal_(trainer.model.head.weight)  # until trained, all codes are alike
     images, tokens = stripes
     pixels = torch.zeros(1, 16, 16, dtype=torch.bool)
     pixels[0, 4:8, 4:10] = True  # all of place 5, half of place 6
@@ -212,6 +218,11 @@ def test_the_loss_is_told_apart_for_the_rim_and_the_inside_of_holes(stripes):
     assert found["val_loss_inside"] == pytest.approx(losses[0].item(), rel=1e-5)
     assert found["val_loss_rim"] == pytest.approx(losses[1].item(), rel=1e-5)
     assert found["val_loss"] == pytest.approx(losses.mean().item(), rel=1e-5)
+    with torch.no_grad():
+        logits, truth = hidden_token_predictions(trainer.model, batch)
+    for k in (1, 5):
+        right = (logits.topk(k).indices == truth[:, None]).any(dim=1)
+        assert found[f"val_top{k}"] == pytest.approx(right.float().mean().item())
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(stripes):

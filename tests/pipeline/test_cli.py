@@ -135,7 +135,10 @@ def test_an_exported_model_fills_as_the_pipelines_own(project):
     picture(project / "a.png")
     hole(project / "hole.png")
     result = run("export", "elsewhere/cats")
-    assert result.exit_code == 0 and "config.json, tokenizer.safetensors" in result.output
+    assert (
+        result.exit_code == 0
+        and "config.json, mean_decoder.safetensors, tokenizer" in result.output
+    )
     arguments = ("inpaint", "a.png", "--mask", "hole.png", "--out")
     assert run(*arguments, "own.png").exit_code == 0
     shutil.rmtree(project / "outputs")

@@ -20,7 +20,7 @@ from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, column_of, score_columns
-from pipeline.plumbing.params import ONE_PASS, load_params
+from pipeline.plumbing.params import MEAN, ONE_PASS, load_params
 from pipeline.plumbing.places import results_folder
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.extractor import EXTRACTOR, load_extractor
@@ -81,7 +81,12 @@ def test_the_first_run_runs_every_stage(clone, params):
 
 def test_the_table_has_every_setting_then_one_pass_then_what_they_are_held_against(table, params):
     others = [(name, None) for name in (*params.score.baselines, *BOUNDS)]
-    assert keys(table[["schedule", "iterations"]]) == [*settings(params), (ONE_PASS, 1), *others]
+    assert keys(table[["schedule", "iterations"]]) == [
+        *settings(params),
+        (ONE_PASS, 1),
+        (MEAN, 1),
+        *others,
+    ]
 
 
 def test_every_row_is_of_all_images(table, task):
@@ -207,6 +212,7 @@ def assert_grid(path, task, rows):
 def test_the_report_shows_the_fills_of_every_schedule(clone, params, task):
     count, steps = params.report.grid, params.report.iterations
     rows = [fills(clone, schedule, steps)[:count] for schedule in report.schedules(params)]
+    rows.append(fills(clone, MEAN, 1)[:count])
     assert_grid(clone.folder / "reports/summary/schedules.png", task, rows)
 
 
@@ -278,7 +284,7 @@ def test_each_two_settings_are_compared_and_each_with_every_other_fill_in_every_
     clone, table, params
 ):
     names = [label(*setting) for setting in settings(params)]
-    others = [label(ONE_PASS, 1), *params.score.baselines]
+    others = [label(ONE_PASS, 1), label(MEAN, 1), *params.score.baselines]
     pairs = {*combinations(names, 2), *product(names, others)}
     differences = pd.read_csv(clone.folder / "reports/differences.csv")
     found = differences[["first", "second", "score"]].itertuples(index=False, name=None)
@@ -309,7 +315,7 @@ def test_every_run_is_in_mlflow_and_the_report_knows_them(clone):
     assert report.data.metrics["psnr_hole"] == pytest.approx(clone.metrics()["psnr_hole"])
     note = report.data.tags["mlflow.note.content"]
     links = dict(re.findall(r"^- (\S+): \[.*\]\(.*/runs/(\w+)\)$", note, re.MULTILINE))
-    assert len(links) == 5 + 8 and note.startswith("Answer: gamma=")
+    assert len(links) == 6 + 10 and note.startswith("Answer: gamma=")
     training = client.get_run(links["train_transformer"])
     assert training.info.status == "FINISHED" and training.data.tags["stage"] == "train_transformer"
     for run, context in ((training, "training"), (report, "evaluation")):
@@ -360,7 +366,7 @@ def reconcile(clone):
 def test_reconcile_finds_the_run_behind_every_stage(clone):
     code, (header, *rows) = reconcile(clone)
     assert code == 0 and header.split() == ["stage", "run", "id", "started", "status"]
-    assert len(rows) == 14 and all("finished" in row for row in rows)
+    assert len(rows) == 17 and all("finished" in row for row in rows)
     assert {row.split()[0] for row in rows} == clone.stages_run(clone.output) - {"sources"}
 
     model = clone.folder / "outputs/transformer/model.safetensors"
@@ -370,7 +376,7 @@ def test_reconcile_finds_the_run_behind_every_stage(clone):
     code, lines = reconcile(clone)
     (missing,) = [line for line in lines if "MISSING" in line]
     assert missing.startswith("train_transformer ") and "outputs/transformer is modified" in missing
-    assert code == 1 and lines[-1].startswith("error: 1 of 14 stages have no run")
+    assert code == 1 and lines[-1].startswith("error: 1 of 17 stages have no run")
     model.write_bytes(trained)
 
 
@@ -524,7 +530,7 @@ def test_fills_of_other_tools_stand_in_every_table(filled_by_others, table):
 
 
 def test_fills_of_other_tools_stand_in_the_picture_grid(filled_by_others, task, params):
-    names, shown = report.schedules(params), params.report.grid
+    names, shown = [*report.schedules(params), MEAN], params.report.grid
     side = task[0].shape[1]
     rows = tiles(filled_by_others.folder / "reports/summary/schedules.png", shown, side)
     for row, tool in zip(rows[3 + len(names) :], ("stokes", "as_jpeg"), strict=True):

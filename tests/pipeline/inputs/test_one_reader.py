@@ -245,7 +245,7 @@ def by_http(folder, fill):
     texts = [base64.encodebytes(picture).decode()]
     texts.append("data:image/png;base64," + base64.b64encode(mask).decode())
     tuned = fill.config.decoding
-    params = {"gamma": tuned.gamma, "iterations": tuned.iterations, "seed": tuned.seed}
+    params = tuned.model_dump(include={"gamma", "iterations", "reading", "seed"})
     try:
         (row,) = served.predict(
             None, pd.DataFrame([texts], columns=["image", "mask"]), params

@@ -3,7 +3,18 @@
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import metric_values
+
+DRAWING = DrawingTraining(
+    steps=16,
+    batch_size=8,
+    learning_rate=4e-3,
+    warmup=2,
+    perceptual_weight=0.0,
+    ema_decay=0.5,
+    evaluations=2,
+)
 
 
 def finish(trainer):

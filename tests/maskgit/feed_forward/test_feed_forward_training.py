@@ -11,18 +11,7 @@ from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.pixel_errors import psnr
 from maskgit.training.drawing import DrawingTrainer
-from maskgit.training.settings import DrawingTraining
-from tests.trainings import Waits, assert_equal_weights, finish, through_a_file
-
-HOW = DrawingTraining(
-    steps=16,
-    batch_size=8,
-    learning_rate=4e-3,
-    warmup=2,
-    perceptual_weight=0.0,
-    ema_decay=0.5,
-    evaluations=2,
-)
+from tests.trainings import DRAWING, Waits, assert_equal_weights, finish, through_a_file
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +24,7 @@ def data():
 def make_trainer(data, perceptual=None, **changes):
     torch.manual_seed(0)
     model = UNet(channels=(32, 32), coarse_blocks=1)
-    how = DrawingTraining(**dict(HOW) | changes)
+    how = DRAWING.changed(**changes)
     network = model, look, model.hidden_convolutions()
     return DrawingTrainer(*network, *data, how, perceptual, seed=3)
 

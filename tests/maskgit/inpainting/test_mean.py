@@ -17,9 +17,8 @@ from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.pixels import to_float
 from maskgit.training.drawing import DrawingTrainer
-from maskgit.training.settings import DrawingTraining
 from pipeline.plumbing.places import MODEL_FOLDER
-from tests.trainings import assert_equal_weights, finish
+from tests.trainings import DRAWING, assert_equal_weights, finish
 
 CPU = torch.device("cpu")
 PAIRS = "models", "fsq_models", "token_models"
@@ -80,15 +79,7 @@ def test_nothing_under_the_hole_is_taught(models, task):
 def test_the_decoder_learns_and_the_other_networks_stay(models, task):
     tokenizer, transformer = models
     before = [{k: v.clone() for k, v in model.state_dict().items()} for model in models]
-    how = DrawingTraining(
-        steps=12,
-        batch_size=4,
-        learning_rate=4e-3,
-        warmup=2,
-        perceptual_weight=0.0,
-        ema_decay=0.5,
-        evaluations=2,
-    )
+    how = DRAWING.changed(steps=12, batch_size=4)
 
     def trained():
         model = taught(tokenizer)

@@ -1,8 +1,6 @@
 """The stages of feed_forward/dvc.yaml, on a small network: they leave a model and its fills."""
 
-import os
 import shutil
-import signal
 
 import numpy as np
 import pandas as pd
@@ -13,15 +11,14 @@ from maskgit.data.holes import draw_holes
 from maskgit.feed_forward.filling import fill_holes
 from maskgit.feed_forward.unet import UNet
 from maskgit.scoring.pixel_errors import psnr
-from maskgit.training.drawing import DrawingTrainer
 from pipeline.inputs.others import load_others
 from pipeline.models.checkpoints import load_model
-from pipeline.plumbing.errors import Stopped
 from pipeline.plumbing.files import load_task
 from pipeline.plumbing.places import FEED_FORWARD, FEED_FORWARD_FILLS, MODEL, PREPARED, REFERENCE
 from pipeline.stages import inpaint_feed_forward, reference, train_feed_forward
 from pipeline.tracking.store import open_store
 from tests.clone import ROOT
+from tests.stopped_stage import stop_and_go_on
 from tests.store import project_with_store
 
 SMALL = {"channels": [32, 32], "coarse_blocks": 0, "steps": 6, "batch_size": 4}
@@ -97,17 +94,6 @@ def test_mlflow_has_the_curves_and_what_the_training_depends_on(project):
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypatch, capsys):
     undisturbed = (FEED_FORWARD / MODEL).read_bytes()
-    step = DrawingTrainer.step
-
-    def interrupted(trainer):
-        if trainer.done == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(trainer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DrawingTrainer, "step", interrupted)
-        with pytest.raises(Stopped):
-            train_feed_forward.main()
-    train_feed_forward.main()
+    stop_and_go_on(train_feed_forward.main, monkeypatch)
     assert "resuming at step 4 of 6" in capsys.readouterr().out
     assert (FEED_FORWARD / MODEL).read_bytes() == undisturbed

@@ -1,8 +1,6 @@
 """The stage train_decoder, on small networks, and the rows of the mean reading behind it."""
 
-import os
 import shutil
-import signal
 
 import numpy as np
 import pandas as pd
@@ -12,9 +10,8 @@ import yaml
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
 from maskgit.scoring.pixel_errors import psnr
-from maskgit.training.drawing import DrawingTrainer
 from pipeline.models.inpainter import load_mean_inpainter
-from pipeline.plumbing.errors import Stopped, UserError
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import load_task
 from pipeline.plumbing.params import MEAN, load_params
 from pipeline.plumbing.places import (
@@ -29,6 +26,7 @@ from pipeline.plumbing.places import (
 from pipeline.stages import inpaint, reference, score, train_decoder
 from pipeline.tracking.store import open_store
 from tests.clone import ROOT
+from tests.stopped_stage import stop_and_go_on
 from tests.store import project_with_store
 
 SMALL = {"steps": 6, "batch_size": 4, "perceptual_weight": 0.0, "evaluations": 2}
@@ -83,18 +81,7 @@ def test_mlflow_has_the_curves_and_what_the_training_depends_on(project):
 def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypatch, capsys):
     set_params()
     undisturbed = (MEAN_DECODER / MODEL).read_bytes()
-    step = DrawingTrainer.step
-
-    def interrupted(trainer):
-        if trainer.done == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(trainer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DrawingTrainer, "step", interrupted)
-        with pytest.raises(Stopped):
-            train_decoder.main()
-    train_decoder.main()
+    stop_and_go_on(train_decoder.main, monkeypatch)
     assert "resuming at step 4 of 6" in capsys.readouterr().out
     assert (MEAN_DECODER / MODEL).read_bytes() == undisturbed
 

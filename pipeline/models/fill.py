@@ -33,10 +33,10 @@ def load_fill(folder: Path) -> Fill:
     """
     own = folder == MODEL_FOLDER
     if own:
-        weights = [f"{part}.safetensors" for part in (*PARTS, MEAN_DECODER)]
-        for name in (CONFIG, *weights):
-            if name != weights[-1] or (folder / name).exists():
-                verify_checksum(folder / name)
+        for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
+            verify_checksum(folder / name)
+        if (drawer := folder / f"{MEAN_DECODER}.safetensors").exists():
+            verify_checksum(drawer)
     try:
         return load(folder)
     except BadModel as error:

@@ -1,0 +1,88 @@
+"""The bench of repairs, on drawn photographs and a model with random weights."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from maskgit.data.cats.cat import draw_cat
+from pipeline.bench import repairs
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.places import MODEL_FOLDER
+from tests.store import project_with_store
+
+DAMAGED = [repairs.FILM_DAMAGE, *repairs.DAMAGE]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with two photographs, one too small and one damaged, and a folder with a mask."""
+    folder, masks = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+    for number, size in enumerate((160, 200, 40)):
+        photo = draw_cat(np.random.default_rng(number), size)
+        Image.fromarray(photo[:, : size - 16]).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    mask = np.zeros((100, 100), dtype=np.uint8)
+    mask[40:44, 10:60] = 255
+    Image.fromarray(mask).save(masks / "hair.png")
+    return folder, masks
+
+
+def test_every_damage_is_repaired_by_every_method_and_held_against_what_was_there(
+    photos, small_models, tmp_path
+):
+    with project_with_store(tmp_path):
+        repairs.run_repairs(small_models / MODEL_FOLDER, *photos)
+        rows = pd.read_csv(repairs.FOLDER / "photos.csv")
+        table = pd.read_csv(repairs.FOLDER / "repairs.csv").set_index(["damage", "method"])
+        assert list(rows["photo"].unique()) == ["0.png", "1.png"]
+        assert list(rows["damage"].unique()) == DAMAGED
+        methods = ["sample", "mean", *repairs.CLASSIC]
+        assert list(rows["method"].unique()) == methods and len(rows) == 2 * 5 * len(methods)
+        of_spots = table.loc["spots"]
+        better = min(of_spots.loc[name, repairs.ERROR] for name in repairs.CLASSIC)
+        for name in methods:
+            found = rows[(rows["damage"] == "spots") & (rows["method"] == name)]
+            mean = found[repairs.ERROR].mean()
+            assert of_spots.loc[name, repairs.ERROR] == pytest.approx(mean)
+            assert of_spots.loc[name, "share"] == pytest.approx(mean / better)
+        for name in (*DAMAGED, "worst"):
+            picture = np.asarray(Image.open(repairs.FOLDER / f"{name.replace(' ', '-')}.png"))
+            assert picture.shape[0] > (len(methods) + 2) * 2 * repairs.AROUND
+
+
+def test_holes_are_as_their_names_say_and_the_same_for_each_number():
+    shape = 200, 300
+    found = dict(repairs.damages(shape, 3, [np.ones((5, 5), dtype=bool)]))
+    assert list(found) == DAMAGED and all(hole.shape == shape for hole in found.values())
+    assert found["film damage"].all() and found["object"].sum() == 90 * 76
+    assert 3 * 300 * 0.8 < found["scratch"].sum() < 5 * 361
+    again = dict(repairs.damages(shape, 3, []))
+    assert list(again) == [*repairs.DAMAGE]
+    other = dict(repairs.damages(shape, 4, []))
+    for kind, hole in again.items():
+        assert np.array_equal(hole, found[kind]) and not np.array_equal(hole, other[kind])
+
+
+def test_the_worst_are_those_beside_the_best_classic_fill():
+    errors = {"sample": [1.0, 3.0, 2.0], "telea": [1.0, 2.0, 9.0], "patchmatch": [2.0, 9.0, 1.0]}
+    errors["biharmonic"] = [9.0, 9.0, 9.0]
+    rows = pd.DataFrame(
+        [
+            {"photo": f"{number}.png", "damage": "spots", "method": method, repairs.ERROR: error}
+            for method, column in errors.items()
+            for number, error in enumerate(column)
+        ]
+    )
+    worst = repairs.worst_first(rows, "sample")
+    assert list(worst["photo"]) == ["2.png", "1.png", "0.png"]
+
+
+def test_a_folder_without_photographs_is_a_fault(small_models, photos, tmp_path):
+    folder, masks = photos
+    for number in range(2):
+        (folder / f"{number}.png").unlink()
+    with project_with_store(tmp_path), pytest.raises(UserError, match="no photograph of 128 x 128"):
+        repairs.run_repairs(small_models / MODEL_FOLDER, folder, masks)

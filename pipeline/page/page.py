@@ -175,13 +175,13 @@ class FillColumn:
 
     def __init__(self, fill: Fill):
         tuned = fill.config.decoding
-        label = f"Mask schedules and readings, up to {MAX_WAYS} side by side"
-        self.ways = gr.CheckboxGroup(ways_of(fill), value=[own_way(tuned)], label=label)
-        with gr.Row():
-            self.iterations = gr.Slider(1, 32, tuned.iterations, step=1, label="Iterations")
-            self.variants = gr.Slider(1, 4, 1, step=1, label="Fills of each")
-            self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0)
+        self.variants = gr.Slider(1, 4, 1, step=1, label="How many fills")
         self.go = gr.Button("Fill", variant="primary", elem_id="fill")
+        with gr.Accordion("More: schedules, iterations, seed", open=False, elem_id="more"):
+            label = f"Mask schedules and readings, up to {MAX_WAYS} side by side"
+            self.ways = gr.CheckboxGroup(ways_of(fill), value=[own_way(tuned)], label=label)
+            self.iterations = gr.Slider(1, 32, tuned.iterations, step=1, label="Iterations")
+            self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0)
         self.gallery = gr.Gallery(
             label="Fills; choose one",
             columns=MAX_WAYS,

@@ -39,14 +39,10 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
     unknown = touched & ~hidden  # their code cannot be known, and need not be
     tokens = np.where(touched, hide, tokens.ravel())
 
-    if how.get("reading") == "mean":
-        draw_mean = InferenceSession(folder / "draw_mean.onnx")
-        given = {"tokens": tokens[None], "hidden": hidden[None], "known": known}
-        return pasted(draw_mean.run(None, given)[0], image, hole)
-
+    mean = how.get("reading") == "mean"  # of what is hidden in the last step
     rng = np.random.default_rng(how["seed"])
-    initial, steps = hidden.sum(), how["iterations"]
-    for step in range(1, steps + 1):
+    initial, steps = hidden.sum(), how.get("mean_steps", 1) if mean else how["iterations"]
+    for step in range(1, steps + 1 - mean):
         if not hidden.any():
             break
         (logits,) = predict.run(None, {"tokens": tokens[None], "known": known})
@@ -63,6 +59,10 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
         hidden[again] = True
         tokens[hidden] = hide
 
+    if mean:
+        draw_mean = InferenceSession(folder / "draw_mean.onnx")
+        given = {"tokens": tokens[None], "hidden": hidden[None], "known": known}
+        return pasted(draw_mean.run(None, given)[0], image, hole)
     tokens = np.where(unknown, hide, tokens).reshape(1, grid, grid)
     return pasted(draw.run(None, {"tokens": tokens, "known": known})[0], image, hole)
 

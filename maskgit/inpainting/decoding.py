@@ -162,19 +162,20 @@ def decode(
     gamma: Gamma,
     spend: int,
     generators: Sequence[torch.Generator],
+    last: bool = True,
 ) -> Trajectory:
     """Predicts the hidden tokens of a batch, step by step.
 
     predict: maps tokens int64 (B, N), mask token where hidden, and hidden bool (B, N) to the
     logits (M, K) of the hidden places in row order. tokens: int64 (B, N), of any
     value where hidden. spend: what the decoder may spend, in its own unit: for most, a number of
-    steps.
+    steps. last: whether the last step is taken; without it the tokens that it draws stay hidden.
     """
     tokens = tokens.masked_fill(hidden, mask_token)
     budgets = decoder.budgets(hidden.sum(dim=1), gamma, spend)
     confidence = torch.full(hidden.shape, torch.inf, dtype=torch.double, device=tokens.device)
     temperature, trajectory = decoder.temperature, []
-    for step, budget in enumerate(budgets, start=1):
+    for step, budget in enumerate(budgets if last else budgets[:-1], start=1):
         # An image that takes fewer steps than others must draw random numbers in its own only.
         drawing = hidden.any(dim=1).tolist() if decoder.open_ended else [True] * len(hidden)
         noise = uniform_noise((2, hidden.shape[1]), generators, drawing).to(tokens.device)
@@ -184,8 +185,8 @@ def decode(
             log_probabilities = (predict(tokens, hidden).double() / (temperature or 1)).log_softmax(
                 dim=1
             )
-            last = step == len(budgets)
-            sharpness = decoder.sharpness(choice_temperature, last) if temperature else math.inf
+            final = step == len(budgets)
+            sharpness = decoder.sharpness(choice_temperature, final) if temperature else math.inf
             new = sample(log_probabilities, noise[:, 0][hidden], sharpness)
             confidence[hidden] = log_probabilities.gather(1, new[:, None])[:, 0]
             place, places = hidden.nonzero()[:, 1], hidden.shape[1]

@@ -159,8 +159,12 @@ class Inpainter:
         gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
+        last: bool = True,
     ) -> Trajectory:
-        """Decodes a batch and returns its tokens after each step; arguments as in a call."""
+        """Decodes a batch and returns its tokens after each step; arguments as in a call.
+
+        last: whether the last step is taken, see `decode`.
+        """
         tokens, hidden = self.encode(images, hole)
         if not has_float64(self.device):  # in which tokens are chosen
             tokens, hidden = tokens.cpu(), hidden.cpu()
@@ -173,6 +177,7 @@ class Inpainter:
             gamma,
             iterations,
             generators,
+            last,
         )
 
     def sweep_iterations(

@@ -1,11 +1,13 @@
 """Makes inpainters from settings, with any registered decoder and for each reading."""
 
+from maskgit.inpainting.decoders import Confidence
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.registry import DECODERS
 from maskgit.inpainting.settings import Sampler
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.tokenizer.kinds import Tokenizer
+from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.kinds import Transformer
 
 
@@ -39,5 +41,16 @@ def make_readings(
     readings = {"sample": make_inpainter(sampler, tokenizer, transformer)}
     if mean_decoder is not None:
         networks = tokenizer, transformer, mean_decoder
-        readings["mean"] = MeanInpainter(*networks, sampler.seamless)
+        readings["mean"] = make_mean_inpainter(sampler, *networks)
     return readings
+
+
+def make_mean_inpainter(
+    sampler: Sampler, tokenizer: VQGAN, transformer: Transformer, mean_decoder: MeanDecoder
+) -> MeanInpainter:
+    """Returns an inpainter of the mean reading with the settings of `sampler`.
+
+    What it draws before the mean it draws as MaskGIT does, whatever `sampler.decoder` is.
+    """
+    how = sampler.seamless, sampler.mean_steps, Confidence.from_settings(sampler), sampler.guidance
+    return MeanInpainter(tokenizer, transformer, mean_decoder, *how)

@@ -4,6 +4,9 @@ For each hidden token the transformer says how likely every code is. A sample ta
 mean reading takes the mean of all codes (`maskgit.mean`), and a decoder that was taught on such
 means draws the pixels. Its fills are near the truth and alike at every seed; samples look more
 natural and differ (Blau and Michaeli, "The Perception-Distortion Tradeoff", arXiv 1711.06077).
+
+Between the two: with N steps a part of the tokens is drawn first, in N - 1 steps of a sample. The
+mean is taken of those that are still hidden then.
 """
 
 from collections.abc import Sequence
@@ -14,20 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
-from maskgit.inpainting.decoding import Trajectory
-from maskgit.inpainting.inpainter import Inpainted, Inpainter
+from maskgit.inpainting.decoding import TokenDecoder, Trajectory
+from maskgit.inpainting.inpainter import DECODER, Inpainted, Inpainter
 from maskgit.mean.codes import code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.parallel import batch_invariant_chunks
 from maskgit.pixels import to_uint8
-from maskgit.schedules import Gamma, linear
+from maskgit.schedules import Gamma, cosine
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.kinds import Transformer
 
 
 class MeanInpainter(Inpainter):
-    """Fills holes by the mean reading. It has no steps, schedule or random numbers."""
+    """Fills holes by the mean reading. With one step it has no random numbers."""
 
     def __init__(
         self,
@@ -35,10 +38,18 @@ class MeanInpainter(Inpainter):
         transformer: Transformer,
         drawer: MeanDecoder,
         seamless: bool = True,
+        steps: int = 1,
+        decoder: TokenDecoder = DECODER,
+        guidance: float = 0.0,
     ):
-        """Puts the networks into evaluation mode; seamless: see `Inpainter`."""
+        """Puts the networks into evaluation mode.
+
+        steps: all but the last draw tokens, by `decoder` and `guidance` through the cosine
+        schedule; the mean is not guided. seamless, guidance: see `Inpainter`.
+        """
         super().__init__(tokenizer, transformer, seamless=seamless)
-        self.drawer = drawer.eval()
+        self.sampler = Inpainter(tokenizer, transformer, decoder, guidance=guidance)
+        self.drawer, self.steps = drawer.eval(), steps
         self.vectors = code_vectors(tokenizer)
 
     @torch.inference_mode()
@@ -46,30 +57,55 @@ class MeanInpainter(Inpainter):
         self,
         images: np.ndarray,
         hole: np.ndarray,
-        gamma: Gamma = linear,
+        gamma: Gamma = cosine,
         iterations: int = 1,
         generators: Sequence[torch.Generator] = (),
     ) -> Inpainted:
-        """Fills the holes of a batch as `Inpainter` does; the last three arguments are not used.
+        """Fills the holes of a batch as `Inpainter` does; gamma and iterations are not used.
 
-        The trajectory has one step, with the likeliest tokens.
+        generators: one for each image, where there is more than one step. The last step of the
+        trajectory has the likeliest tokens.
         """
         if len(images) == 1:  # BLAS computes a batch of one differently, in the last bits
             twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
-            return self(*twice).image(0)
-        codes, tokens = self.read(images, hole)
+            pair = [each for g in generators for each in (g, g.clone_state())]
+            return self(*twice, gamma, iterations, pair).image(0)
+        states = self.draw_first(images, hole, generators)
+        filled, tokens = self.draw_mean(images, hole, *states[-1])
+        states.append((tokens, torch.zeros_like(tokens, dtype=torch.bool)))
+        return Inpainted(filled, Trajectory(*map(torch.stack, zip(*states[1:], strict=True))))
+
+    def draw_first(
+        self, images: np.ndarray, hole: np.ndarray, generators: Sequence[torch.Generator]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Draws tokens in all steps but the last.
+
+        Returns tokens and which are hidden, (N, T) each, before the first step and after each.
+        """
+        states = [self.encode(images, hole)]
+        if self.steps > 1:
+            drawn = self.sampler.trace(images, hole, cosine, self.steps, generators, last=False)
+            states += zip(*[each.to(self.device) for each in drawn], strict=True)
+        return states
+
+    @torch.inference_mode()
+    def draw_mean(
+        self, images: np.ndarray, hole: np.ndarray, tokens: Tensor, hidden: Tensor
+    ) -> tuple[np.ndarray, Tensor]:
+        """Returns the images, filled by the mean of the hidden tokens, and the likeliest tokens."""
+        codes, tokens = self.read(images, hole, tokens, hidden)
         known = known_pixels(images, hole, codes.device)
         pairs = zip(batch_invariant_chunks(codes), batch_invariant_chunks(known), strict=True)
         drawn = np.concatenate([to_uint8(self.drawer(*pair).clamp(-1, 1)) for pair in pairs])
-        trajectory = Trajectory(tokens[None], torch.zeros_like(tokens, dtype=torch.bool)[None])
-        return Inpainted(self.paste(drawn, images, hole), trajectory)
+        return self.paste(drawn, images, hole), tokens
 
-    def read(self, images: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
+    def read(
+        self, images: np.ndarray, hole: np.ndarray, tokens: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Returns the codes to draw, float (N, latent_dim, h, w), and the likeliest tokens (N, T).
 
         As in `decode_into_hole`, codes that cannot be known and need not be drawn are left out.
         """
-        tokens, hidden = self.encode(images, hole)
         logits = self.predict(tokens, hidden, self.embed_known_pixels(images, hole))
         codes = F.embedding(tokens, self.vectors)
         codes[hidden] = mean_codes(logits, self.vectors[:-1])
@@ -82,5 +118,9 @@ class MeanInpainter(Inpainter):
     def snapshot(
         self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns pictures as `Inpainter` does; after the only step nothing is hidden."""
-        return self.picture_of_hidden(trajectory.hidden[step]), self(images, hole).images
+        """Returns pictures as `Inpainter` does; after the last step those of the mean."""
+        if step < len(trajectory.tokens) - 1:
+            return super().snapshot(images, hole, trajectory, step)
+        before = [each[step - 1] for each in trajectory] if step else self.encode(images, hole)
+        filled, _ = self.draw_mean(images, hole, *before)
+        return self.picture_of_hidden(trajectory.hidden[step]), filled

@@ -31,7 +31,8 @@ class CommonSettings(Section):
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
     choose: Literal["ring", "medoid"] = "ring"  # by what one of `best_of` fills is kept
     seamless: bool = True
-    reading: Reading = "sample"  # see `maskgit.inpainting.mean`; `mean` uses `seamless` alone
+    reading: Reading = "sample"
+    mean_steps: Iterations = 1  # of the reading `mean`, see `maskgit.inpainting.mean`
 
 
 def own_settings() -> type[Section]:

@@ -1,7 +1,7 @@
 """Loads the pipeline's tokenizer and transformer, and makes inpainters of them."""
 
 from maskgit.inpainting.inpainter import Inpainter
-from maskgit.inpainting.kinds import make_inpainter
+from maskgit.inpainting.kinds import make_inpainter, make_mean_inpainter
 from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Sampler
 from maskgit.mean.decoder import MeanDecoder
@@ -26,7 +26,7 @@ def load_inpainter(sampler: Sampler) -> Inpainter:
 def load_mean_inpainter(sampler: Sampler) -> MeanInpainter:
     """Loads the trained networks as an inpainter of the mean reading. Raises UserError."""
     drawer = load_model(MEAN_DECODER / MODEL, [MeanDecoder])
-    return MeanInpainter(*load_networks(), drawer, sampler.seamless)
+    return make_mean_inpainter(sampler, *load_networks(), drawer)
 
 
 def load_uncertainty() -> list[float]:

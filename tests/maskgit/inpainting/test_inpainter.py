@@ -36,15 +36,20 @@ def inpainter(request):
     return make_inpainter(Sampler(decoder=decoder, guidance=0.7), *request.getfixturevalue(pair))
 
 
-@pytest.fixture(scope="module", params=[*CASES, *[("mean", pair) for pair in PAIRS]], ids="-".join)
+MEANS = {"mean": 1, "mean_of_a_part": 3}  # steps of the mean reading
+MEAN_CASES = [(name, pair) for name in MEANS for pair in PAIRS]
+
+
+@pytest.fixture(scope="module", params=[*CASES, *MEAN_CASES], ids="-".join)
 def any_inpainter(request):
     """One of each decoder, and the mean reading."""
     decoder, pair = request.param
     tokenizer, transformer = request.getfixturevalue(pair)
-    if decoder != "mean":
+    if decoder not in MEANS:
         return make_inpainter(Sampler(decoder=decoder, guidance=0.7), tokenizer, transformer)
     drawer = MeanDecoder(channels=16, decoder_blocks=1, latent_dim=4).copy_weights(tokenizer)
-    return make_readings(Sampler(), tokenizer, transformer, drawer)["mean"]
+    sampler = Sampler(mean_steps=MEANS[decoder], guidance=0.7)
+    return make_readings(sampler, tokenizer, transformer, drawer)["mean"]
 
 
 def fill(inpainter, images, hole, schedule, steps, indices=None):

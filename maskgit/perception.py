@@ -77,12 +77,17 @@ def _fold_margins(model: nn.Module) -> None:
             module.static_padding = nn.Identity()
 
 
+def strides_of(model: nn.Module) -> list[int]:
+    """Returns the stride of the output of the stem and of each block, in pixels of the image."""
+    blocks = [block._depthwise_conv.stride[0] for block in model._blocks]
+    return list(accumulate([model._conv_stem.stride[0], *blocks], mul))
+
+
 def early_blocks(model: nn.Module) -> list[nn.Module]:
     """Returns the first blocks of a network, up to LARGEST_STRIDE: 5 of Lite0, 7 of Lite2."""
-    strides = [model._conv_stem.stride[0]]
-    strides += [block._depthwise_conv.stride[0] for block in model._blocks]
-    _, *totals = accumulate(strides, mul)
-    return [b for b, total in zip(model._blocks, totals, strict=True) if total <= LARGEST_STRIDE]
+    _, *strides = strides_of(model)
+    pairs = zip(model._blocks, strides, strict=True)
+    return [block for block, stride in pairs if stride <= LARGEST_STRIDE]
 
 
 class PerceptualLoss(nn.Module):
@@ -90,6 +95,10 @@ class PerceptualLoss(nn.Module):
 
     On a processor it runs in float32 under autocast too, since the bf16 gradients of strided
     depthwise convolutions take six times as long there.
+
+    Attributes:
+        coarsening: the numbers of the maps of `features` that are coarser than the one before.
+        widths: the channels of these maps.
     """
 
     def __init__(self, network: str = "efficientnet_lite0"):
@@ -98,6 +107,10 @@ class PerceptualLoss(nn.Module):
         model = efficientnet_lite(network)
         self.stem = nn.Sequential(model._conv_stem, nn.ReLU6())
         self.blocks = nn.ModuleList(early_blocks(model))
+        strides = strides_of(model)[: 1 + len(self.blocks)]
+        last = [model._conv_stem, *[block._project_conv for block in self.blocks]]
+        self.coarsening = [strides.index(stride) for stride in dict.fromkeys(strides)]
+        self.widths = [last[number].out_channels for number in self.coarsening]
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Returns the maps of the stem and each block, (B, C, h, w), unit length over channels."""
@@ -110,5 +123,9 @@ class PerceptualLoss(nn.Module):
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
             truth = self.features(targets)
-        pairs = zip(self.features(images), truth, strict=True)
-        return sum(F.mse_loss(a, b) * a.shape[1] for a, b in pairs)
+        return self.distance(self.features(images), truth)
+
+    @staticmethod
+    def distance(maps: list[Tensor], truth: list[Tensor]) -> Tensor:
+        """Returns the distance of images whose `features` are given."""
+        return sum(F.mse_loss(a, b) * a.shape[1] for a, b in zip(maps, truth, strict=True))

@@ -12,6 +12,8 @@ DRAWING = DrawingTraining(
     learning_rate=4e-3,
     warmup=2,
     perceptual_weight=0.0,
+    adversarial_weight=0.0,
+    discriminator_start=0.5,
     ema_decay=0.5,
     evaluations=2,
 )

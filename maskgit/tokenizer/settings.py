@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from maskgit.tokenizer.codebook_sizes import CODES
-from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section, Share, one_of
+from maskgit.training.settings import Adversarial
+from maskgit.validation import BatchSize, Count, NotNegative, Positive, Section, one_of
 
 Blocks = Annotated[int, Field(ge=0, le=100)]
 
@@ -31,26 +32,17 @@ class TokenizerConfig(Section):
         return self
 
 
-class TokenizerTraining(Section):
+class TokenizerTraining(Adversarial):
     """Settings of `TokenizerTrainer`; each weight multiplies its loss, and 0 switches it off."""
 
-    steps: Count
     batch_size: BatchSize
     accumulate: Count = 1  # parts of a batch that are decoded one by one, for less memory
     learning_rate: Positive
     warmup: Count
     commitment_weight: NotNegative
-    perceptual_weight: NotNegative
-    adversarial_weight: NotNegative
-    discriminator_start: Share  # of the steps, after which the adversarial loss is used
     evaluations: Count
 
     @property
     def evaluate_every(self) -> int:
         """The number of steps from one evaluation to the next."""
         return max(1, self.steps // self.evaluations)
-
-    @property
-    def discriminator_step(self) -> int:
-        """The first step with the adversarial loss."""
-        return round(self.discriminator_start * self.steps)

@@ -12,28 +12,22 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskgit import ranks
 from maskgit.data.holes import mixture
 from maskgit.data.known_pixels import mask_pixels
 from maskgit.device import autocast
+from maskgit.perception import PerceptualLoss
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
-from maskgit.tokenizer.discriminator import (
-    PatchDiscriminator,
-    adaptive_weight,
-    discriminator_loss,
-    gradient_ratio,
-    last_gradients,
-)
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
+from maskgit.training.discriminator import Adversary
 from maskgit.training.graphs import Replayed
-from maskgit.training.losses import looked_at, losses_in_hole
+from maskgit.training.losses import DrawingLoss, looked_at
 from maskgit.training.optim import (
-    adamw,
     make_capturable,
     muon_and_adamw,
     set_learning_rate,
@@ -61,12 +55,13 @@ class TokenizerTrainer(Trainer):
         images: np.ndarray,
         validation: np.ndarray,
         how: TokenizerTraining,
-        perceptual: nn.Module | None,
+        perceptual: PerceptualLoss | None,
         seed: int,
         graphed: bool = False,
     ):
         self.model, self.validation = model, validation
-        self.how, self.perceptual = how, perceptual
+        self.how = how
+        self.loss = DrawingLoss(perceptual, how.perceptual_weight, how.adversarial_weight)
         self.steps = how.steps
         self.device = next(model.parameters()).device
         self.images = Rows(images, self.device)
@@ -79,22 +74,22 @@ class TokenizerTrainer(Trainer):
             weight_decay=1e-4,
             betas=(0.9, 0.99),
         )
-        self.critic = PatchDiscriminator().to(self.device)
-        critic = list(self.critic.parameters())
-        self.critic_adamw = adamw(critic, how.learning_rate, weight_decay=1e-2, betas=(0.5, 0.9))
-        self.optimisers = [self.muon, self.adamw, self.critic_adamw]
-        for network in (model, self.critic):
-            ranks.share_weights(network)
+        self.optimisers = [self.muon, self.adamw]
+        self.adversary = None
+        if how.adversarial_weight:
+            self.adversary = Adversary(perceptual, how.learning_rate)
+            self.optimisers.append(self.adversary.adamw)
+        ranks.share_weights(model)
         self.graphed, self.replayed = graphed, {}
         self.parts = {
             "model": model,
-            "critic": self.critic,
             "muon": self.muon,
             "adamw": self.adamw,
-            "critic_adamw": self.critic_adamw,
             "batches": self.batches,
             "generators": self.generators,
         }
+        if self.adversary:
+            self.parts |= self.adversary.parts
         self.begin()
 
     def begin(self) -> None:
@@ -115,7 +110,7 @@ class TokenizerTrainer(Trainer):
         settled = self.done >= SETTLED * self.steps
         if settled:
             model.settle_codes()
-        adversarial = how.adversarial_weight > 0 and self.done >= how.discriminator_step
+        adversarial = self.adversary is not None and self.done >= how.discriminator_step
         metrics = self.learner(settled, adversarial)(*self.draw_batch(HOLED * settled))
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
@@ -136,84 +131,34 @@ class TokenizerTrainer(Trainer):
         Encoder and quantizer get it whole, so that codes and random numbers do not depend on the
         parts. Each part counts by its share of the images.
         """
-        how, model, critic = self.how, self.model, self.critic
+        how, model = self.how, self.model
+        adversary = self.adversary if adversarial else None
         model.zero_grad(set_to_none=True)
         with autocast(self.device):
             codes, quantized = model.quantize(truth, hole, MISTAKES * settled)
             commitment = how.commitment_weight * quantized.loss
         leaf = codes.detach().requires_grad_(codes.requires_grad)
-        parts = list(zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole)], strict=True))
-        rebuild = partial(self.rebuild, area=looked_at(hole).mean())
-        weight = None
-        if adversarial and len(parts) > 1:
-            weight = self.adversarial_weight(parts, rebuild)
-        outputs, metrics = [], defaultdict(float)
-        for part in parts:
+        area = looked_at(hole).mean()
+        seen, metrics = [], defaultdict(float)
+        for part in zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole)], strict=True):
             share = len(part[0]) / len(truth)
             with autocast(self.device):
-                output, loss, losses = rebuild(*part)
-                losses["commitment_loss"] = quantized.loss.detach()
-                if adversarial:
-                    fooling = -critic.requires_grad_(False)(output).mean()
-                    if len(parts) == 1:
-                        weight = adaptive_weight(loss, fooling, model.last_layer)
-                    loss = loss + how.adversarial_weight * weight * fooling
-                    losses["adversarial_loss"] = fooling.detach()
+                output = model.decoder(part[0], mask_pixels(*part[1:]))
+                loss, losses, judged = self.loss(output, *part[1:], area, adversary)
             (loss * share).backward()
-            outputs.append(output.detach())
+            seen.append(judged)
             for name, value in losses.items():
                 metrics[name] += share * value
         if codes.requires_grad:
             ((codes * leaf.grad).sum() + commitment).backward()  # leaf's gradient is that of codes
+        metrics["commitment_loss"] = quantized.loss.detach()
         ranks.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         self.muon.step()
         self.adamw.step()
-        if adversarial:
-            metrics["discriminator_loss"] = self.learn_to_judge(truth, torch.cat(outputs))
+        if adversary:
+            metrics["discriminator_loss"] = adversary.learn(seen)
         return dict(metrics)
-
-    def rebuild(
-        self, codes: Tensor, truth: Tensor, hole: Tensor, area: Tensor
-    ) -> tuple[Tensor, Tensor, Metrics]:
-        """Decodes codes into the holes of images; returns pictures, their loss, and its parts.
-
-        area: see `losses_in_hole`.
-        """
-        output = self.model.decoder(codes, mask_pixels(truth, hole))
-        output, losses = losses_in_hole(output, truth, hole, self.perceptual, area)
-        loss = losses["reconstruction_loss"]
-        if self.perceptual is not None:
-            loss = loss + self.how.perceptual_weight * losses["perceptual_loss"]
-        return output, loss, {name: value.detach() for name, value in losses.items()}
-
-    def adversarial_weight(
-        self, parts: list[tuple[Tensor, ...]], rebuild: Callable[..., tuple]
-    ) -> Tensor:
-        """Returns `adaptive_weight` of a batch in parts, at the price of decoding it once more."""
-        count, sums = sum(len(part[0]) for part in parts), [0.0, 0.0]
-        for part in parts:
-            with autocast(self.device):
-                output, loss, _ = rebuild(*part)
-                fooling = -self.critic.requires_grad_(False)(output).mean()
-                found = last_gradients(loss, fooling, self.model.last_layer)
-            share = len(part[0]) / count
-            sums = [s + share * gradient for s, gradient in zip(sums, found, strict=True)]
-        return gradient_ratio(*sums)
-
-    def learn_to_judge(self, truth: Tensor, output: Tensor) -> Tensor:
-        """Changes the discriminator by true and rebuilt images, and returns its loss."""
-        critic, total = self.critic.requires_grad_(True), 0.0
-        critic.zero_grad(set_to_none=True)
-        parts = [images.chunk(self.how.accumulate) for images in (truth, output)]
-        for real, fake in zip(*parts, strict=True):
-            with autocast(self.device):
-                loss = discriminator_loss(critic(real), critic(fake)) * (len(real) / len(truth))
-            loss.backward()
-            total += loss.detach()
-        ranks.average_gradients(critic)
-        self.critic_adamw.step()
-        return total
 
     def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
         """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).

@@ -177,11 +177,6 @@ class VQGAN(nn.Module):
         quantized = self.codebook(latents, distance)
         return quantized.codes * (covered | ~touched)[:, None], quantized
 
-    @property
-    def last_layer(self) -> Tensor:
-        """The last weights of the decoder, at which VQGAN's adaptive weight compares gradients."""
-        return self.decoder.fine[-2].weight
-
     def hidden_convolutions(self) -> list[nn.Parameter]:
         """Returns the weights of the residual blocks, from hidden channels to hidden channels."""
         blocks = [m for m in self.modules() if isinstance(m, ResidualBlock | PointwiseBlock)]

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from maskgit import ranks
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast
+from maskgit.perception import PerceptualLoss
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
-from maskgit.training.losses import losses_in_hole
+from maskgit.training.discriminator import Adversary
+from maskgit.training.losses import DrawingLoss
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
@@ -32,9 +34,10 @@ class DrawingTrainer(Trainer):
     The model's output for the inputs of `look` is a picture, (B, 3, H, W), not clamped. matrices:
     its hidden weights, which Muon trains. holes: bool (M, H, W). views: number of views of each
     image (`view_maps`), of which a random one is taken. validation: images and their holes, in the
-    same layout. perceptual: a distance of images float (B, 3, H, W), needed where its weight is not
-    0. Every `evaluate_every` steps and at the end the metrics include those of `evaluate_drawing`
-    on the averaged weights. `best` keeps the averaged weights of the best evaluation.
+    same layout. perceptual: needed where its weight or the adversarial one is not 0. Every
+    `evaluate_every` steps and at the end the metrics include those of `evaluate_drawing` on the
+    averaged weights. `best` keeps the averaged weights of the best evaluation; where a
+    discriminator joins, of the best one after that.
     """
 
     def __init__(
@@ -47,11 +50,11 @@ class DrawingTrainer(Trainer):
         views: int,
         validation: tuple[np.ndarray, np.ndarray],
         how: DrawingTraining,
-        perceptual: nn.Module | None,
+        perceptual: PerceptualLoss | None,
         seed: int,
     ):
         self.model, self.look, self.validation, self.how = model, look, validation, how
-        self.loss = DrawingLoss(perceptual, how.perceptual_weight)
+        self.loss = DrawingLoss(perceptual, how.perceptual_weight, how.adversarial_weight)
         self.steps = how.steps
         self.device = device = next(model.parameters()).device
         self.images, self.holes = Rows(images, device), to_device(holes, device)
@@ -61,6 +64,11 @@ class DrawingTrainer(Trainer):
         self.muon, self.adamw = muon_and_adamw(
             model, matrices, how.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
         )
+        self.optimisers = [self.muon, self.adamw]
+        self.adversary = None
+        if how.adversarial_weight:
+            self.adversary = Adversary(perceptual, how.learning_rate)
+            self.optimisers.append(self.adversary.adamw)
         ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
@@ -73,16 +81,21 @@ class DrawingTrainer(Trainer):
             "batches": self.batches,
             "generators": self.generators,
         }
+        if self.adversary:
+            self.parts |= self.adversary.parts
 
     def step(self) -> Metrics:
         how, model = self.how, self.model
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
-        set_learning_rate([self.muon, self.adamw], learning_rate)
+        set_learning_rate(self.optimisers, learning_rate)
         truth, hole = self.draw_batch()
+        joined = self.done >= how.discriminator_step
+        adversary = self.adversary if joined else None
 
         with autocast(self.device):
-            loss, metrics = self.loss(model(*self.look(truth, hole)), truth, hole)
+            output = model(*self.look(truth, hole))
+            loss, metrics, seen = self.loss(output, truth, hole, adversary=adversary)
         model.zero_grad(set_to_none=True)
         loss.backward()
         ranks.average_gradients(model)
@@ -90,12 +103,15 @@ class DrawingTrainer(Trainer):
         self.muon.step()
         self.adamw.step()
         update_ema(self.average, model, self.done, how.ema_decay)
+        if adversary:
+            metrics["discriminator_loss"] = adversary.learn([seen])
 
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             task = *self.validation, self.loss, how.batch_size
             metrics |= evaluate_drawing(self.average, self.look, *task)
-            self.best.update(self.average, metrics["val_loss"])
+            if joined or not self.adversary:
+                self.best.update(self.average, metrics["val_loss"])
         return metrics
 
     def draw_batch(self) -> tuple[Tensor, Tensor]:
@@ -105,25 +121,6 @@ class DrawingTrainer(Trainer):
         views = self.views[to_device(rng.integers(len(self.views), size=size), device)]
         hole = self.holes[to_device(rng.integers(len(self.holes), size=size), device)]
         return pixels_to_float(take_views(self.images[rows,], views)), hole
-
-
-class DrawingLoss:
-    """The tokenizer's losses in the hole, and their weighted sum."""
-
-    def __init__(self, perceptual: nn.Module | None, perceptual_weight: float):
-        self.perceptual = perceptual if perceptual_weight else None
-        self.weight = perceptual_weight
-
-    def __call__(self, output: Tensor, truth: Tensor, hole: Tensor) -> tuple[Tensor, Metrics]:
-        """Returns the sum, and each loss without gradients.
-
-        output, truth: float (B, 3, H, W) in [-1, 1]; hole: bool (B, H, W).
-        """
-        _, losses = losses_in_hole(output, truth, hole, self.perceptual)
-        loss = losses["reconstruction_loss"]
-        if self.perceptual is not None:
-            loss = loss + self.weight * losses["perceptual_loss"]
-        return loss, {name: value.detach() for name, value in losses.items()}
 
 
 @torch.inference_mode()

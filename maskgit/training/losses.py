@@ -1,8 +1,12 @@
-"""Losses of drawn pixels."""
+"""The loss of pixels that are drawn into holes."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from maskgit.perception import PerceptualLoss
+from maskgit.training.discriminator import Adversary, Seen
+from maskgit.training.trainer import Metrics
 
 
 def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
@@ -18,24 +22,53 @@ def looked_at(hole: Tensor) -> Tensor:
     return F.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1)
 
 
-def losses_in_hole(
-    output: Tensor,
-    truth: Tensor,
-    hole: Tensor,
-    perceptual: nn.Module | None,
-    area: Tensor | None = None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns `output` in the hole and `truth` elsewhere, and the losses of it for each hole pixel.
+class DrawingLoss:
+    """The weighted sum of the losses of what is drawn into holes.
 
-    output, truth: float (B, 3, H, W) in [-1, 1]; hole: bool (B, H, W), not empty in all images. The
-    losses are `reconstruction_loss` and, with a perceptual distance, `perceptual_loss`. The pixels
-    that are `looked_at` count. area: their share, of the whole batch where these images are a part
-    of it; without, it is that of these images.
+    perceptual: needed where one of the weights is not 0.
     """
-    drawn = looked_at(hole)
-    area = drawn.mean() if area is None else area
-    output = torch.where(drawn > 0, output, truth)
-    losses = {"reconstruction_loss": reconstruction_loss(output, truth) / area}
-    if perceptual is not None:
-        losses["perceptual_loss"] = perceptual(output, truth) / area
-    return output, losses
+
+    def __init__(
+        self,
+        perceptual: PerceptualLoss | None,
+        perceptual_weight: float,
+        adversarial_weight: float = 0.0,
+    ):
+        self.perceptual = perceptual if perceptual_weight or adversarial_weight else None
+        self.perceptual_weight = perceptual_weight
+        self.adversarial_weight = adversarial_weight
+
+    def __call__(
+        self,
+        output: Tensor,
+        truth: Tensor,
+        hole: Tensor,
+        area: Tensor | None = None,
+        adversary: Adversary | None = None,
+    ) -> tuple[Tensor, Metrics, Seen | None]:
+        """Returns the sum, each loss without gradients, and what an adversary sees.
+
+        Each loss is a mean over the pixels that are `looked_at`. output, truth: float (B, 3, H, W)
+        in [-1, 1]; hole: bool (B, H, W), not empty in all images. area: the share of these pixels,
+        of the whole batch where these images are a part of it; without, it is that of these images.
+        """
+        drawn, seen = looked_at(hole), None
+        area = drawn.mean() if area is None else area
+        output = torch.where(drawn > 0, output, truth)
+        loss = reconstruction_loss(output, truth) / area
+        losses = {"reconstruction_loss": loss.detach()}
+        if self.perceptual is not None:
+            with torch.no_grad():
+                true_maps = self.perceptual.features(truth)
+            maps = self.perceptual.features(output)
+            distance = self.perceptual.distance(maps, true_maps) / area
+            losses["perceptual_loss"] = distance.detach()
+            loss = loss + self.perceptual_weight * distance
+        if adversary is not None:
+            judged = [[each[i] for i in self.perceptual.coarsening] for each in (maps, true_maps)]
+            seen = Seen(*judged, drawn, area)
+            fooled = adversary.fooled(seen)
+            losses["adversarial_loss"] = fooled.detach()
+            loss = loss + self.adversarial_weight * fooled
+            seen = seen.detached()
+        return loss, losses, seen

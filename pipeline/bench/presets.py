@@ -20,7 +20,6 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.mean.codes import MeanLook
 from maskgit.mean.decoder import MeanDecoder
-from maskgit.perception import PerceptualLoss
 from maskgit.schedules import make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
@@ -45,6 +44,7 @@ from pipeline.bench.race import count_flops, machine, time_run
 from pipeline.bench.step_memory import COUNTED, training_gigabytes
 from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
+from pipeline.models.perceptual import perceptual_network
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.launch import cuda_graphs
 from pipeline.plumbing.params import Params, load_params
@@ -92,15 +92,15 @@ def tokenizer_trainer(params: Params, batch: int, accumulate: int) -> TokenizerT
     endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "batch_size": batch}
     how = params.vqgan.part(TokenizerTraining).changed(**endless, accumulate=accumulate)
     images = random_images(params, 2 * batch)
-    perceptual = PerceptualLoss().to(best_device()) if how.perceptual_weight else None
+    perceptual = perceptual_network(how)
     model = make_tokenizer(params)
     return TokenizerTrainer(model, images, images[:1], how, perceptual, 0, cuda_graphs())
 
 
 def decoder_trainer(params: Params) -> DrawingTrainer:
-    """Returns a training of the preset's decoder of mean codes on noise."""
+    """Returns a training of the preset's decoder of mean codes on noise, with its discriminator."""
     size, batch = params.data.size, params.mean_decoder.batch_size
-    endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4}
+    endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "discriminator_start": 0}
     how = params.mean_decoder.part(DrawingTraining).changed(**endless)
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
@@ -109,7 +109,7 @@ def decoder_trainer(params: Params) -> DrawingTrainer:
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
     data = images, holes, params.encode.views, (images[:1], holes[:1])
-    perceptual = PerceptualLoss().to(best_device()) if how.perceptual_weight else None
+    perceptual = perceptual_network(how)
     return DrawingTrainer(model, look, model.hidden_convolutions(), *data, how, perceptual, 0)
 
 

@@ -1,22 +1,21 @@
 """Stage train_decoder: teaches a decoder to draw the mean codes that the transformer predicts.
 
-It sees the images, views and holes that the transformer is trained on, and has the losses that the
-tokenizer is trained by. Tokenizer and transformer stay as they are.
+It sees the images, views and holes that the transformer is trained on. Tokenizer and transformer
+stay as they are.
 """
 
 import torch
 
 from maskgit import ranks
-from maskgit.device import best_device
 from maskgit.mean.codes import MeanLook
 from maskgit.mean.decoder import MeanDecoder
-from maskgit.perception import PerceptualLoss
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.drawing import DrawingTrainer
 from maskgit.transformer.kinds import transformer_kinds
 from pipeline.models.checkpoints import build, load_model, read_model
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
+from pipeline.models.perceptual import perceptual_network
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
@@ -50,7 +49,7 @@ def main() -> None:
         transformer = load_model(TRANSFORMER / MODEL, transformer_kinds())
         model = build(MeanDecoder, checkpoint.config).copy_weights(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
-        perceptual = PerceptualLoss().to(best_device()) if settings.perceptual_weight else None
+        perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed)
         history = train(trainer, snapshots, run, "train mean decoder")
         if ranks.rank():

@@ -1,21 +1,20 @@
 """Stage train_feed_forward (feed_forward/dvc.yaml): trains a network to compare the sampler with.
 
-It sees the images, views and holes that the transformer is trained on, and has the losses that the
-tokenizer is trained by.
+It sees the images, views and holes that the transformer is trained on, and has the losses of the
+decoder of mean codes.
 """
 
 import torch
 
 from maskgit import ranks
-from maskgit.device import best_device
 from maskgit.feed_forward.filling import look
 from maskgit.feed_forward.settings import UNetConfig
 from maskgit.feed_forward.unet import UNet
-from maskgit.perception import PerceptualLoss
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.models.checkpoints import build
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
+from pipeline.models.perceptual import perceptual_network
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
@@ -38,7 +37,7 @@ def main() -> None:
         config = settings.part(UNetConfig).model_dump()
         model = build(UNet, config)
         network = model, look, model.hidden_convolutions()
-        perceptual = PerceptualLoss().to(best_device()) if settings.perceptual_weight else None
+        perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed)
         history = train(trainer, snapshots, run, "train feed_forward")
         if ranks.rank():

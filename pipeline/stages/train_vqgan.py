@@ -7,14 +7,13 @@ import pandas as pd
 import torch
 
 from maskgit import ranks
-from maskgit.device import best_device
-from maskgit.perception import PerceptualLoss
 from maskgit.tokenizer.kinds import Tokenizer, decode_each, encode_each, tokenizer_kinds
 from maskgit.tokenizer.settings import TokenizerConfig
 from maskgit.tokenizer.training import TokenizerTrainer, evaluate_tokenizer
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
+from pipeline.models.perceptual import perceptual_network
 from pipeline.models.start import start_model
 from pipeline.plumbing.files import fresh_folder, load_array
 from pipeline.plumbing.importers import IMPORTERS
@@ -76,7 +75,7 @@ def main() -> None:
         torch.manual_seed(seed)
         config = vqgan.part(TokenizerConfig).model_dump()
         model = build(VQGAN, config)
-        perceptual = PerceptualLoss().to(best_device()) if vqgan.perceptual_weight else None
+        perceptual = perceptual_network(vqgan)
         trainer = TokenizerTrainer(
             model, images, validation, vqgan, perceptual, seed, cuda_graphs()
         )

@@ -18,6 +18,7 @@ from torch.distributed.distributed_c10d import Backend, BackendConfig
 
 from maskgit import ranks
 from maskgit.data.cats.cat import draw_cat
+from maskgit.perception import PerceptualLoss
 from maskgit.scoring.features import Extractor
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
@@ -63,7 +64,7 @@ def small_trainer(**quantizer):
     cats = np.stack([draw_cat(np.random.default_rng(i), 64) for i in range(12)])
     sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": 32}
     model = VQGAN(**sizes | quantizer)
-    return TokenizerTrainer(model, cats, cats[:2], HOW, None, seed=0)
+    return TokenizerTrainer(model, cats, cats[:2], HOW, PerceptualLoss(), seed=0)
 
 
 def found_by_this_rank():
@@ -85,7 +86,7 @@ def found_by_this_rank():
         "gradient": linear_gradient(ranks.shard(range(8))),
         "features": number_extractor()(numbered_images(21)).tolist(),
         "model": trainer.model.state_dict(),
-        "critic": trainer.critic.state_dict(),
+        "discriminator": trainer.adversary.discriminator.state_dict(),
         "other": other.model.state_dict(),
         "losses": [row["adversarial_loss"] for row in metrics[2:]],
     }
@@ -154,7 +155,7 @@ def test_features_are_those_of_one_process_in_image_order(found):
 
 def test_both_ranks_train_the_same_tokenizer_and_discriminator(found):
     first, second = found
-    for part in ("model", "critic", "other"):
+    for part in ("model", "discriminator", "other"):
         for name, value in first[part].items():
             assert torch.equal(value, second[part][name]), name
     start = small_trainer().model.state_dict()

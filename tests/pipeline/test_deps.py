@@ -39,6 +39,7 @@ CHOSEN = {
     "study": {
         *("inpaint.decoder", "inpaint.iterations", "inpaint.temperature"),
         *("inpaint.choice_temperature", "inpaint.split", "inpaint.fills", "inpaint.reading"),
+        "inpaint.mean_steps",
         "inpaint.batch_size",  # no result depends on it
         "inpaint.lab",  # the study leaves that decoder out
     }

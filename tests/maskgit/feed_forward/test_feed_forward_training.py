@@ -57,6 +57,22 @@ def test_the_perceptual_loss_changes_the_training_by_its_weight(data):
         assert_equal_weights(plain.model, weighted.model)
 
 
+def test_a_discriminator_joins_and_the_best_is_of_what_comes_after(data, tmp_path):
+    adversarial = {"adversarial_weight": 0.5, "discriminator_start": 0.5}
+    trainer = make_trainer(data, PerceptualLoss(), **adversarial)
+    records = finish(trainer)
+    assert [step for step, metrics in records if "discriminator_loss" in metrics] == [*range(9, 17)]
+    assert trainer.best.loss == records[-1][1]["val_loss"]  # not of step 8, however low
+    stopped = make_trainer(data, PerceptualLoss(), **adversarial)
+    for _ in range(11):
+        stopped.step()
+    state = through_a_file(stopped.state_dict(), tmp_path / "state.pt")
+    resumed = make_trainer(data, PerceptualLoss(), **adversarial)
+    resumed.load_state_dict(state)
+    assert finish(resumed) == records[11:]
+    assert_equal_weights(resumed.model, trainer.model)
+
+
 def test_pixels_away_from_the_hole_have_no_loss(data):
     trainer = make_trainer(data)
     truth, hole = trainer.draw_batch()

@@ -10,12 +10,14 @@ from maskgit import load
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
 from maskgit.filling import Fill
+from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_readings
 from maskgit.inpainting.mean import MeanInpainter
-from maskgit.inpainting.settings import Decoding
+from maskgit.inpainting.settings import Decoding, Sampler
 from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.pixels import to_float
+from maskgit.schedules import SCHEDULES
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.plumbing.places import MODEL_FOLDER
 from tests.trainings import DRAWING, assert_equal_weights, finish
@@ -58,7 +60,8 @@ def test_a_mean_does_not_depend_on_how_many_others_are_computed(models):
 def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
     tokenizer, transformer = request.getfixturevalue(pair)
     images, hole = task
-    shown, _ = MeanInpainter(tokenizer, transformer, taught(tokenizer)).read(images, hole)
+    inpainter = MeanInpainter(tokenizer, transformer, taught(tokenizer))
+    shown, _ = inpainter.read(images, hole, *inpainter.encode(images, hole))
     look = MeanLook(tokenizer, transformer)
     codes, known = look(to_float(images, CPU), torch.from_numpy(hole))
     assert codes.shape == shown.shape and known.shape == (6, 4, 64, 64)
@@ -104,6 +107,27 @@ def test_every_seed_schedule_and_number_of_steps_gives_the_same_mean(small_model
     how = {"seed": 5, "gamma": "square", "iterations": 3}
     assert np.array_equal(fill(image, hole, reading="mean", **how), mean)
     assert not np.array_equal(fill(image, hole, reading="sample"), mean)
+
+
+def test_with_more_steps_a_part_is_drawn_before_the_mean(guided_models, task):
+    images, hole = task
+    sampler = Sampler(mean_steps=3, guidance=0.7)
+    readings = make_readings(sampler, *guided_models, taught(guided_models[0]))
+    how = SCHEDULES["cosine"], 3
+
+    def run(reading, seed):
+        return readings[reading](images, hole, *how, image_generators(seed, range(len(images))))
+
+    mean, sample, other = run("mean", 0), run("sample", 0), run("mean", 1)
+    for step in range(2):
+        for ours, theirs in zip(mean.trajectory, sample.trajectory, strict=True):
+            assert torch.equal(ours[step], theirs[step])
+    assert mean.trajectory.steps().max() == 3 and not mean.trajectory.hidden[2].any()
+    assert not np.array_equal(mean.images, other.images)
+    for step in range(3):
+        masks, views = readings["mean"].snapshot(images, hole, mean.trajectory, step)
+        assert (masks > 0).any() == (step < 2)
+    assert np.array_equal(views, mean.images)
 
 
 def test_a_model_without_such_a_decoder_says_so(models):

@@ -63,6 +63,11 @@ def cats():
     return draw_cats(40, seed=0)
 
 
+@pytest.fixture(scope="module")
+def perceptual():
+    return PerceptualLoss()
+
+
 SIZES = {"kmeans": 32, "fsq": 64}  # of the codebook; settings allow fsq no 32
 
 
@@ -111,8 +116,8 @@ def bf16(monkeypatch):
     monkeypatch.setattr(optim, "bf16_is_faster", lambda device: True)
 
 
-def test_both_models_learn_and_fill_in_half_precision(bf16, cats, stripes):
-    tokenizer, records = tokenizer_run(cats, PerceptualLoss(), adversarial_weight=0.5)
+def test_both_models_learn_and_fill_in_half_precision(bf16, cats, perceptual, stripes):
+    tokenizer, records = tokenizer_run(cats, perceptual, adversarial_weight=0.5)
     assert records[-1][1]["val_psnr"] > records[7][1]["val_psnr"]
     assert tokenizer.codebook.embedding.dtype == torch.float32
     transformer, records = transformer_run(stripes)
@@ -130,11 +135,12 @@ def test_both_models_learn_and_fill_in_half_precision(bf16, cats, stripes):
     assert not np.array_equal(filled, images)
 
 
-def test_the_discriminator_joins_late_and_changes_the_training(cats):
+def test_the_discriminator_joins_late_and_changes_the_training(cats, perceptual):
     plain, _ = tokenizer_run(cats)
-    model, records = tokenizer_run(cats, adversarial_weight=0.5)
+    model, records = tokenizer_run(cats, perceptual, adversarial_weight=0.5)
     assert [step for step, metrics in records if "discriminator_loss" in metrics] == [*range(9, 17)]
-    assert not torch.equal(plain.last_layer, model.last_layer)
+    weights = [each.decoder.from_codes.weight for each in (plain, model)]
+    assert not torch.equal(*weights)
 
 
 def test_the_perceptual_loss_is_zero_for_equal_images_only(cats):
@@ -252,8 +258,10 @@ def test_the_transformers_training_goes_on_where_it_stopped(stripes, tmp_path, s
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("stop_at", [2, 12])  # before the discriminator joins, and after
-def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_at, quantizer):
-    choices = {"quantizer": quantizer, "adversarial_weight": 0.5}
+def test_the_tokenizers_training_goes_on_where_it_stopped(
+    cats, perceptual, tmp_path, stop_at, quantizer
+):
+    choices = {"perceptual": perceptual, "quantizer": quantizer, "adversarial_weight": 0.5}
     undisturbed = tokenizer_trainer(cats, **choices)
     records = finish(undisturbed)
     stopped = tokenizer_trainer(cats, **choices)
@@ -264,7 +272,7 @@ def test_the_tokenizers_training_goes_on_where_it_stopped(cats, tmp_path, stop_a
     resumed.load_state_dict(state)
     assert finish(resumed) == records[stop_at:]
     assert_equal_weights(resumed.model, undisturbed.model)
-    assert_equal_weights(resumed.critic, undisturbed.critic)
+    assert_equal_weights(resumed.adversary.discriminator, undisturbed.adversary.discriminator)
 
 
 @pytest.fixture
@@ -305,10 +313,9 @@ def test_the_transformers_gradient_is_that_of_the_whole_batch_however_it_is_divi
 @pytest.mark.parametrize("settled", [False, True])
 @pytest.mark.parametrize("adversarial", [False, True])
 def test_the_tokenizers_gradient_is_that_of_the_whole_batch_however_it_is_divided(
-    float32, cats, quantizer, settled, adversarial
+    float32, cats, perceptual, quantizer, settled, adversarial
 ):
     how = {"quantizer": quantizer, "adversarial_weight": 0.5, "perceptual_weight": 0.3}
-    perceptual = PerceptualLoss()
     whole = tokenizer_trainer(cats, perceptual, **how)
     divided = tokenizer_trainer(cats, perceptual, accumulate=2, **how)
     batch = whole.draw_batch(HOLED * settled)
@@ -323,7 +330,8 @@ def test_the_tokenizers_gradient_is_that_of_the_whole_batch_however_it_is_divide
     tolerance = 1e-5 if adversarial else 1e-6  # the discriminator multiplies what rounding leaves
     assert_equal_gradients(divided.model, whole.model, tolerance)
     if adversarial:
-        assert_equal_gradients(divided.critic, whole.critic, tolerance)
+        judges = divided.adversary.discriminator, whole.adversary.discriminator
+        assert_equal_gradients(*judges, tolerance)
     for name, value in whole.model.codebook.state_dict().items():
         torch.testing.assert_close(divided.model.codebook.state_dict()[name], value)
 
@@ -333,9 +341,9 @@ def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(transformer_model, "is_synchronous", lambda device: False)
 
 
-def test_no_step_waits_for_the_device(as_on_a_gpu, cats, stripes):
-    adversarial = {"adversarial_weight": 0.5, "discriminator_start": 1}
-    tokenizer = tokenizer_trainer(cats, PerceptualLoss(), **adversarial)
+def test_no_step_waits_for_the_device(as_on_a_gpu, cats, perceptual, stripes):
+    adversarial = {"adversarial_weight": 0.5, "discriminator_start": 0}
+    tokenizer = tokenizer_trainer(cats, perceptual, **adversarial)
     trainers = transformer_trainer(stripes), tokenizer
     for trainer in trainers:
         trainer.step()  # the first may
@@ -380,8 +388,10 @@ def replaying(monkeypatch):
         monkeypatch.setattr(module, "Replayed", lambda step: Replayed(step, by_repetition))
 
 
-def test_a_training_by_graphs_is_the_training_without(float32, replaying, cats, stripes, tmp_path):
-    adversarial = {"adversarial_weight": 0.5}
+def test_a_training_by_graphs_is_the_training_without(
+    float32, replaying, cats, perceptual, stripes, tmp_path
+):
+    adversarial = {"perceptual": perceptual, "adversarial_weight": 0.5}
     for make, given in ((tokenizer_trainer, [cats]), (transformer_trainer, [stripes])):
         changes = adversarial if make is tokenizer_trainer else {}
         plain = finish(make(*given, **changes))

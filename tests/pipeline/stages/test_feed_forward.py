@@ -22,7 +22,7 @@ from tests.stopped_stage import stop_and_go_on
 from tests.store import project_with_store
 
 SMALL = {"channels": [32, 32], "coarse_blocks": 0, "steps": 6, "batch_size": 4}
-SMALL |= {"perceptual_weight": 0.0, "evaluations": 2}
+SMALL |= {"perceptual_weight": 0.0, "adversarial_weight": 0.0, "evaluations": 2}
 
 
 @pytest.fixture(scope="module")

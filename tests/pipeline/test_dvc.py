@@ -352,7 +352,7 @@ def test_the_report_run_is_the_whole_experiment(clone):
 
 
 def reconcile(clone):
-    """The exit code and the lines that `maskgit reconcile` prints."""
+    """The exit code of `maskgit reconcile`, its lines, and its error; libraries may warn, too."""
     result = subprocess.run(
         [sys.executable, "-m", "pipeline", "reconcile"],
         cwd=clone.folder,
@@ -360,7 +360,8 @@ def reconcile(clone):
         capture_output=True,
         text=True,
     )
-    return result.returncode, (result.stdout + result.stderr).splitlines()
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    return result.returncode, result.stdout.splitlines() + errors
 
 
 def test_reconcile_finds_the_run_behind_every_stage(clone):

@@ -66,7 +66,8 @@ class Fill:
             seed: of the random numbers, from 0; another seed gives another fill.
             gamma, iterations: the mask schedule and its number of steps.
             reading: `sample` draws one of the possible fills, step by step; `mean` draws the mean
-                of all in one pass, nearer to the truth and the same for every seed.
+                of all, nearer to the truth. With `mean_steps` of 1, the default, it takes one pass
+                and is the same for every seed.
             progress: called with the share that is done, up to 1.
 
         A setting that is left out is that of `config`. Returns the kind, size, dtype and channels

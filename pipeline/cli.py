@@ -108,7 +108,7 @@ def inpaint(
     exit code is then 1.
 
     Schedule, iterations, reading and seed are those of the model's config.json unless given here.
-    The reading mean has no schedule, iterations or seed.
+    The reading mean has no schedule or iterations. A seed changes it where mean_steps is above 1.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """

@@ -75,10 +75,6 @@ class TokenizerTrainer(Trainer):
             betas=(0.9, 0.99),
         )
         self.optimisers = [self.muon, self.adamw]
-        self.adversary = None
-        if how.adversarial_weight:
-            self.adversary = Adversary(perceptual, how.learning_rate)
-            self.optimisers.append(self.adversary.adamw)
         ranks.share_weights(model)
         self.graphed, self.replayed = graphed, {}
         self.parts = {
@@ -88,7 +84,10 @@ class TokenizerTrainer(Trainer):
             "batches": self.batches,
             "generators": self.generators,
         }
-        if self.adversary:
+        self.adversary = None
+        if how.adversarial_weight:
+            self.adversary = Adversary(perceptual, how.learning_rate)
+            self.optimisers.append(self.adversary.adamw)
             self.parts |= self.adversary.parts
         self.begin()
 

@@ -65,10 +65,6 @@ class DrawingTrainer(Trainer):
             model, matrices, how.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
         )
         self.optimisers = [self.muon, self.adamw]
-        self.adversary = None
-        if how.adversarial_weight:
-            self.adversary = Adversary(perceptual, how.learning_rate)
-            self.optimisers.append(self.adversary.adamw)
         ranks.share_weights(model)
         self.average = deepcopy(model).eval().requires_grad_(False)
         self.best = Best(self.average)
@@ -81,7 +77,10 @@ class DrawingTrainer(Trainer):
             "batches": self.batches,
             "generators": self.generators,
         }
-        if self.adversary:
+        self.adversary = None
+        if how.adversarial_weight:
+            self.adversary = Adversary(perceptual, how.learning_rate)
+            self.optimisers.append(self.adversary.adamw)
             self.parts |= self.adversary.parts
 
     def step(self) -> Metrics:

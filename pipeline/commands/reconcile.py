@@ -70,16 +70,19 @@ def ledger() -> list[Made]:
     """
     from mlflow.exceptions import MlflowException
 
-    locked, params = list(locked_stages()), load_params()
+    locked, params, entries = list(locked_stages()), load_params(), outputs()
     try:
         store = open_store()
-        return [made(store, params, stage) for stage in locked]
+        return [made(store, params, entries, stage) for stage in locked]
     except MlflowException as error:
         raise UserError(f"MLflow cannot say: {reason(error)}") from None
 
 
-def made(store: Store, params: Params, locked: PipelineStage) -> Made:
-    """Finds the run of a stage, or makes it from the stage's files where they are unchanged."""
+def made(store: Store, params: Params, entries: dict, locked: PipelineStage) -> Made:
+    """Finds the run of a stage, or makes it from the stage's files where they are unchanged.
+
+    entries: of the pipelines, see `outputs`.
+    """
     files = [*locked.outs, *locked.deps]
     changes = []
     for file in files:
@@ -87,7 +90,7 @@ def made(store: Store, params: Params, locked: PipelineStage) -> Made:
             # The status of a file with parameters says what became of each parameter.
             each = status if isinstance(status, dict) else {path: status}
             changes += [f"{name} is {became}" for name, became in each.items()]
-    stage, item, output = outputs().get(locked.addressing, (None, "", None))
+    stage, item, output = entries.get(locked.addressing, (None, "", None))
     if stage is None or not output.exists():
         return Made(locked.addressing, changes, None)
     entry = entry_hash(stage, item, shown_params(stage, params), output)

@@ -43,15 +43,18 @@ def declared(stage: str) -> dict:
 
 def described(stage: str, item: str = "") -> dict:
     """As `declared`, with values in place of ${...}. item: of a matrix."""
-    found = declared(stage)
-    if not found:
-        return {}
-    known = read_yaml(Path("params.yaml")) | {"item": dict.fromkeys(found.get("matrix", {}), item)}
+    entry = declared(stage)
+    return with_values(entry, read_yaml(Path("params.yaml")), item) if entry else {}
+
+
+def with_values(entry: dict, params: dict, item: str = "") -> dict:
+    """Returns a stage's entry with values in place of ${...}. item: of a matrix."""
+    known = params | {"item": dict.fromkeys(entry.get("matrix", {}), item)}
 
     def value(match: re.Match) -> str:
         return str(reduce(getitem, match[1].split("."), known))
 
-    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(found)))
+    return json.loads(re.sub(r"\$\{([\w.]+)\}", value, json.dumps(entry)))
 
 
 def path_of(out: str | dict) -> str:
@@ -65,14 +68,14 @@ def outputs() -> dict[str, tuple[str, str, Path]]:
     By DVC's name of the entry: `inpaint@cosine`, `feed_forward/dvc.yaml:train_feed_forward`. A
     stage that always runs has none: it records only what the others depend on.
     """
-    found = {}
+    found, params = {}, read_yaml(Path("params.yaml"))
     for pipeline in PIPELINES:
         prefix = "" if pipeline == PIPELINES[0] else f"{pipeline.as_posix()}:"
         for stage, entry in stages_of(pipeline).items():
             if entry.get("always_changed"):
                 continue
-            for item in next(iter(described(stage).get("matrix", {"": [""]}).values())):
-                output = Path(path_of(described(stage, item)["outs"][0]))
+            for item in next(iter(with_values(entry, params).get("matrix", {"": [""]}).values())):
+                output = Path(path_of(with_values(entry, params, item)["outs"][0]))
                 found[f"{prefix}{stage}@{item}" if item else prefix + stage] = stage, item, output
     return found
 

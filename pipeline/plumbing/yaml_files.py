@@ -1,5 +1,7 @@
 """Reads YAML files by the library that DVC uses, without aliases and custom tags."""
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,11 @@ MAX_YAML_BYTES = 10**6
 
 def parse_yaml(text: str) -> Any:
     """Returns what a text in YAML 1.2 says. Raises YAMLError or ValueError for any other text."""
+    return deepcopy(_parse(text))
+
+
+@lru_cache(maxsize=16)  # a stage asks for the same few files a hundred times
+def _parse(text: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Composer, yaml.Constructor = PlainComposer, PlainConstructor
     return yaml.load(text)

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from pipeline.plumbing.hashing import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
 
-KILLS = int(os.environ.get("MASKGIT_KILLS", 3))
+KILLS = int(os.environ.get("MASKGIT_KILLS", 2))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def clone(finished_clone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(finished_clone):
-    kills = {name: 2 if name == "dvc repro" else KILLS for name in COMMANDS}
+    kills = dict.fromkeys(COMMANDS, KILLS)
     return {record.stage: record for record in kill_stages(finished_clone, kills)}
 
 

@@ -56,7 +56,11 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+DESKTOP, PHONE = (1280, 900), (390, 844)
+desktop = pytest.mark.parametrize("page", [DESKTOP], indirect=True)
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def page(request, chromium, address):
     width, height = request.param
     page = chromium.new_page(viewport={"width": width, "height": height})
@@ -178,6 +182,7 @@ def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_pa
     assert changed[:8, :8].mean() > 0.9 and not changed[60:, 60:].any()
 
 
+@desktop
 def test_an_emptied_number_box_says_what_to_enter(page, capfd):
     page.locator("#cat").click()
     page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
@@ -199,6 +204,7 @@ def test_an_emptied_number_box_says_what_to_enter(page, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@desktop
 def test_of_the_chosen_fills_one_file_is_kept_while_the_page_is_open(page, folder):
     def kept():
         return [path.name for path in folder.rglob("cat-*.png")]

@@ -15,6 +15,7 @@ def project(monkeypatch):
 def test_every_entry_is_known_by_the_name_that_dvc_gives_it(project):
     with Repo() as repo:
         stages = [stage for stage in repo.index.stages if not stage.always_changed]
-        assert outputs().keys() == {stage.addressing for stage in stages}
+        entries = outputs()
+        assert entries.keys() == {stage.addressing for stage in stages}
         for stage in stages:
-            assert stage.outs[0].fs_path == str(ROOT / outputs()[stage.addressing][2])
+            assert stage.outs[0].fs_path == str(ROOT / entries[stage.addressing][2])

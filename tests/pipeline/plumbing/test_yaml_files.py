@@ -65,3 +65,9 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | st.text("aeyn
 def test_what_dvc_writes_when_a_value_is_set(folder, content):
     text = dumps_yaml({"section": content})
     assert same(read(folder, text), loads_yaml(text))
+
+
+def test_what_was_read_may_be_changed(folder):
+    text = "a: {b: [1, 2]}\n"
+    read(folder, text)["a"]["b"].append(3)
+    assert read(folder, text) == {"a": {"b": [1, 2]}}

@@ -136,6 +136,7 @@ class Fill:
             variant,
             progress,
             watch,
+            self.config.trained_on.drafts > 0,
         )
         return put_back(filled, picture.own, hole)
 

@@ -36,6 +36,7 @@ class TrainedOn(Section):
     size: Annotated[int, Field(ge=8, le=4096)]  # pixels per side
     holes: list[str]
     hole_area: tuple[float, float]
+    drafts: Annotated[float, Field(ge=0, le=1)] = 0.0  # see `maskgit.data.drafts`
 
 
 class Config(Section):

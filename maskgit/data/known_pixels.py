@@ -6,21 +6,31 @@ from torch import Tensor, nn
 
 from maskgit.pixels import to_float
 
+DRAFT = 0.5  # stands in the fourth channel where a pixel is a draft
 
-def known_pixels(images: np.ndarray, hole: np.ndarray, device: torch.device) -> Tensor:
+
+def known_pixels(
+    images: np.ndarray, hole: np.ndarray, device: torch.device, draft: np.ndarray | None = None
+) -> Tensor:
     """Returns masked images and the mask of known pixels, float (N, 4, H, W).
 
     images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = unknown. The first three
     channels are in [-1, 1], and 0 in the hole. The fourth is 1 where a pixel is known, 0 in the
-    hole.
+    hole. draft: bool (N, H, W), hole pixels whose colours in `images` are a draft
+    (`maskgit.data.drafts`). They stay, and the fourth channel is DRAFT.
     """
-    return mask_pixels(to_float(images, device), torch.from_numpy(hole).to(device))
+    masks = [None if m is None else torch.from_numpy(m).to(device) for m in (hole, draft)]
+    return mask_pixels(to_float(images, device), *masks)
 
 
-def mask_pixels(images: Tensor, hole: Tensor) -> Tensor:
-    """Returns `known_pixels` for images float (N, 3, H, W) in [-1, 1] and holes bool (N, H, W)."""
+def mask_pixels(images: Tensor, hole: Tensor, draft: Tensor | None = None) -> Tensor:
+    """Returns `known_pixels` for images float (B, 3, H, W) in [-1, 1] and masks bool (B, H, W)."""
     hole = hole[:, None]
-    return torch.cat([images.masked_fill(hole, 0), (~hole).to(images.dtype)], dim=1)
+    known = (~hole).to(images.dtype)
+    if draft is None:
+        return torch.cat([images.masked_fill(hole, 0), known], dim=1)
+    draft = hole & draft[:, None]
+    return torch.cat([images.masked_fill(hole & ~draft, 0), known + DRAFT * draft], dim=1)
 
 
 class KnownPixelEmbedding(nn.Conv2d):

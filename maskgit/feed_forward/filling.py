@@ -4,15 +4,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.data.known_pixels import known_pixels, mask_pixels
+from maskgit.data.known_pixels import known_pixels
 from maskgit.feed_forward.unet import UNet
 from maskgit.parallel import batch_invariant_chunks
 from maskgit.pixels import to_uint8
 
 
-def look(images: Tensor, hole: Tensor) -> tuple[Tensor]:
+def look(known: Tensor, hole: Tensor) -> tuple[Tensor]:
     """Returns what the network sees in training, the known pixels; see `DrawingTrainer`."""
-    return (mask_pixels(images, hole),)
+    return (known,)
 
 
 @torch.inference_mode()

@@ -1,13 +1,13 @@
 """Fills holes in pictures of any size, window by window."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
-from maskgit.inpainting.windows import Window, plan_windows, waves
+from maskgit.inpainting.windows import Window, plan_finer, plan_windows, waves
 from maskgit.schedules import Gamma
 
 BATCH = 16  # windows that are filled together
@@ -20,6 +20,7 @@ class Patch(NamedTuple):
     small: np.ndarray  # uint8 (size, size, 3), the window as the networks got it
     hole: np.ndarray  # bool (size, size), its unknown pixels
     drawn: Inpainted  # a batch of one, its fill
+    is_draft: bool  # whether the colours in `hole` are a draft
 
 
 def fill_photo(
@@ -32,42 +33,56 @@ def fill_photo(
     variant: int = 0,
     progress: Callable[[float], object] | None = None,
     watch: Callable[[Patch], object] | None = None,
+    drafts: bool = False,
 ) -> np.ndarray:
     """Fills the hole of one picture, window by window (`maskgit.inpainting.windows`).
 
     A window larger than the networks' size is scaled to that size, filled, and scaled back. Its
-    fill is soft, since the networks draw no more detail than they were trained on.
+    fill is soft, since the networks draw no more detail than they were trained on. With drafts it
+    is drawn again in windows of half the side, and so on, down to the picture's own detail.
 
     image: uint8 (H, W, 3); hole: bool (H, W), True = fill. variant: the number of the fill; each
     has other random numbers. progress: called with the share that is done, up to 1. watch: called
     with each window once it is filled, in the order of pasting (`maskgit.inpainting.replay`).
-    Returns uint8 (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not
-    fit.
+    drafts: whether the networks were trained with drafts (`maskgit.data.drafts`). Returns uint8
+    (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
     size = inpainter.transformer.grid * inpainter.tokenizer.cell
-    filled, left = image.copy(), hole.copy()
-    windows, done = plan_windows(hole, size), 0
-    for wave in waves(windows):
-        for start in range(0, len(wave), BATCH):
-            numbers = wave[start : start + BATCH]
-            batch = [windows[number] for number in numbers]
-            views = [(filled[window.whole], left[window.whole]) for window in batch]
-            small, holes = zip(*[shrink(*view, size) for view in views], strict=True)
-            generators = image_generators(seed, numbers, variant)
-            task = np.stack(small), np.stack(holes), gamma, iterations, generators
-            drawn = inpainter(*task)
-            for i, (window, view) in enumerate(zip(batch, views, strict=True)):
-                large = enlarge(drawn.images[i], window.side)[None]
-                crop, unknown = (part[None] for part in view)
-                paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
-                if watch is not None:
-                    watch(Patch(window, small[i], holes[i], drawn.image(i)))
-            done += len(batch)
-            if progress is not None:
-                progress(done / len(windows))
+    filled, first = image.copy(), plan_windows(hole, size)
+    passes = [first, *(plan_finer(hole, first, size) if drafts else [])]
+    done, total = 0, sum(map(len, passes))
+    for windows in passes:
+        is_draft, before = done > 0, done
+        left = filled_by(windows, hole.shape)
+        for wave in waves(windows):
+            for start in range(0, len(wave), BATCH):
+                numbers = wave[start : start + BATCH]
+                batch = [windows[number] for number in numbers]
+                views = [(filled[window.whole], left[window.whole]) for window in batch]
+                small, holes = map(np.stack, zip(*[shrink(*v, size) for v in views], strict=True))
+                generators = image_generators(seed, [before + n for n in numbers], variant)
+                task = small, holes, gamma, iterations, generators
+                drawn = inpainter(*task, holes if is_draft else None)
+                for i, (window, view) in enumerate(zip(batch, views, strict=True)):
+                    large = enlarge(drawn.images[i], window.side)[None]
+                    crop, unknown = (part[None] for part in view)
+                    paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
+                    if watch is not None:
+                        watch(Patch(window, small[i], holes[i], drawn.image(i), is_draft))
+                done += len(batch)
+                if progress is not None:
+                    progress(done / total)
     return filled
+
+
+def filled_by(windows: Sequence[Window], shape: tuple[int, int]) -> np.ndarray:
+    """Returns the pixels that windows fill, bool of that shape."""
+    pixels = np.zeros(shape, dtype=bool)
+    for window in windows:
+        pixels[window.inner] |= window.fills
+    return pixels
 
 
 def enlarge(picture: np.ndarray, side: int) -> np.ndarray:

@@ -87,6 +87,11 @@ def keep_lowest(candidates: Sequence[Inpainted], badness: np.ndarray) -> Inpaint
     return Inpainted(np.concatenate([part.images for part in chosen]), trajectory)
 
 
+def repeated(*parts: np.ndarray | None) -> list[np.ndarray | None]:
+    """Returns a batch of one twice; None stays None."""
+    return [part if part is None else part.repeat(2, axis=0) for part in parts]
+
+
 class Inpainter:
     """Fills holes by a tokenizer and a transformer that was trained on its tokens.
 
@@ -130,22 +135,23 @@ class Inpainter:
         gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
+        draft: np.ndarray | None = None,
     ) -> Inpainted:
         """Fills the holes of a batch.
 
         images: uint8 (N, H, W, 3); hole: bool (N, H, W), True = fill. iterations: what the decoder
-        may spend, in its own unit.
+        may spend, in its own unit. draft: bool (N, H, W), hole pixels whose colours in `images` are
+        a draft (`maskgit.data.drafts`), for models that were trained with drafts.
         """
         if len(images) == 1:  # BLAS computes a batch of one differently, in the last bits
-            twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
+            *twice, drafts = repeated(images, hole, draft)
             pair = [generators[0], generators[0].clone_state()]
-            return self(*twice, gamma, iterations, pair).image(0)
+            return self(*twice, gamma, iterations, pair, drafts).image(0)
         candidates = []
         for _ in range(self.best_of):
-            trajectory = self.trace(images, hole, gamma, iterations, generators)
-            candidates.append(
-                Inpainted(self.decode_pixels(trajectory.tokens[-1], images, hole), trajectory)
-            )
+            trajectory = self.trace(images, hole, gamma, iterations, generators, draft)
+            drawn = self.decode_pixels(trajectory.tokens[-1], images, hole, draft)
+            candidates.append(Inpainted(drawn, trajectory))
         drawn, trajectory = candidates[0]
         if len(candidates) > 1:
             badness = self.badness([each.images for each in candidates], images, hole)
@@ -159,6 +165,7 @@ class Inpainter:
         gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
+        draft: np.ndarray | None = None,
         last: bool = True,
     ) -> Trajectory:
         """Decodes a batch and returns its tokens after each step; arguments as in a call.
@@ -168,9 +175,10 @@ class Inpainter:
         tokens, hidden = self.encode(images, hole)
         if not has_float64(self.device):  # in which tokens are chosen
             tokens, hidden = tokens.cpu(), hidden.cpu()
+        embedding = self.embed_known_pixels(images, hole, draft)
         return decode(
             self.decoder,
-            partial(self.predict, pixel_embedding=self.embed_known_pixels(images, hole)),
+            partial(self.predict, pixel_embedding=embedding),
             tokens,
             hidden,
             self.transformer.mask_token,
@@ -212,24 +220,37 @@ class Inpainter:
         hidden = covered if self.transformer.sees_pixels else touched
         return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
 
-    def embed_known_pixels(self, images: np.ndarray, hole: np.ndarray) -> Tensor | None:
+    def embed_known_pixels(
+        self, images: np.ndarray, hole: np.ndarray, draft: np.ndarray | None = None
+    ) -> Tensor | None:
         """Embeds the known pixels, (N, T, dim); None where the transformer sees no pixels."""
         if not self.transformer.sees_pixels:
             return None
-        known = known_pixels(images, hole, self.device)
+        known = known_pixels(images, hole, self.device, draft)
         with autocast(self.device):
             chunks = batch_invariant_chunks(known)
             embed = partial(self.transformer.embed_known_pixels, **self.guidance)
             return torch.cat([embed(chunk) for chunk in chunks])
 
-    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    def decode_pixels(
+        self,
+        tokens: Tensor,
+        images: np.ndarray,
+        hole: np.ndarray,
+        draft: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Decodes tokens int64 (N, T) to images uint8 (N, H, W, 3) that fit the known pixels."""
         grid = self.transformer.grid
         tokens = tokens.to(self.device).unflatten(1, (grid, grid))
-        return decode_into_hole(self.tokenizer, tokens, images, hole)
+        return decode_into_hole(self.tokenizer, tokens, images, hole, draft)
 
     def snapshot(
-        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        trajectory: Trajectory,
+        step: int,
+        draft: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns pictures of a decoding after a step, two uint8 (N, H, W, 3).
 
@@ -238,7 +259,7 @@ class Inpainter:
         mask = self.picture_of_hidden(trajectory.hidden[step])
         pending = mask[..., 0] > 0
         tokens = trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0)
-        filled = self.decode_pixels(tokens, images, hole)
+        filled = self.decode_pixels(tokens, images, hole, draft)
         filled[pending] = GREY
         paste = (
             composite if pending.any() else self.paste

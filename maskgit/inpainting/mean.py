@@ -18,7 +18,7 @@ from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory
-from maskgit.inpainting.inpainter import DECODER, Inpainted, Inpainter
+from maskgit.inpainting.inpainter import DECODER, Inpainted, Inpainter, repeated
 from maskgit.mean.codes import code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.parallel import batch_invariant_chunks
@@ -60,6 +60,7 @@ class MeanInpainter(Inpainter):
         gamma: Gamma = cosine,
         iterations: int = 1,
         generators: Sequence[torch.Generator] = (),
+        draft: np.ndarray | None = None,
     ) -> Inpainted:
         """Fills the holes of a batch as `Inpainter` does; gamma and iterations are not used.
 
@@ -67,16 +68,20 @@ class MeanInpainter(Inpainter):
         trajectory has the likeliest tokens.
         """
         if len(images) == 1:  # BLAS computes a batch of one differently, in the last bits
-            twice = images.repeat(2, axis=0), hole.repeat(2, axis=0)
+            *twice, drafts = repeated(images, hole, draft)
             pair = [each for g in generators for each in (g, g.clone_state())]
-            return self(*twice, gamma, iterations, pair).image(0)
-        states = self.draw_first(images, hole, generators)
-        filled, tokens = self.draw_mean(images, hole, *states[-1])
+            return self(*twice, gamma, iterations, pair, drafts).image(0)
+        states = self.draw_first(images, hole, generators, draft)
+        filled, tokens = self.draw_mean(images, hole, *states[-1], draft)
         states.append((tokens, torch.zeros_like(tokens, dtype=torch.bool)))
         return Inpainted(filled, Trajectory(*map(torch.stack, zip(*states[1:], strict=True))))
 
     def draw_first(
-        self, images: np.ndarray, hole: np.ndarray, generators: Sequence[torch.Generator]
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        generators: Sequence[torch.Generator],
+        draft: np.ndarray | None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Draws tokens in all steps but the last.
 
@@ -84,29 +89,40 @@ class MeanInpainter(Inpainter):
         """
         states = [self.encode(images, hole)]
         if self.steps > 1:
-            drawn = self.sampler.trace(images, hole, cosine, self.steps, generators, last=False)
+            how = cosine, self.steps, generators, draft
+            drawn = self.sampler.trace(images, hole, *how, last=False)
             states += zip(*[each.to(self.device) for each in drawn], strict=True)
         return states
 
     @torch.inference_mode()
     def draw_mean(
-        self, images: np.ndarray, hole: np.ndarray, tokens: Tensor, hidden: Tensor
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        tokens: Tensor,
+        hidden: Tensor,
+        draft: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Tensor]:
         """Returns the images, filled by the mean of the hidden tokens, and the likeliest tokens."""
-        codes, tokens = self.read(images, hole, tokens, hidden)
-        known = known_pixels(images, hole, codes.device)
+        codes, tokens = self.read(images, hole, tokens, hidden, draft)
+        known = known_pixels(images, hole, codes.device, draft)
         pairs = zip(batch_invariant_chunks(codes), batch_invariant_chunks(known), strict=True)
         drawn = np.concatenate([to_uint8(self.drawer(*pair).clamp(-1, 1)) for pair in pairs])
         return self.paste(drawn, images, hole), tokens
 
     def read(
-        self, images: np.ndarray, hole: np.ndarray, tokens: Tensor, hidden: Tensor
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        tokens: Tensor,
+        hidden: Tensor,
+        draft: np.ndarray | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Returns the codes to draw, float (N, latent_dim, h, w), and the likeliest tokens (N, T).
 
         As in `decode_into_hole`, codes that cannot be known and need not be drawn are left out.
         """
-        logits = self.predict(tokens, hidden, self.embed_known_pixels(images, hole))
+        logits = self.predict(tokens, hidden, self.embed_known_pixels(images, hole, draft))
         codes = F.embedding(tokens, self.vectors)
         codes[hidden] = mean_codes(logits, self.vectors[:-1])
         tokenizer, unknown = self.tokenizer, torch.from_numpy(hole).to(codes.device)
@@ -116,11 +132,16 @@ class MeanInpainter(Inpainter):
         return codes, tokens.masked_scatter(hidden, logits.argmax(dim=1))
 
     def snapshot(
-        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        trajectory: Trajectory,
+        step: int,
+        draft: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns pictures as `Inpainter` does; after the last step those of the mean."""
         if step < len(trajectory.tokens) - 1:
-            return super().snapshot(images, hole, trajectory, step)
+            return super().snapshot(images, hole, trajectory, step, draft)
         before = [each[step - 1] for each in trajectory] if step else self.encode(images, hole)
-        filled, _ = self.draw_mean(images, hole, *before)
+        filled, _ = self.draw_mean(images, hole, *before, draft)
         return self.picture_of_hidden(trajectory.hidden[step]), filled

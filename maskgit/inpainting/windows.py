@@ -7,6 +7,7 @@ window would be unknown than in training. Dust and scratches get windows at full
 gets several windows in a row.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,24 @@ def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
             windows += _cover(left, box, unknown, parts, boxes, int(sides[number]))
     left = (sides <= native)[parts] & hole
     return windows + _cover(left, np.s_[:, :], unknown, parts, boxes, native)
+
+
+def plan_finer(hole: np.ndarray, windows: list[Window], size: int) -> Iterator[list[Window]]:
+    """Yields the windows in which a fill is drawn again with more detail, pass by pass.
+
+    In each pass windows have half of the side, and at least `size`. They cover what larger windows
+    have filled. windows: of `plan_windows` for this hole, bool (H, W), and size.
+    """
+    sides = np.zeros(hole.shape, dtype=np.int32)  # of the windows that filled each pixel last
+    for window in windows:
+        sides[window.inner][window.fills] = window.side
+    while (side := int(sides.max())) > size:
+        finer = max(size, -(-side // 2))
+        left = sides > finer
+        sides[left] = finer
+        parts, _ = ndimage.label(left, np.ones((3, 3)))
+        boxes = ndimage.find_objects(parts)
+        yield _cover(left, np.s_[:, :], np.zeros_like(left), parts, boxes, finer)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:

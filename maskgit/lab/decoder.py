@@ -99,10 +99,11 @@ class LabInpainter(Inpainter):
         gamma: Gamma,
         iterations: int,
         generators: Sequence[torch.Generator],
+        draft: None = None,
     ) -> Trajectory:
         """Decodes up to the sweet spot; the tokens of each step are whole images.
 
-        Raises ValueError where the sweet spot lies outside the run.
+        There are no drafts. Raises ValueError where the sweet spot lies outside the run.
         """
         if not 0 <= iterations < self.choices.total:
             raise ValueError(f"sweet spot {iterations} is not a step of {self.choices.total}")
@@ -137,13 +138,20 @@ class LabInpainter(Inpainter):
                 ).flatten(1)
         return Trajectory(*map(torch.stack, zip(*trajectory, strict=True)))
 
-    def decode_pixels(self, tokens: Tensor, images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    def decode_pixels(
+        self, tokens: Tensor, images: np.ndarray, hole: np.ndarray, draft: None = None
+    ) -> np.ndarray:
         """Decodes tokens int64 (N, T) to images uint8 (N, H, W, 3), without the known pixels."""
         grid = self.transformer.grid
         return decode_each(self.tokenizer, tokens.unflatten(1, (grid, grid)))
 
     def snapshot(
-        self, images: np.ndarray, hole: np.ndarray, trajectory: Trajectory, step: int
+        self,
+        images: np.ndarray,
+        hole: np.ndarray,
+        trajectory: Trajectory,
+        step: int,
+        draft: None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns pictures as `Inpainter` does; no token is grey, since steps predict all."""
         mask = self.picture_of_hidden(trajectory.hidden[step])

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskgit.data.known_pixels import mask_pixels
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.kinds import Transformer
@@ -45,13 +44,11 @@ class MeanLook:
         self.vectors = code_vectors(tokenizer)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns codes (B, latent_dim, h, w) and known pixels (B, 4, H, W).
+    def __call__(self, known: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns codes (B, latent_dim, h, w) and the known pixels, float (B, 4, H, W).
 
-        images: float (B, 3, H, W) in [-1, 1], of which nothing in the hole, bool (B, H, W), is
-        seen.
+        hole: bool (B, H, W).
         """
-        known = mask_pixels(images, hole)
         with torch.autocast(known.device.type, enabled=False):  # as codes are chosen elsewhere
             tokens = self.tokenizer.encode(known[:, :3])
         touched, covered = hidden_tokens(hole, self.tokenizer.cell, self.tokenizer.margin)

@@ -78,17 +78,21 @@ def decode_each(tokenizer: Tokenizer, tokens: Tensor) -> np.ndarray:
 
 
 def decode_into_hole(
-    tokenizer: Tokenizer, tokens: Tensor, images: np.ndarray, hole: np.ndarray
+    tokenizer: Tokenizer,
+    tokens: Tensor,
+    images: np.ndarray,
+    hole: np.ndarray,
+    draft: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decodes as `decode_each`, and shows the known pixels to a tokenizer whose decoder uses them.
 
-    images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is seen. Codes that
-    cannot be known and need not be drawn are left out.
+    images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is seen but for a
+    draft (`known_pixels`). Codes that cannot be known and need not be drawn are left out.
     """
     touched, covered = hidden_tokens(
         torch.from_numpy(hole).to(tokens.device), tokenizer.cell, tokenizer.margin
     )
     tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.codebook_size)
-    known = known_pixels(images, hole, tokens.device)
+    known = known_pixels(images, hole, tokens.device, draft)
     parts = zip(batch_invariant_chunks(tokens), batch_invariant_chunks(known), strict=True)
     return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

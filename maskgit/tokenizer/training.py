@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from maskgit import ranks
+from maskgit.data.drafts import draw_drafts, shown
 from maskgit.data.holes import mixture
-from maskgit.data.known_pixels import mask_pixels
 from maskgit.device import autocast
 from maskgit.perception import PerceptualLoss
 from maskgit.pixels import pixels_to_float, to_float
@@ -44,7 +44,8 @@ HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes ar
 class TokenizerTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), flipping each at random.
 
-    graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`).
+    graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`). drafts: the share of
+    the images with a hole that have a draft there (`maskgit.data.drafts`).
     Every `evaluate_every` steps and at the end the metrics include the validation's (`val_...`)
     and the codebook's usage and perplexity.
     """
@@ -58,9 +59,10 @@ class TokenizerTrainer(Trainer):
         perceptual: PerceptualLoss | None,
         seed: int,
         graphed: bool = False,
+        drafts: float = 0.0,
     ):
         self.model, self.validation = model, validation
-        self.how = how
+        self.how, self.drafts = how, drafts
         self.loss = DrawingLoss(perceptual, how.perceptual_weight, how.adversarial_weight)
         self.steps = how.steps
         self.device = next(model.parameters()).device
@@ -116,14 +118,16 @@ class TokenizerTrainer(Trainer):
             metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
         return metrics
 
-    def learner(self, settled: bool, adversarial: bool) -> Callable[[Tensor, Tensor], Metrics]:
+    def learner(self, settled: bool, adversarial: bool) -> Callable[..., Metrics]:
         """Returns `learn` for this part of the training, as a graph if there are any."""
         learn = partial(self.learn, settled=settled, adversarial=adversarial)
         if not self.graphed:
             return learn
         return self.replayed.setdefault((settled, adversarial), Replayed(learn))
 
-    def learn(self, truth: Tensor, hole: Tensor, settled: bool, adversarial: bool) -> Metrics:
+    def learn(
+        self, truth: Tensor, hole: Tensor, known: Tensor, settled: bool, adversarial: bool
+    ) -> Metrics:
         """Changes the networks by one batch and returns its losses.
 
         The decoder, which takes nearly all of the memory, gets the batch in `how.accumulate` parts.
@@ -139,11 +143,12 @@ class TokenizerTrainer(Trainer):
         leaf = codes.detach().requires_grad_(codes.requires_grad)
         area = looked_at(hole).mean()
         seen, metrics = [], defaultdict(float)
-        for part in zip(*[t.chunk(how.accumulate) for t in (leaf, truth, hole)], strict=True):
+        whole = leaf, known, truth, hole
+        for part in zip(*[t.chunk(how.accumulate) for t in whole], strict=True):
             share = len(part[0]) / len(truth)
             with autocast(self.device):
-                output = model.decoder(part[0], mask_pixels(*part[1:]))
-                loss, losses, judged = self.loss(output, *part[1:], area, adversary)
+                output = model.decoder(*part[:2])
+                loss, losses, judged = self.loss(output, *part[2:], area, adversary)
             (loss * share).backward()
             seen.append(judged)
             for name, value in losses.items():
@@ -159,17 +164,20 @@ class TokenizerTrainer(Trainer):
             metrics["discriminator_loss"] = adversary.learn(seen)
         return dict(metrics)
 
-    def draw_batch(self, holed: float) -> tuple[Tensor, Tensor]:
+    def draw_batch(self, holed: float) -> tuple[Tensor, Tensor, Tensor]:
         """Returns images float (B, 3, H, W) in [-1, 1], some mirrored, and holes, bool (B, H, W).
 
-        holed: the share of images with a hole; for the others it is all of the picture.
+        The third is what the decoder sees of them, see `shown`. holed: the share of images with a
+        hole; for the others it is all of the picture.
         """
         rng = self.generators.numpy
         truth = pixels_to_float(self.images[next(self.batches),])
         flip = to_device(rng.random(len(truth)) < 0.5, self.device)
         hole = np.stack([draw_hole(rng, truth.shape[2], holed) for _ in truth])
         truth = torch.where(flip[:, None, None, None], truth.flip(3), truth)
-        return truth, to_device(hole, self.device)
+        hole = to_device(hole, self.device)
+        drafts = draw_drafts(rng, len(truth), self.drafts * holed, self.device)
+        return truth, hole, shown(truth, hole, drafts)
 
 
 def draw_hole(rng: np.random.Generator, size: int, share: float) -> np.ndarray:

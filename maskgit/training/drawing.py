@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgit import ranks
+from maskgit.data.drafts import draw_drafts, shown, widened
+from maskgit.data.known_pixels import mask_pixels
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast
 from maskgit.perception import PerceptualLoss
@@ -24,8 +26,8 @@ from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 
 Look = Callable[[Tensor, Tensor], Sequence[Tensor]]
-"""What a network sees: its inputs, from images float (B, 3, H, W) in [-1, 1] and their holes, bool
-(B, H, W). Nothing in a hole may reach them."""
+"""What a network sees: its inputs, from the known pixels, float (B, 4, H, W), and the holes, bool
+(B, H, W)."""
 
 
 class DrawingTrainer(Trainer):
@@ -34,10 +36,11 @@ class DrawingTrainer(Trainer):
     The model's output for the inputs of `look` is a picture, (B, 3, H, W), not clamped. matrices:
     its hidden weights, which Muon trains. holes: bool (M, H, W). views: number of views of each
     image (`view_maps`), of which a random one is taken. validation: images and their holes, in the
-    same layout. perceptual: needed where its weight or the adversarial one is not 0. Every
-    `evaluate_every` steps and at the end the metrics include those of `evaluate_drawing` on the
-    averaged weights. `best` keeps the averaged weights of the best evaluation; where a
-    discriminator joins, of the best one after that.
+    same layout. perceptual: needed where its weight or the adversarial one is not 0. drafts: the
+    share of images that have a draft in the hole (`maskgit.data.drafts`). Every `evaluate_every`
+    steps and at the end the metrics include those of `evaluate_drawing` on the averaged weights.
+    `best` keeps the averaged weights of the best evaluation; where a discriminator joins, of the
+    best one after that.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class DrawingTrainer(Trainer):
         how: DrawingTraining,
         perceptual: PerceptualLoss | None,
         seed: int,
+        drafts: float = 0.0,
     ):
+        self.drafts = drafts
         self.model, self.look, self.validation, self.how = model, look, validation, how
         self.loss = DrawingLoss(perceptual, how.perceptual_weight, how.adversarial_weight)
         self.steps = how.steps
@@ -88,12 +93,12 @@ class DrawingTrainer(Trainer):
         model.train()
         learning_rate = how.learning_rate * warmup_cosine(self.done, how.steps, how.warmup)
         set_learning_rate(self.optimisers, learning_rate)
-        truth, hole = self.draw_batch()
+        truth, hole, known = self.draw_batch()
         joined = self.done >= how.discriminator_step
         adversary = self.adversary if joined else None
 
         with autocast(self.device):
-            output = model(*self.look(truth, hole))
+            output = model(*self.look(known, hole))
             loss, metrics, seen = self.loss(output, truth, hole, adversary=adversary)
         model.zero_grad(set_to_none=True)
         loss.backward()
@@ -113,13 +118,19 @@ class DrawingTrainer(Trainer):
                 self.best.update(self.average, metrics["val_loss"])
         return metrics
 
-    def draw_batch(self) -> tuple[Tensor, Tensor]:
-        """Samples images float (B, 3, H, W) in [-1, 1] and their holes, bool (B, H, W)."""
+    def draw_batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Samples images float (B, 3, H, W) in [-1, 1] and their holes, bool (B, H, W).
+
+        The third is what is seen of them, see `shown`.
+        """
         rng, rows, device = self.generators.numpy, next(self.batches), self.device
         size = len(rows)
         views = self.views[to_device(rng.integers(len(self.views), size=size), device)]
         hole = self.holes[to_device(rng.integers(len(self.holes), size=size), device)]
-        return pixels_to_float(take_views(self.images[rows,], views)), hole
+        truth = pixels_to_float(take_views(self.images[rows,], views))
+        drafts = draw_drafts(rng, size, self.drafts, device)
+        hole = widened(hole, drafts)
+        return truth, hole, shown(truth, hole, drafts)
 
 
 @torch.inference_mode()
@@ -140,7 +151,7 @@ def evaluate_drawing(
     for start in range(0, len(images), batch_size):
         truth = to_float(images[start : start + batch_size], device)
         hole = to_device(holes[start : start + batch_size], device)
-        output = model(*look(truth, hole)).clamp(-1, 1)
+        output = model(*look(mask_pixels(truth, hole), hole)).clamp(-1, 1)
         total += len(truth) * loss(output, truth, hole)[0].item()
         squares = (output - truth).square().mean(dim=1).masked_fill(~hole, 0) / 4
         error = squares.sum(dim=(1, 2)) / hole.sum(dim=(1, 2))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgit.data.known_pixels import mask_pixels
+from maskgit.data.drafts import Drafts, shown
 from maskgit.pixels import pixels_to_float
 from maskgit.schedules import Gamma
 
@@ -89,6 +89,7 @@ def hide(
     ratio: Tensor,
     sees_pixels: bool,
     generator: torch.Generator,
+    drafts: Drafts | None = None,
 ) -> Example:
     """Makes a training batch: hides the tokens of a hole as at inference, or tokens at random.
 
@@ -98,7 +99,8 @@ def hide(
     are hidden at random, the pixels of all others are known.
 
     images: uint8 (B, H, W, 3); tokens: theirs, integers (B, N); holes: one for each image; ratio:
-    float (B,), see `random_hidden`. All tensors are on one device.
+    float (B,), see `random_hidden`. drafts: which of the images have a draft where pixels are
+    unknown. All tensors are on one device.
     """
     to_decide = holes.covered if sees_pixels else holes.touched
     at_random = random_hidden(torch.ones_like(to_decide), ratio, generator)
@@ -109,7 +111,7 @@ def hide(
     masked = torch.where(from_hole[:, None], cannot_be_known, at_random)
     squares = cells_to_pixels(at_random, images.shape[1])
     hole = torch.where(from_hole[:, None, None], holes.pixels, squares)
-    known = mask_pixels(pixels_to_float(images), hole)
+    known = shown(pixels_to_float(images), hole, drafts)
     return Example(tokens.long(), masked, hidden, known, from_hole)
 
 

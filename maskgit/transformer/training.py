@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskgit import ranks
+from maskgit.data.drafts import draw_drafts
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast, compiled
 from maskgit.rows import Rows, to_device
@@ -43,6 +44,7 @@ class TransformerTrainer(Trainer):
     `evaluate_every` steps and at the end the metrics include those of `evaluate_transformer` on the
     averaged weights. `best` keeps the averaged weights of the best evaluation, `guide` early ones
     (see `guidance`). graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`).
+    drafts: the share of images with a draft of what is hidden (`maskgit.data.drafts`).
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class TransformerTrainer(Trainer):
         gamma: Gamma,
         seed: int,
         graphed: bool = False,
+        drafts: float = 0.0,
     ):
         self.model, self.validation, self.how, self.gamma = model, validation, how, gamma
+        self.drafts = drafts
         self.steps = how.steps
         self.device = device = next(model.parameters()).device
         self.images, self.tokens = Rows(images, device), Rows(tokens, device)
@@ -155,6 +159,7 @@ class TransformerTrainer(Trainer):
             mask_ratios(size, self.gamma, rng).to(device, non_blocking=True),
             self.model.sees_pixels,
             self.generators.torch,
+            draw_drafts(rng, size, self.drafts, device),
         )
 
 

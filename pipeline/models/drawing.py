@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from maskgit.pixels import to_float, to_uint8
+from maskgit.data.known_pixels import known_pixels
+from maskgit.pixels import to_uint8
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.files import load_array
@@ -43,7 +44,7 @@ def save_drawing(
 @torch.inference_mode()
 def fill_as_trained(trainer: DrawingTrainer, images: np.ndarray, holes: np.ndarray) -> np.ndarray:
     """Returns uint8 images (N, H, W, 3), their holes filled by the best network, not blended."""
-    device = trainer.device
-    inputs = trainer.look(to_float(images, device), torch.from_numpy(holes).to(device))
+    known = known_pixels(images, holes, trainer.device)
+    inputs = trainer.look(known, torch.from_numpy(holes).to(trainer.device))
     drawn = to_uint8(trainer.best.model(*inputs).clamp(-1, 1))
     return np.where(holes[..., None], drawn, images)

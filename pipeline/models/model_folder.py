@@ -32,6 +32,7 @@ def write_model_folder(
             size=train.shape[1],
             holes=params.data.hole_kinds,
             hole_area=params.data.hole_area,
+            drafts=params.drafts,
         ),
     )
     tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)

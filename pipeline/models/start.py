@@ -14,17 +14,17 @@ from pipeline.plumbing.places import project_root
 
 
 def start_model(
-    path: str, part: str, kinds: Sequence[type[Model]], size: int
+    path: str, part: str, kinds: Sequence[type[Model]], size: int, drafts: float
 ) -> tuple[dict, Model]:
     """Returns the constructor's arguments and the network of one part of a model folder.
 
-    part: tokenizer or transformer. size: of the images, `data.size`. Raises UserError.
+    part: tokenizer or transformer. size: of the images, `data.size`. drafts: the share of examples
+    with a draft that it is to be trained on. Raises UserError.
     """
     folder = project_root() / path
     try:
-        trained = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_on"][
-            "size"
-        ]
+        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_on"]
+        trained, knows_drafts = about["size"], about.get("drafts", 0) > 0
         pair = {
             name: read_checkpoint(folder / f"{name}.safetensors")
             for name in ("tokenizer", "transformer")
@@ -41,5 +41,7 @@ def start_model(
             f"train.start_from: {path} is for images of {trained} pixels; set data.size={trained}, "
             f"now {size}"
         )
+    if drafts and not knows_drafts:
+        raise UserError(f"train.start_from: {path} was trained without drafts; set drafts=0")
     print(f"{part} of {path}, sha256 {file_hash(folder / f'{part}.safetensors')}")
     return pair[part].config, model

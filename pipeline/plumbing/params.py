@@ -234,6 +234,7 @@ class Params(Section):
 
     gamma: ScheduleName
     seed: Seed
+    drafts: Share
     preset: str
     data: Data
     vqgan: Vqgan
@@ -277,6 +278,15 @@ class Params(Section):
             raise ValueError(
                 "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
                 "the tokenizer that it was trained with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_drafts(self) -> "Params":
+        if self.drafts and (self.vqgan.checkpoint or not self.train.pixels):
+            raise ValueError(
+                "drafts are seen in the known pixels: leave vqgan.checkpoint empty and set "
+                "train.pixels=true, or set drafts=0"
             )
         return self
 

@@ -56,9 +56,14 @@ Brackets hold 95 % intervals. An arrow says which way a score gets better.
 
 ## Limits
 
-The model draws best what it was trained on. Its fills have no more detail than {size} x {size}
-pixels, so a large hole in a large picture gets a soft fill. What it draws is made up.
+The model draws best what it was trained on. {detail}
+What it draws is made up.
 """
+
+SOFT = """Its fills have no more detail than {size} x {size}
+pixels, so a large hole in a large picture gets a soft fill."""
+SHARP = """A large hole in a large picture is
+filled at {size} x {size} pixels first, then drawn again, down to the picture's own detail."""
 
 
 def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
@@ -76,6 +81,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
         license=DRAWN if trained_on.source == "synthetic" else OTHER,
         grid=GRID,
         size=trained_on.size,
+        detail=(SHARP if trained_on.drafts else SOFT).format(size=trained_on.size),
         images=trained_on.images,
         source=trained_on.source,
         holes=", ".join(trained_on.holes),

@@ -39,7 +39,8 @@ def main() -> None:
     settings, views, seed = params.mean_decoder, params.encode.views, params.seed
     data = load_drawing_data(views)
     check_shares(settings.batch_size)
-    values = {"mean_decoder": settings.model_dump(), "views": views, "seed": seed}
+    values = {"mean_decoder": settings.model_dump(), "views": views}
+    values |= {"drafts": params.drafts, "seed": seed}
     with (
         snapshots_of("train_decoder", values) as snapshots,
         stage_run("train_decoder", params, MEAN_DECODER, key=snapshots.run_key) as run,
@@ -50,7 +51,7 @@ def main() -> None:
         model = build(MeanDecoder, checkpoint.config).copy_weights(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
         perceptual = perceptual_network(settings)
-        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed)
+        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, params.drafts)
         history = train(trainer, snapshots, run, "train mean decoder")
         if ranks.rank():
             return

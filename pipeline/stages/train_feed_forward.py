@@ -28,7 +28,8 @@ def main() -> None:
     settings, views, seed = params.feed_forward, params.encode.views, params.seed
     data = load_drawing_data(views)
     check_shares(settings.batch_size)
-    values = {"feed_forward": settings.model_dump(), "views": views, "seed": seed}
+    values = {"feed_forward": settings.model_dump(), "views": views}
+    values |= {"drafts": params.drafts, "seed": seed}
     with (
         snapshots_of("train_feed_forward", values) as snapshots,
         stage_run("train_feed_forward", params, FEED_FORWARD, key=snapshots.run_key) as run,
@@ -38,7 +39,7 @@ def main() -> None:
         model = build(UNet, config)
         network = model, look, model.hidden_convolutions()
         perceptual = perceptual_network(settings)
-        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed)
+        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, params.drafts)
         history = train(trainer, snapshots, run, "train feed_forward")
         if ranks.rank():
             return

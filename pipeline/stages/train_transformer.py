@@ -81,10 +81,10 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
     return config, model
 
 
-def started_model(path: str, size: int) -> tuple[dict, MaskedTransformer]:
+def started_model(path: str, size: int, drafts: float) -> tuple[dict, MaskedTransformer]:
     """Returns the constructor's arguments and the transformer of a model folder."""
     kinds = GuidedTransformer, MaskedTransformer
-    config, model = start_model(path, "transformer", kinds, size)
+    config, model = start_model(path, "transformer", kinds, size, drafts)
     return config, model.trained if isinstance(model, GuidedTransformer) else model
 
 
@@ -129,18 +129,21 @@ def main() -> None:
     check_shares(settings.batch_size)
     gamma = make_gamma(settings.gamma)
     examples = inputs.examples(settings.pixels, gamma, seed)
-    values = {"train": settings.model_dump(), "seed": seed}
+    values = {"train": settings.model_dump(), "drafts": params.drafts, "seed": seed}
     with (
         snapshots_of("train_transformer", values) as snapshots,
         stage_run("train_transformer", params, TRANSFORMER, key=snapshots.run_key) as run,
     ):
         torch.manual_seed(seed)
         if settings.start_from:
-            config, model = started_model(settings.start_from, inputs.images.shape[1])
+            config, model = started_model(
+                settings.start_from, inputs.images.shape[1], params.drafts
+            )
         else:
             config, model = new_model(settings, inputs)
         data = inputs.images, inputs.tokens, inputs.holes, examples
-        trainer = TransformerTrainer(model, *data, settings, gamma, seed, cuda_graphs())
+        how = settings, gamma, seed, cuda_graphs(), params.drafts
+        trainer = TransformerTrainer(model, *data, *how)
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return

@@ -51,7 +51,7 @@ def import_model(params: Params, validation: np.ndarray) -> None:
     vqgan, size, start = params.vqgan, validation.shape[1], params.train.start_from
     with stage_run("train_vqgan", params, TOKENIZER) as run, fresh_folder(TOKENIZER) as folder:
         if start:
-            config, model = start_model(start, "tokenizer", tokenizer_kinds(), size)
+            config, model = start_model(start, "tokenizer", tokenizer_kinds(), size, params.drafts)
         else:
             config, model = IMPORTERS["vqgan"].load()(vqgan.checkpoint, size, folder)
         metrics = evaluate_tokenizer(model, validation, vqgan.batch_size)
@@ -67,7 +67,7 @@ def main() -> None:
     if vqgan.checkpoint or params.train.start_from:
         return import_model(params, validation)
     check_shares(vqgan.batch_size)
-    values = {"vqgan": vqgan.model_dump(), "seed": seed}
+    values = {"vqgan": vqgan.model_dump(), "drafts": params.drafts, "seed": seed}
     with (
         snapshots_of("train_vqgan", values) as snapshots,
         stage_run("train_vqgan", params, TOKENIZER, key=snapshots.run_key) as run,
@@ -76,9 +76,8 @@ def main() -> None:
         config = vqgan.part(TokenizerConfig).model_dump()
         model = build(VQGAN, config)
         perceptual = perceptual_network(vqgan)
-        trainer = TokenizerTrainer(
-            model, images, validation, vqgan, perceptual, seed, cuda_graphs()
-        )
+        how = vqgan, perceptual, seed, cuda_graphs(), params.drafts
+        trainer = TokenizerTrainer(model, images, validation, *how)
         history = train(trainer, snapshots, run, "train tokenizer")
         if ranks.rank():
             return

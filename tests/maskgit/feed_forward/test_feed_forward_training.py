@@ -75,7 +75,7 @@ def test_a_discriminator_joins_and_the_best_is_of_what_comes_after(data, tmp_pat
 
 def test_pixels_away_from_the_hole_have_no_loss(data):
     trainer = make_trainer(data)
-    truth, hole = trainer.draw_batch()
+    truth, hole, _ = trainer.draw_batch()
     near = torch.nn.functional.max_pool2d(hole[:, None].float(), 3, stride=1, padding=1) > 0
     elsewhere = torch.where(near, truth, 1 - truth)
     assert trainer.loss(elsewhere, truth, hole)[0] == 0
@@ -100,7 +100,7 @@ def test_the_training_goes_on_where_it_stopped(data, tmp_path, stop_at):
 
 def test_a_batch_has_the_images_views_and_holes_that_it_is_given(data):
     images, holes, _, _ = data
-    truth, hole = make_trainer(data).draw_batch()
+    truth, hole, _ = make_trainer(data).draw_batch()
     pixels = ((truth + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     seen = np.concatenate([images, images[:, :, ::-1]])  # two views: itself, its mirror image
     assert all((seen == one).all(axis=(1, 2, 3)).any() for one in pixels)

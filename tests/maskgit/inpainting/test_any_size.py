@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from maskgit.inpainting.any_size import enlarge, fill_photo, shrink
 from maskgit.inpainting.inpainter import Inpainter
+from maskgit.inpainting.replay import picture_after
 from maskgit.inpainting.seam import _refine, _solve
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.vqgan import VQGAN
@@ -39,18 +40,19 @@ def photos(draw):
     return image, hole
 
 
-@settings(max_examples=25)
-@given(photo=photos(), seed=st.integers(0, 2**32))
-def test_laws_at_any_size(inpainter, photo, seed):
+@settings(max_examples=40)
+@given(photo=photos(), seed=st.integers(0, 2**32), drafts=st.booleans())
+def test_laws_at_any_size(inpainter, photo, seed, drafts):
     image, hole = photo
     before = image.copy(), hole.copy()
-    result = fill_photo(inpainter, image, hole, LINEAR, 2, 0)
+    result = fill_photo(inpainter, image, hole, LINEAR, 2, 0, drafts=drafts)
     assert result.shape == image.shape and result.dtype == np.uint8
     assert np.array_equal(result[~hole], image[~hole])
     assert np.array_equal(image, before[0]) and np.array_equal(hole, before[1])
     noise = np.random.default_rng(seed).integers(256, size=image.shape, dtype=np.uint8)
     others = np.where(hole[..., None], noise, image)
-    assert np.array_equal(result, fill_photo(inpainter, others, hole, LINEAR, 2, 0))
+    again = fill_photo(inpainter, others, hole, LINEAR, 2, 0, drafts=drafts)
+    assert np.array_equal(result, again)
 
 
 def test_every_part_of_a_scattered_hole_is_filled(inpainter):
@@ -82,6 +84,28 @@ def test_without_blending_a_scaled_fill_is_pasted_as_it_is(models):
     large = enlarge(patch.drawn.images[0], patch.window.side)
     inside = patch.window.fills
     assert np.array_equal(result[patch.window.inner][inside], large[patch.window.within][inside])
+
+
+def test_with_drafts_a_large_hole_is_drawn_again_down_to_the_pictures_own_detail(models):
+    image = np.random.default_rng(0).integers(256, size=(300, 300, 3), dtype=np.uint8)
+    hole = np.zeros((300, 300), dtype=bool)
+    hole[120:180, 120:180] = True
+    inpainter, patches, shares = Inpainter(*models), [], []
+    how = LINEAR, 2, 0, 0, shares.append
+    sharp = fill_photo(inpainter, image, hole, *how, watch=patches.append, drafts=True)
+    coarse = [patch for patch in patches if not patch.is_draft]
+    sides = list(dict.fromkeys(patch.window.side for patch in patches))
+    assert sides == [236, 118, 64] and len(coarse) == 1
+    assert shares == sorted(shares) and shares[-1] == 1
+    soft = fill_photo(inpainter, image, hole, LINEAR, 2, 0)
+    assert not np.array_equal(sharp, soft)
+    drawn = np.zeros_like(hole)
+    for patch in patches:
+        if patch.window.side == 64:
+            drawn[patch.window.inner] |= patch.window.fills
+    assert np.array_equal(drawn, hole)
+    last = picture_after(2, inpainter, image, hole, patches)
+    assert np.array_equal(last[~hole], image[~hole])
 
 
 def test_large_holes_blend_nearly_as_exactly_as_small_ones():

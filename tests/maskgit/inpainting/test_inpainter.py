@@ -77,6 +77,26 @@ def test_pixels_under_the_hole_never_matter(any_inpainter, batch, schedule, step
 
 
 @few
+@given(batch=batches(), steps=iterations, seed=seeds)
+def test_of_the_pixels_under_the_hole_only_a_draft_matters(any_inpainter, batch, steps, seed):
+    images, hole = batch
+    rng = np.random.default_rng(seed)
+    draft = hole & (rng.random(hole.shape) < 0.5)
+    noise = rng.integers(256, size=images.shape, dtype=np.uint8)
+    others = np.where((hole & ~draft)[..., None], noise, images)
+
+    def filled(images, at=slice(None)):
+        how = SCHEDULES["cosine"], steps, image_generators(0, range(len(images))[at])
+        return any_inpainter(images[at], hole[at], *how, draft[at]).images
+
+    first = filled(images)
+    assert np.array_equal(first, filled(others))
+    assert np.array_equal(first[~hole], images[~hole])
+    for i in range(len(images)):
+        assert np.array_equal(filled(images, slice(i, i + 1))[0], first[i])
+
+
+@few
 @given(batch=batches(least=2), schedule=schedules, steps=iterations)
 def test_an_image_does_not_depend_on_its_batch(any_inpainter, batch, schedule, steps):
     images, hole = batch

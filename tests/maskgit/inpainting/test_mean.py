@@ -9,6 +9,7 @@ import torch
 from maskgit import load
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
+from maskgit.data.known_pixels import known_pixels
 from maskgit.filling import Fill
 from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_readings
@@ -16,7 +17,6 @@ from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Decoding, Sampler
 from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
-from maskgit.pixels import to_float
 from maskgit.schedules import SCHEDULES
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.plumbing.places import MODEL_FOLDER
@@ -63,7 +63,7 @@ def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
     inpainter = MeanInpainter(tokenizer, transformer, taught(tokenizer))
     shown, _ = inpainter.read(images, hole, *inpainter.encode(images, hole))
     look = MeanLook(tokenizer, transformer)
-    codes, known = look(to_float(images, CPU), torch.from_numpy(hole))
+    codes, known = look(known_pixels(images, hole, CPU), torch.from_numpy(hole))
     assert codes.shape == shown.shape and known.shape == (6, 4, 64, 64)
     assert torch.equal(codes == 0, shown == 0) and (codes == 0).any()
     assert torch.allclose(codes, shown, atol=0.02)  # one of them may be computed in bf16
@@ -72,9 +72,9 @@ def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
 def test_nothing_under_the_hole_is_taught(models, task):
     images, hole = task
     other = np.where(hole[..., None], 255 - images, images)
-    look, hole = MeanLook(*models), torch.from_numpy(hole)
+    look, unknown = MeanLook(*models), torch.from_numpy(hole)
     for one, two in zip(
-        look(to_float(images, CPU), hole), look(to_float(other, CPU), hole), strict=True
+        *[look(known_pixels(each, hole, CPU), unknown) for each in (images, other)], strict=True
     ):
         assert torch.equal(one, two)
 

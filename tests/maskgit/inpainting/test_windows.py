@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskgit.inpainting import windows
-from maskgit.inpainting.windows import CONTEXT, UNKNOWN, _cover, plan_windows, waves
+from maskgit.inpainting.windows import (
+    CONTEXT,
+    UNKNOWN,
+    _cover,
+    plan_finer,
+    plan_windows,
+    waves,
+)
 
 SIZE = 64
 
@@ -41,6 +48,23 @@ def test_what_is_filled_has_known_or_earlier_filled_pixels_around_it_or_the_pict
         for start, part, length in zip(window.corner, window.inner, hole.shape, strict=True):
             assert part.start == 0 or part.start - start >= window.side // 4
             assert part.stop == length or start + window.side - part.stop >= window.side // 4
+
+
+@given(holes())
+def test_each_pass_covers_what_larger_windows_filled_until_none_is_left(hole):
+    windows = plan_windows(hole, SIZE)
+    sides = np.zeros(hole.shape, dtype=int)
+    for window in windows:
+        sides[window.inner][window.fills] = window.side
+    for finer in plan_finer(hole, windows, SIZE):
+        filled = np.zeros(hole.shape, dtype=int)
+        (side,) = {window.side for window in finer}
+        for window in finer:
+            filled[window.inner] += window.fills
+        assert side == max(SIZE, -(-sides.max() // 2))
+        assert np.array_equal(filled, (sides > side).astype(int))
+        sides[sides > side] = side
+    assert sides.max() <= max(SIZE, min(hole.shape)) and not (sides > SIZE).any()
 
 
 def overlap(first, second):

@@ -101,3 +101,12 @@ def test_a_folder_that_does_not_do_is_one_line(project, spoil, message):
     assert str(caught.value).startswith("train.start_from: ") and "\n" not in str(caught.value)
     shutil.rmtree(start, ignore_errors=True)
     kept.rename(start)
+
+
+def test_a_folder_that_knows_no_drafts_is_not_trained_on_with_them(project):
+    path = project / "params.yaml"
+    before = path.read_text()
+    path.write_text(yaml.safe_dump(yaml.safe_load(before) | {"drafts": 0.25}))
+    with pytest.raises(UserError, match="cats-model was trained without drafts; set drafts=0"):
+        train_vqgan.main()
+    path.write_text(before)

@@ -156,6 +156,15 @@ def test_windows_and_crops_exclude_each_other(project):
         load_params(project("data.windows", 2))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("vqgan.checkpoint", "VQGAN.pt"), ("train.pixels", False)]
+)
+def test_drafts_need_networks_that_see_them(project, key, value):
+    project("drafts", 0.25)
+    with pytest.raises(UserError, match=r"drafts are seen in the known pixels: .* set drafts=0"):
+        load_params(project(key, value))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "gamma: [", "gamma: \x00"])
 def test_files_that_are_no_parameters(project, text):
     folder = project("seed", 1)

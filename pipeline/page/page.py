@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from functools import wraps
 from pathlib import Path
 from shutil import rmtree
@@ -9,6 +10,7 @@ from shutil import rmtree
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
 
 import gradio as gr
+import numpy as np
 
 from maskgit.filling import Fill
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
@@ -16,16 +18,18 @@ from pipeline.page.session import (
     PAGE_SIDE,
     Photo,
     Result,
-    draw_photo,
     fill_photo_as,
     hole_to_fill,
     open_photo,
     own_way,
+    painted,
     preview,
+    sample_photo,
     ways_of,
 )
 
-COLOUR = "#ff3d8b"  # of the brush, a colour that few photos have
+COLOUR = 255, 61, 139  # of the brush, a colour that few photos have
+HEX = "#{:02x}{:02x}{:02x}".format(*COLOUR)
 KINDS = list(EXTENSIONS)
 MAX_WAYS = 3  # of filling, side by side
 KEPT = 3600  # seconds that files stay for downloads
@@ -41,9 +45,10 @@ THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from t
 )
 
 NO_PHOTO = "No photo yet."
+CREDIT = "a photograph of TensorFlow's flower_photos, CC BY 2.0, damaged for a try"
 INTRODUCTION = """# Fill a hole
-Drop a photo, or take a cat. Brush over what should go. **Fill.** Everything outside the hole stays
-as it is, bit for bit; nothing leaves this machine.
+Drop a photo, or take the sample. Brush over what should go. **Fill.** Everything outside the hole
+stays as it is, bit for bit; nothing leaves this machine.
 """
 
 
@@ -78,22 +83,26 @@ class Page:
             return None, None, None, NO_PHOTO
         return self.start(open_photo(Path(path)))
 
-    def draw(self, number: int):
-        """Draws a cat as the photo; another number gives another cat."""
-        photo = draw_photo(number, self.fill.config.trained_on.size)
-        return number + 1, *self.start(photo)
+    def take_sample(self):
+        """Opens the photo that comes with the project."""
+        photo, hole = sample_photo()
+        return self.start(photo, [painted(hole, COLOUR)])
 
-    def start(self, photo: Photo):
-        """Returns the controls for a new photo, without hole or mask."""
+    def start(self, photo: Photo, layers: Sequence[np.ndarray] = ()):
+        """Returns the controls for a new photo, without a mask.
+
+        layers: what is brushed already; Gradio shows it in its place if the photo is square.
+        """
         height, width = photo.shape
-        editor = {"background": preview(photo.picture.rgb), "layers": [], "composite": None}
+        shown = preview(photo.picture.rgb)
+        editor = {"background": shown, "layers": list(layers), "composite": None}
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
     def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
         """Returns the fills, the number of the chosen one, and the gallery of all."""
         if photo is None:
-            raise ValueError("there is no photo yet: drop one, or take a cat")
+            raise ValueError("there is no photo yet: drop one, or take the sample")
         if not ways:
             raise ValueError("choose at least one way to fill")
         if seed is None:
@@ -111,7 +120,7 @@ class Page:
         The file takes the place of the session's last one.
         """
         result = results[number]
-        before, after = result.shown_after(0, self.fill), result.shown()
+        before, after = preview(result.photo.picture.rgb), result.shown()
         self.forget(request)
         # a new path each time, since a browser may keep what an address gave it
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -149,7 +158,7 @@ class PhotoColumn:
 
     def __init__(self):
         self.file = gr.File(label="Photo", file_types=KINDS, height=140)
-        self.another = gr.Button("Take a cat", elem_id="cat")
+        self.sample = gr.Button("Take the sample", elem_id="sample")
         self.about = gr.Markdown(NO_PHOTO)
         self.editor = gr.ImageEditor(
             label="Brush what should go",
@@ -160,7 +169,7 @@ class PhotoColumn:
             layers=False,
             canvas_size=(PAGE_SIDE, PAGE_SIDE),
             height=560,
-            brush=gr.Brush(default_size=36, colors=[COLOUR], color_mode="fixed"),
+            brush=gr.Brush(default_size=36, colors=[HEX], color_mode="fixed"),
             eraser=gr.Eraser(default_size=36),
             elem_id="editor",
         )
@@ -217,7 +226,8 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
                 right = FillColumn(fill)
         gr.Markdown(
             f"The model has seen {known.images} images of {known.size} x {known.size} pixels "
-            f"({known.source}), and fills whatever you bring with what it knows of them."
+            f"({known.source}), and fills whatever you bring with what it knows of them. "
+            f"The sample: {CREDIT}."
         )
         wire(page, left, right)
         blocks.unload(page.forget)
@@ -233,7 +243,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     def selected(event: gr.SelectData):
         return event.index
 
-    photo, results, cat, chosen = gr.State(), gr.State([]), gr.State(0), gr.State(0)
+    photo, results, chosen = gr.State(), gr.State([]), gr.State(0)
     opened = [photo, left.editor, left.mask, left.about]
     details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
@@ -241,7 +251,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     how = [right.ways, right.iterations, right.variants, right.seed]
     for event in (
         left.file.change(plainly(page.open), left.file, opened, **hidden),
-        left.another.click(page.draw, cat, [cat, *opened], **hidden),
+        left.sample.click(plainly(page.take_sample), None, opened, **hidden),
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)

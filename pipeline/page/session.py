@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from maskgit.data.cats.cat import draw_cat
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import (
     Picture,
@@ -24,10 +23,11 @@ from maskgit.inpainting.replay import picture_after, steps_taken
 from maskgit.inpainting.settings import Decoding
 from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import read_file
+from pipeline.models.fill import shipped_weights
 from pipeline.plumbing.files import write_atomically
 
 PAGE_SIDE = 640  # pixels, the longer side of what the page shows; the photo keeps its size
-CATS = 1  # the seed of the page's cats; a training draws its cats with seed 0
+SAMPLE = "sample.png", "sample-hole.png"  # beside the shipped weights: a damaged photo, its hole
 MEAN = "mean"  # a way of filling beside the schedules: the mean reading
 
 
@@ -97,9 +97,10 @@ def open_photo(path: Path) -> Photo:
     return Photo(decode_picture(read_file(path)), path.stem)
 
 
-def draw_photo(number: int, size: int) -> Photo:
-    """Draws a built-in cat; another number gives another cat."""
-    return Photo(picture_of(draw_cat(np.random.default_rng([CATS, number]), size)), f"cat-{number}")
+def sample_photo() -> tuple[Photo, np.ndarray]:
+    """Reads the photo that comes with the project, and its hole, bool (H, W)."""
+    photo, mask = (open_photo(shipped_weights() / name) for name in SAMPLE)
+    return photo, marked(mask.picture).hole
 
 
 def preview(pixels: np.ndarray) -> np.ndarray:
@@ -110,6 +111,12 @@ def preview(pixels: np.ndarray) -> np.ndarray:
     # Much enlarged pixels stay squares: the picture has no more detail than that.
     how = Image.Resampling.NEAREST if scale > 4 else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(pixels).resize(size, how))
+
+
+def painted(hole: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Returns a layer of the preview, uint8 (h, w, 4), with a hole, bool (H, W), in a colour."""
+    shown = preview(np.repeat(hole[..., None] * np.uint8(255), 3, axis=2))[..., :1]
+    return np.concatenate([np.broadcast_to(np.uint8(colour), (*shown.shape[:2], 3)), shown], axis=2)
 
 
 def brushed(layers: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:

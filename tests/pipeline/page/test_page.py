@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from maskgit import load
-from pipeline.page.session import draw_photo
+from maskgit.data.holes import dilate
+from pipeline.page.session import sample_photo
 from pipeline.plumbing.places import MODEL_FOLDER
 
 pytest.importorskip("gradio", reason="the page needs gradio: make demo")
@@ -71,13 +72,18 @@ def page(request, chromium, address):
     page.close()
 
 
-def brush(page):
-    """A stroke over the middle of the picture."""
+def take_sample(page):
+    page.locator("#sample").click()
+    page.get_by_text("sample: 256 x 256 pixels").wait_for()
+
+
+def brush(page, below=0):
+    """A stroke over the middle of the picture, or pixels of the window below it."""
     canvas = page.locator("#editor canvas").first
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)  # the canvas fits itself to its picture
     box = canvas.bounding_box()
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + below
     page.mouse.move(middle[0] - 40, middle[1] - 10)
     page.mouse.down()
     page.mouse.move(middle[0] + 40, middle[1] + 10, steps=8)
@@ -109,20 +115,21 @@ def saved(page, tmp_path):
 
 
 def test_brush_fill_step_and_save(page, address, tmp_path):
-    page.locator("#cat").click()
-    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
-    brush(page)
+    take_sample(page)
+    brush(page, below=60)
     fill(page)
     assert re.fullmatch(
         r"cosine, fill 1: \d+\.\d % of the picture; \d+\.\d s", page.locator("#said").inner_text()
     )
     name, filled = saved(page, tmp_path)
-    true = draw_photo(0, 64).picture.rgb
-    changed = (filled != true).any(axis=2)
-    assert name == "cat-0-cosine-1.png"
-    rows, columns = np.nonzero(changed)
-    assert 20 < changed.sum() < 64 * 64 / 4  # the stroke, and every known pixel as it was
-    assert 16 < rows.mean() < 48 and 16 < columns.mean() < 48
+    photo, hole = sample_photo()
+    changed = (filled != photo.picture.rgb).any(axis=2)
+    assert name == "sample-cosine-1.png"
+    assert changed[hole].mean() > 0.9  # brushed already
+    stroke = changed & ~dilate(hole, 2)
+    assert 20 < stroke.sum() < stroke.size / 8  # and every known pixel as it was
+    rows, columns = np.nonzero(stroke)
+    assert 160 < rows.mean() < 224 and 64 < columns.mean() < 192
 
     page.get_by_role("tab", name="Step by step").click()
     step_to_zero(page)
@@ -132,7 +139,7 @@ def test_brush_fill_step_and_save(page, address, tmp_path):
 
 def test_a_broken_file_is_explained_and_the_next_one_works(page, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    Image.fromarray(draw_photo(3, 100).picture.rgb).save(tmp_path / "photo.png")
+    Image.new("RGB", (100, 100), "teal").save(tmp_path / "photo.png")
     upload = page.locator("input[type=file]").first
     upload.set_input_files(tmp_path / "broken.png")
     page.get_by_text("Damaged image.").or_(page.get_by_text("Not an image.")).wait_for()
@@ -184,8 +191,7 @@ def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_pa
 
 @desktop
 def test_an_emptied_number_box_says_what_to_enter(page, capfd):
-    page.locator("#cat").click()
-    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
+    take_sample(page)
     brush(page)
     page.locator("#more button").first.click()
     seed = page.get_by_label("Seed")
@@ -207,16 +213,15 @@ def test_an_emptied_number_box_says_what_to_enter(page, capfd):
 @desktop
 def test_of_the_chosen_fills_one_file_is_kept_while_the_page_is_open(page, folder):
     def kept():
-        return [path.name for path in folder.rglob("cat-*.png")]
+        return [path.name for path in folder.rglob("sample-*.png")]
 
-    page.locator("#cat").click()
-    page.get_by_text("cat-0: 64 x 64 pixels").wait_for()
+    take_sample(page)
     brush(page)
     page.get_by_label("number input for How many fills").fill("2")
     fill(page)
     page.locator("#gallery button").nth(1).click()
     page.locator("#save:not([disabled])", has_text="Save cosine, fill 2").wait_for()
-    assert kept() == ["cat-0-cosine-2.png"]
+    assert kept() == ["sample-cosine-2.png"]
     page.goto("about:blank")
     for _ in range(100):
         if not kept():

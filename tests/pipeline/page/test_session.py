@@ -5,15 +5,18 @@ import pytest
 from PIL import Image
 
 from maskgit import load
-from maskgit.data.image_files import UnusableImage, decode_picture, encode_png
+from maskgit.data.cats.cat import draw_cats
+from maskgit.data.image_files import UnusableImage, decode_picture, encode_png, picture_of
 from pipeline.page.session import (
     PAGE_SIDE,
+    Photo,
     brushed,
-    draw_photo,
     fill_photo_as,
     hole_to_fill,
     open_photo,
+    painted,
     preview,
+    sample_photo,
 )
 from pipeline.plumbing.places import MODEL_FOLDER
 
@@ -21,6 +24,10 @@ from pipeline.plumbing.places import MODEL_FOLDER
 @pytest.fixture(scope="module")
 def fill(small_models):
     return load(small_models / MODEL_FOLDER)
+
+
+def cat():
+    return Photo(picture_of(draw_cats(1, 0)[0]), "cat")
 
 
 def stroke(height=PAGE_SIDE, width=PAGE_SIDE):
@@ -61,7 +68,7 @@ def test_known_pixels_depth_and_profile_are_saved_as_they_were(fill, tmp_path):
 
 
 def test_the_steps_of_a_fill_lead_from_the_hole_to_the_result(fill):
-    photo = draw_photo(0, 64)
+    photo = cat()
     mask = hole_to_fill(photo, [stroke()], None, 0, False)
     (result,) = results_of(fill, photo, mask)
     assert result.steps == 4
@@ -76,7 +83,7 @@ def test_the_steps_of_a_fill_lead_from_the_hole_to_the_result(fill):
 
 
 def test_schedules_and_variants_each_have_a_fill_and_a_share_of_the_progress(fill):
-    photo, told = draw_photo(1, 64), []
+    photo, told = cat(), []
     mask = hole_to_fill(photo, [stroke()], None, 2, False)
     results = results_of(
         fill, photo, mask, ["cosine", "square"], 2, lambda share, title: told.append((share, title))
@@ -88,7 +95,7 @@ def test_schedules_and_variants_each_have_a_fill_and_a_share_of_the_progress(fil
 
 
 def test_a_mask_and_a_brush_add_up_and_black_may_be_the_hole(tmp_path):
-    photo = draw_photo(0, 64)
+    photo = cat()
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[50:60, 50:60] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -98,8 +105,15 @@ def test_a_mask_and_a_brush_add_up_and_black_may_be_the_hole(tmp_path):
     assert np.array_equal(black, mask == 0)
 
 
+def test_the_sample_is_a_photo_of_the_shipped_weights():
+    photo, hole = sample_photo()
+    assert photo.name == "sample" and photo.shape == hole.shape and min(photo.shape) > 128
+    again = brushed([painted(hole, (255, 0, 0))], hole.shape)
+    assert 0.05 < hole.mean() < 0.25 and (again ^ hole).mean() < 0.01
+
+
 def test_what_cannot_be_filled_is_said(tmp_path):
-    photo = draw_photo(0, 64)
+    photo = cat()
     with pytest.raises(UnusableImage, match="no hole yet"):
         hole_to_fill(photo, [], None, 3, False)
     with pytest.raises(UnusableImage, match="whole picture"):

@@ -67,7 +67,7 @@ class Fill:
             gamma, iterations: the mask schedule and its number of steps.
             reading: `sample` draws one of the possible fills, step by step; `mean` draws the mean
                 of all, nearer to the truth. With `mean_steps` of 1, the default, it takes one pass
-                and is the same for every seed.
+                and is the same for every seed. A schedule or iterations ask for `sample`.
             progress: called with the share that is done, up to 1.
 
         A setting that is left out is that of `config`. Returns the kind, size, dtype and channels
@@ -92,9 +92,11 @@ class Fill:
     ) -> list[Pixels]:
         """Returns several fills of one hole; each has random numbers of its own.
 
-        The first is the fill that a call returns.
+        The first is the fill that a call returns, where the reading is the same: several fills ask
+        for `sample`, if those of the model would be equal.
         """
-        decoding = self.decoding(seed=seed, gamma=gamma, iterations=iterations, reading=reading)
+        how = {"seed": seed, "gamma": gamma, "iterations": iterations, "reading": reading}
+        decoding = self.decoding(count, **how)
         picture = picture_in(image, "image")
         mark = mask_in(mask, picture.shape)
         filled = []
@@ -140,9 +142,16 @@ class Fill:
         )
         return put_back(filled, picture.own, hole)
 
-    def decoding(self, **changes: object) -> Decoding:
-        """Returns the settings of `config` with the changes other than None. Raises ValueError."""
+    def decoding(self, count: int = 1, **changes: object) -> Decoding:
+        """Returns the settings of `config` with the changes other than None. Raises ValueError.
+
+        count: the number of fills. Without `reading`, what only samples have asks for them:
+        schedules, iterations, and several fills that differ.
+        """
         wanted = {name: value for name, value in changes.items() if value is not None}
+        several = count > 1 and self.config.decoding.mean_steps == 1
+        if several or wanted.keys() & {"gamma", "iterations"}:
+            wanted = {"reading": "sample"} | wanted
         try:
             decoding = Decoding.model_validate(self.config.decoding.model_dump() | wanted)
         except ValidationError as error:

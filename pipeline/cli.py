@@ -108,7 +108,8 @@ def inpaint(
     exit code is then 1.
 
     Schedule, iterations, reading and seed are those of the model's config.json unless given here.
-    The reading mean has no schedule or iterations. A seed changes it where mean_steps is above 1.
+    The reading mean is one fill, without schedule or iterations. Asking for these, or for several
+    variants, asks for the reading sample.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
@@ -120,7 +121,7 @@ def inpaint(
         folder = model or default_model_folder()
         fill = load_fill(folder)
         options = {"gamma": gamma, "iterations": iterations, "reading": reading, "seed": seed}
-        decoding = wanted_decoding(fill, **options)
+        decoding = wanted_decoding(fill, variants, **options)
         planned = plan(source, mask, out, variants, mask_suffix)
         for line in said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)

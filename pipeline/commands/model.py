@@ -12,10 +12,13 @@ from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import write_sums
 
 
-def wanted_decoding(fill: Fill, **changes: object) -> Decoding:
-    """Returns the model's settings with a command's options in their place. Raises UserError."""
+def wanted_decoding(fill: Fill, count: int, **changes: object) -> Decoding:
+    """Returns the model's settings with a command's options in their place. Raises UserError.
+
+    count: the number of fills, see `Fill.decoding`.
+    """
     try:
-        return fill.decoding(**changes)
+        return fill.decoding(count, **changes)
     except ValueError as error:
         raise UserError(f"--{error}") from None
 

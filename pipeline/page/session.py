@@ -179,11 +179,16 @@ def fill_photo_as(
     seed: int,
     progress: Callable[[float, str], object],
 ) -> Iterator[Result]:
-    """Yields a result for each way and variant, one alone for MEAN. Raises ValueError.
+    """Yields a result for each way and variant. Raises ValueError.
 
-    progress: called with the share that is done, and with the title of the fill.
+    MEAN has a single fill. Its other variants are those of the model's schedule. progress: called
+    with the share that is done, and with the title of the fill.
     """
-    wanted = [(way, k) for way in ways for k in range(1 if way == MEAN else variants)]
+    wanted = []
+    for way in ways:
+        single, many = ([(MEAN, 0)], fill.config.decoding.gamma) if way == MEAN else ([], way)
+        wanted += [*single, *[(many, k) for k in range(variants - len(single))]]
+    wanted = list(dict.fromkeys(wanted))
     for number, (way, k) in enumerate(wanted):
         result = Result(photo, mask, way, k + 1)
         how = {"reading": "mean"} if way == MEAN else {"reading": "sample", "gamma": way}

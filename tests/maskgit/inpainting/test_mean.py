@@ -109,6 +109,27 @@ def test_every_seed_schedule_and_number_of_steps_gives_the_same_mean(small_model
     assert not np.array_equal(fill(image, hole, reading="sample"), mean)
 
 
+def test_what_only_samples_have_asks_for_samples(small_models, task):
+    fill = load(small_models / MODEL_FOLDER)
+    image, hole = task[0][0], task[1][0]
+    own = fill.config.decoding
+
+    def of(**changes):
+        decoding = own.changed(reading="mean", **changes)
+        return Fill(fill.readings, fill.config.model_copy(update={"decoding": decoding}))
+
+    mean = of()
+    assert np.array_equal(mean(image, hole), fill(image, hole, reading="mean"))
+    for how in ({"gamma": "square"}, {"iterations": 3}):
+        expected = fill(image, hole, reading="sample", **how)
+        assert np.array_equal(mean(image, hole, **how), expected)
+    first, second = mean.variants(image, hole, 2)
+    assert np.array_equal(first, fill(image, hole, reading="sample"))
+    assert not np.array_equal(first, second)
+    assert mean.decoding(2, reading="mean").reading == "mean"
+    assert of(mean_steps=3).decoding(2).reading == "mean"  # of which each seed has another
+
+
 def test_with_more_steps_a_part_is_drawn_before_the_mean(guided_models, task):
     images, hole = task
     sampler = Sampler(mean_steps=3, guidance=0.7)

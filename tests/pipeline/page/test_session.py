@@ -94,6 +94,14 @@ def test_schedules_and_variants_each_have_a_fill_and_a_share_of_the_progress(fil
     assert len({result.pixels.tobytes() for result in results}) == 4
 
 
+def test_beside_the_mean_the_other_fills_are_samples(fill):
+    photo = cat()
+    mask = hole_to_fill(photo, [stroke()], None, 0, False)
+    results = results_of(fill, photo, mask, ["mean", "cosine"], 3)
+    titles = ["mean, fill 1", *[f"cosine, fill {k}" for k in (1, 2, 3)]]
+    assert [result.title for result in results] == titles
+
+
 def test_a_mask_and_a_brush_add_up_and_black_may_be_the_hole(tmp_path):
     photo = cat()
     mask = np.zeros((64, 64), dtype=np.uint8)

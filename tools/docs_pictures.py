@@ -142,7 +142,7 @@ def with_setting(model: Path, name: str, value: object):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("weights"), help="a model folder")
+    parser.add_argument("--model", type=Path, default=Path("outputs/model"), help="a model folder")
     parser.add_argument("--guided", type=Path, default=Path("outputs/model"), help="with a guide")
     parser.add_argument("--only", choices=["scale", "tune"], help="one of the two guides")
     arguments = parser.parse_args()

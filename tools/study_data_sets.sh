@@ -3,8 +3,8 @@
 #
 #   tools/study_data_sets.sh [DATA [OUT]]
 #
-# DATA holds cat-faces-64.zip, tiny-imagenet-25k.zip and flower-photos.zip. OUT gets the reports of
-# each. Run it in a clean clone with `.venv` (make .venv/bin/.installed). It takes two hours a data
+# DATA holds cat-faces-64.zip, tiny-imagenet-25k.zip, flower-photos.zip and film-damage-masks.zip,
+# with which the photographs are damaged, too. OUT gets the reports of each. Run it in a clean clone with `.venv` (make .venv/bin/.installed). It takes two hours a data
 # set on two cores with bf16 instructions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,7 @@ run() {  # run NAME -S ...: an experiment, its feed-forward network and its stud
 
 run cats -S data.source="$data/cat-faces-64.zip"
 run imagenet -S data.source="$data/tiny-imagenet-25k.zip"
-run flowers -S data.source="$data/flower-photos.zip" -S data.windows=3 -S data.test=250
+run flowers -S data.source="$data/flower-photos.zip" -S data.windows=3 -S data.test=250 \
+    -S "data.holes=[mixture,thin,$data/film-damage-masks.zip]" -S drafts=0.25
 maskgit advice cats="$out/cats/study" imagenet="$out/imagenet/study" \
     flowers="$out/flowers/study" | tee "$out/advice.md"

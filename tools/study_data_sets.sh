@@ -4,8 +4,9 @@
 #   tools/study_data_sets.sh [DATA [OUT]]
 #
 # DATA holds cat-faces-64.zip, tiny-imagenet-25k.zip, flower-photos.zip and film-damage-masks.zip,
-# with which the photographs are damaged, too. OUT gets the reports of each. Run it in a clean clone with `.venv` (make .venv/bin/.installed). It takes two hours a data
-# set on two cores with bf16 instructions.
+# with which the photographs are damaged, too. OUT gets the reports of each. Run it in a clean clone
+# with `.venv` (make .venv/bin/.installed). It takes two hours a data set on two cores with bf16
+# instructions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$(cd "${1:-../shared/data}" && pwd)

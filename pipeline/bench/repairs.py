@@ -174,26 +174,31 @@ def repair(fill: Fill, photo: str, damage: str, truth: np.ndarray, hole: np.ndar
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns a row for each damage and method: means over photographs, and their intervals.
 
-    `share` is the judge's error, as a share of that of the best classic method.
+    `share` is the judge's error, as a share of that of the best classic method, and `difference` is
+    by how much it is above it, on the same photographs.
     """
     scores = ["psnr_hole", ERROR, TEACHERS]
     found = []
     for damage, of_damage in rows.groupby("damage", sort=False):
-        by_method = of_damage.groupby("method", sort=False)
-        best = by_method[ERROR].mean()[list(CLASSIC)].min()
-        for method, part in by_method:
-            means = summarise({name: part[name].to_numpy() for name in scores})
+        errors = of_damage.pivot(index="photo", columns="method", values=ERROR)
+        best = errors[errors[list(CLASSIC)].mean().idxmin()]
+        for method, part in of_damage.groupby("method", sort=False):
+            columns = {name: part[name].to_numpy() for name in scores}
+            means = summarise(columns | {"difference": (errors[method] - best).to_numpy()})
             row = {"damage": damage, "method": method, "n": len(part)} | means
-            found.append(row | {"share": means[ERROR] / best, "seconds": part["seconds"].mean()})
+            share = means[ERROR] / best.mean()
+            found.append(row | {"share": share, "seconds": part["seconds"].mean()})
     return pd.DataFrame(found)
 
 
 def summary_text(table: pd.DataFrame) -> str:
     """Returns the table as aligned text."""
-    heading = ["damage", "method", "n", "PSNR (dB)", f"error ({JUDGE})", "share", "seconds"]
+    heading = ["damage", "method", "n", "PSNR (dB)", f"error ({JUDGE})", "to the best classic"]
+    heading += ["share", "seconds"]
     cells = []
     for _, row in table.iterrows():
-        ends = [[row[name] for name in with_ends(score)] for score in ("psnr_hole", ERROR)]
+        shown = "psnr_hole", ERROR, "difference"
+        ends = [[row[name] for name in with_ends(score)] for score in shown]
         last = f"{row['share']:.2f}", f"{row['seconds']:.2f}"
         named = row["damage"], row["method"], str(row["n"])
         cells.append([*named, *[with_interval(*each) for each in ends], *last])

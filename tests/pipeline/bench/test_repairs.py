@@ -48,6 +48,7 @@ def test_every_damage_is_repaired_by_every_method_and_held_against_what_was_ther
             mean = found[repairs.ERROR].mean()
             assert of_spots.loc[name, repairs.ERROR] == pytest.approx(mean)
             assert of_spots.loc[name, "share"] == pytest.approx(mean / better)
+            assert of_spots.loc[name, "difference"] == pytest.approx(mean - better, abs=1e-9)
         for name in (*DAMAGED, "worst"):
             picture = np.asarray(Image.open(repairs.FOLDER / f"{name.replace(' ', '-')}.png"))
             assert picture.shape[0] > (len(methods) + 2) * 2 * repairs.AROUND

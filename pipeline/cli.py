@@ -414,14 +414,15 @@ def bench(
     masks: Annotated[
         Path | None, typer.Option(help="Masks of film damage for --photos: a folder or zip.")
     ] = None,
+    model: Model = None,
 ) -> None:
     """Time the original lab's code and this project's, and write reports/bench.csv.
 
     With --presets it measures what presets cost on a device instead: training steps, images a
     second, memory and minutes. It then writes reports/bench_presets.csv.
 
-    With --photos it damages photographs and repairs them with the trained model and with classic
-    methods, and writes tables and pictures into reports/repairs/.
+    With --photos it damages photographs and repairs them with the trained model, or that of
+    --model, and with classic methods. It writes tables and pictures into reports/repairs/.
 
     Steps: train, inpaint, score, prepare, load, train_vqgan. Two more run only if named. "growth"
     measures memory and training steps as the work grows. "photos" fills a photo of 12 megapixels
@@ -440,13 +441,14 @@ def bench(
             return
         if device:
             raise UserError("--device belongs to --presets")
-        if masks and not photos:
-            raise UserError("--masks belongs to --photos")
+        for name, given in (("masks", masks), ("model", model)):
+            if given and not photos:
+                raise UserError(f"--{name} belongs to --photos")
         if photos:
             from pipeline.bench.repairs import run_repairs
             from pipeline.models.fill import default_model_folder
 
-            run_repairs(default_model_folder(), photos, masks)
+            run_repairs(model or default_model_folder(), photos, masks)
             return
         if size not in ("laptop", "lab"):
             raise UserError("--size: should be laptop or lab")

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from maskgit.data.cats.cat import draw_cat
 from pipeline.bench import repairs
+from pipeline.cli import app
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import MODEL_FOLDER
 from tests.store import project_with_store
@@ -87,3 +89,9 @@ def test_a_folder_without_photographs_is_a_fault(small_models, photos, tmp_path)
         (folder / f"{number}.png").unlink()
     with project_with_store(tmp_path), pytest.raises(UserError, match="no photograph of 128 x 128"):
         repairs.run_repairs(small_models / MODEL_FOLDER, folder, masks)
+
+
+@pytest.mark.parametrize("option", ["--masks", "--model"])
+def test_what_belongs_to_photographs_is_refused_without_them(option, tmp_path):
+    result = CliRunner().invoke(app, ["bench", option, str(tmp_path)])
+    assert result.exit_code == 1 and f"{option} belongs to --photos" in result.output

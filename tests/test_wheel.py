@@ -36,7 +36,7 @@ def installed(tmp_path_factory):
 
 
 def test_an_installed_wheel_fills_the_sample_photo_from_another_folder(installed, tmp_path):
-    sample = [ROOT / f"docs/cats-{name}.png" for name in ("photo", "hole")]
+    sample = [ROOT / f"weights/{name}.png" for name in ("sample", "sample-hole")]
     arguments = ["inpaint", sample[0], "--mask", sample[1], "--out", "filled.png"]
     result = subprocess.run(
         [sys.executable, installed / "bin/maskgit", *arguments],

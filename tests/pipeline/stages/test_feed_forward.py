@@ -88,7 +88,7 @@ def test_mlflow_has_the_curves_and_what_the_training_depends_on(project):
     (run,) = open_store().runs("tags.stage = 'train_feed_forward' and status = 'FINISHED'")
     assert "reconstruction_loss" in run.data.metrics and "best_val_loss" in run.data.metrics
     sections = {name.split(".")[0] for name in run.data.params}
-    assert sections == {"seed", "feed_forward", "encode"}
+    assert sections == {"drafts", "seed", "feed_forward", "encode"}
     assert run.data.params["feed_forward.steps"] == "6"
 
 

@@ -1,6 +1,6 @@
 """Fills holes in pictures of any size, window by window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,25 +56,30 @@ def fill_photo(
     for windows in passes:
         is_draft, before = done > 0, done
         left = filled_by(windows, hole.shape)
-        for wave in waves(windows):
-            for start in range(0, len(wave), BATCH):
-                numbers = wave[start : start + BATCH]
-                batch = [windows[number] for number in numbers]
-                views = [(filled[window.whole], left[window.whole]) for window in batch]
-                small, holes = map(np.stack, zip(*[shrink(*v, size) for v in views], strict=True))
-                generators = image_generators(seed, [before + n for n in numbers], variant)
-                task = small, holes, gamma, iterations, generators
-                drawn = inpainter(*task, holes if is_draft else None)
-                for i, (window, view) in enumerate(zip(batch, views, strict=True)):
-                    large = enlarge(drawn.images[i], window.side)[None]
-                    crop, unknown = (part[None] for part in view)
-                    paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
-                    if watch is not None:
-                        watch(Patch(window, small[i], holes[i], drawn.image(i), is_draft))
-                done += len(batch)
-                if progress is not None:
-                    progress(done / total)
+        for numbers in batches(windows):
+            batch = [windows[number] for number in numbers]
+            views = [(filled[window.whole], left[window.whole]) for window in batch]
+            small, holes = map(np.stack, zip(*[shrink(*v, size) for v in views], strict=True))
+            generators = image_generators(seed, [before + n for n in numbers], variant)
+            task = small, holes, gamma, iterations, generators
+            drawn = inpainter(*task, holes if is_draft else None)
+            for i, (window, view) in enumerate(zip(batch, views, strict=True)):
+                large = enlarge(drawn.images[i], window.side)[None]
+                crop, unknown = (part[None] for part in view)
+                paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
+                if watch is not None:
+                    watch(Patch(window, small[i], holes[i], drawn.image(i), is_draft))
+            done += len(batch)
+            if progress is not None:
+                progress(done / total)
     return filled
+
+
+def batches(windows: list[Window]) -> Iterator[list[int]]:
+    """Yields the numbers of windows that are filled together, in the order of filling."""
+    for wave in waves(windows):
+        for start in range(0, len(wave), BATCH):
+            yield wave[start : start + BATCH]
 
 
 def filled_by(windows: Sequence[Window], shape: tuple[int, int]) -> np.ndarray:

@@ -195,9 +195,8 @@ def summary_text(table: pd.DataFrame) -> str:
     """Returns the table as aligned text."""
     heading = ["damage", "method", "n", "PSNR (dB)", f"error ({JUDGE})", "to the best classic"]
     heading += ["share", "seconds"]
-    cells = []
+    shown, cells = ("psnr_hole", ERROR, "difference"), []
     for _, row in table.iterrows():
-        shown = "psnr_hole", ERROR, "difference"
         ends = [[row[name] for name in with_ends(score)] for score in shown]
         last = f"{row['share']:.2f}", f"{row['seconds']:.2f}"
         named = row["damage"], row["method"], str(row["n"])

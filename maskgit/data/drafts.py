@@ -3,7 +3,9 @@
 A large hole in a large picture is filled at a low resolution first. The fill, enlarged, is the
 draft of windows of twice the resolution, and so on down to the picture's own. This is how Muse's
 super-resolution transformer works (arXiv 2301.00704), here by one model. In training a draft is
-made of the true picture: it has half of its resolution and, as coarse fills have, wrong colours.
+made of the true picture: it has a half, a quarter or an eighth of its resolution and, as coarse
+fills have, wrong colours. A coarse fill is often softer than its resolution allows; so a model that
+met halves alone would take it for the detail that there is.
 """
 
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from torch import Tensor
 from maskgit.data.known_pixels import mask_pixels
 from maskgit.rows import to_device
 
+COARSENESS = 2, 4, 8  # true pixels per side that one pixel of a draft stands for
 ERROR = 0.1  # largest standard deviation of wrong colours, which are in [-1, 1]
 WITHIN = 0.5  # share of the drafts of nearly a whole window, as there is in a large hole
 ERROR_GRID = 4  # places per side at which colours are wrong independently
@@ -26,6 +29,7 @@ class Drafts(NamedTuple):
 
     which: Tensor  # bool (B,)
     within: Tensor  # bool (B,), those of `which` that show the midst of a large hole
+    coarseness: Tensor  # int64 (B,), the number of one of COARSENESS
     errors: Tensor  # float (B, 3, ERROR_GRID, ERROR_GRID)
 
 
@@ -38,8 +42,8 @@ def draw_drafts(
     scale = ERROR * rng.random((count, 1, 1, 1))
     errors = scale * rng.standard_normal((count, 3, ERROR_GRID, ERROR_GRID))
     drawn = rng.random(count)
-    masks = [to_device(drawn < limit, device) for limit in (share, WITHIN * share)]
-    return Drafts(*masks, to_device(errors.astype(np.float32), device))
+    arrays = drawn < share, drawn < WITHIN * share, rng.integers(len(COARSENESS), size=count)
+    return Drafts(*[to_device(each, device) for each in (*arrays, errors.astype(np.float32))])
 
 
 def widened(hole: Tensor, drafts: Drafts | None) -> Tensor:
@@ -56,13 +60,15 @@ def shown(images: Tensor, hole: Tensor, drafts: Drafts | None) -> Tensor:
         return mask_pixels(images, hole)
     size = images.shape[2:]
     errors = F.interpolate(drafts.errors, size, mode="bilinear", align_corners=False)
-    rough = (softened(images) + errors).clamp(-1, 1)
+    choices = torch.stack([softened(images, pixels) for pixels in COARSENESS])
+    soft = choices[drafts.coarseness, torch.arange(len(images), device=images.device)]
+    rough = (soft + errors).clamp(-1, 1)
     return mask_pixels(
         torch.where(hole[:, None], rough, images), hole, hole & drafts.which[:, None, None]
     )
 
 
-def softened(images: Tensor) -> Tensor:
-    """Returns images (B, 3, H, W) at half of their resolution, enlarged again."""
-    half = F.avg_pool2d(images, 2)
-    return F.interpolate(half, images.shape[2:], mode="bicubic", align_corners=False)
+def softened(images: Tensor, pixels: int) -> Tensor:
+    """Returns images (B, 3, H, W), scaled down to averages of so many pixels per side, and up."""
+    small = F.avg_pool2d(images, pixels)
+    return F.interpolate(small, images.shape[2:], mode="bicubic", align_corners=False)

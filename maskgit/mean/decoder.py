@@ -4,25 +4,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from maskgit.tokenizer.settings import TokenizerConfig
+from maskgit.mean.settings import MeanDecoderConfig
 from maskgit.tokenizer.vqgan import VQGAN, PixelDecoder, ResidualBlock
 
 
 class MeanDecoder(nn.Module):
     """Draws images (B, 3, H, W) from mean codes (B, latent_dim, h, w) and known pixels.
 
-    A copy of a tokenizer's decoder, which is then taught on mean codes. The keyword arguments are
-    the tokenizer's; raises ValueError where they fit no network.
+    A copy of a tokenizer's decoder, with more blocks, which is then taught on mean codes. The
+    keyword arguments are the fields of `MeanDecoderConfig`; raises ValueError where they fit no
+    network.
     """
 
     def __init__(self, **config: Any):
         super().__init__()
-        c = TokenizerConfig(**config)
-        self.decoder = PixelDecoder(c.channels, c.decoder_blocks, c.latent_dim, c.cell)
+        c = MeanDecoderConfig(**config)
+        size = c.channels, c.decoder_blocks, c.latent_dim, c.cell
+        self.decoder = PixelDecoder(*size, c.more_blocks)
 
     def copy_weights(self, tokenizer: VQGAN) -> "MeanDecoder":
-        """Copies the weights of the tokenizer's decoder, and returns itself."""
-        self.decoder.load_state_dict(tokenizer.decoder.state_dict())
+        """Copies the weights of the tokenizer's decoder, and returns itself.
+
+        The other blocks start as the identity, so that it draws what the tokenizer draws.
+        """
+        others = self.decoder.load_state_dict(tokenizer.decoder.state_dict(), strict=False)
+        assert not others.unexpected_keys
         return self
 
     def forward(self, codes: Tensor, known: Tensor) -> Tensor:

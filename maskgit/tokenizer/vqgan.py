@@ -81,18 +81,20 @@ class Doubling(nn.Module):
     """Doubles the resolution of (B, channels, h, w) to (B, finer, 2h, 2w); adds known pixels.
 
     The known pixels are (B, 4, H, W), H = 2h step; they are embedded at each of the 2h x 2w places.
+    more: residual blocks after the first one.
     """
 
-    def __init__(self, channels: int, finer: int, step: int):
+    def __init__(self, channels: int, finer: int, step: int, more: int = 0):
         super().__init__()
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
         )
         self.from_pixels = KnownPixelEmbedding(finer, step)
         self.block = ResidualBlock(finer)
+        self.more = nn.Sequential(*[ResidualBlock(finer) for _ in range(more)])
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        return self.block(self.up(x) + self.from_pixels(known))
+        return self.more(self.block(self.up(x) + self.from_pixels(known)))
 
 
 class PixelDecoder(nn.Module):
@@ -100,18 +102,19 @@ class PixelDecoder(nn.Module):
 
     The known pixels come in at each of its resolutions. The last doubling is a sub-pixel
     convolution (arXiv 1609.05158): full resolution is where a decoder spends most of its time and
-    least of its capacity.
+    least of its capacity. more: residual blocks at each resolution beside those of the tokenizer.
     """
 
-    def __init__(self, channels: int, blocks: int, latent_dim: int, cell: int):
+    def __init__(self, channels: int, blocks: int, latent_dim: int, cell: int, more: int = 0):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
         self.from_pixels = KnownPixelEmbedding(channels, cell)
-        self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks)])
+        self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks + more)])
         steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
         widths = [channels] + [half] * len(steps)
-        self.doublings = nn.ModuleList(map(Doubling, widths[:-1], widths[1:], steps))
+        places = zip(widths[:-1], widths[1:], steps, strict=True)
+        self.doublings = nn.ModuleList(Doubling(*place, more) for place in places)
         self.fine = nn.Sequential(
             GroupNorm(8, half),
             nn.SiLU(),

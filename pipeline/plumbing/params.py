@@ -23,6 +23,7 @@ from pydantic import (
 from maskgit.data.holes import HOLES
 from maskgit.feed_forward.settings import UNetConfig
 from maskgit.inpainting.settings import Decoding, Iterations, Sampler, ScheduleName
+from maskgit.mean.settings import MeanDecoderSize
 from maskgit.schedules import NAMES, SCHEDULES
 from maskgit.scoring.baselines import BASELINES, BOUNDS
 from maskgit.scoring.networks import EXTRACTORS
@@ -157,8 +158,8 @@ class Train(TransformerSize, TransformerTraining):
     pixels: bool
 
 
-class MeanDecoder(DrawingTraining):
-    """Section `mean_decoder`: the training of the decoder of mean codes."""
+class MeanDecoder(MeanDecoderSize, DrawingTraining):
+    """Section `mean_decoder`: the decoder of mean codes and its training."""
 
     steps: Annotated[int, Field(ge=0, le=10**9)]
 

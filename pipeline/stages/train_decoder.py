@@ -9,6 +9,7 @@ import torch
 from maskgit import ranks
 from maskgit.mean.codes import MeanLook
 from maskgit.mean.decoder import MeanDecoder
+from maskgit.mean.settings import MeanDecoderSize
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.drawing import DrawingTrainer
 from maskgit.transformer.kinds import transformer_kinds
@@ -48,7 +49,8 @@ def main() -> None:
         torch.manual_seed(seed)
         tokenizer = load_model(TOKENIZER / MODEL, [VQGAN])
         transformer = load_model(TRANSFORMER / MODEL, transformer_kinds())
-        model = build(MeanDecoder, checkpoint.config).copy_weights(tokenizer)
+        config = checkpoint.config | settings.part(MeanDecoderSize).model_dump()
+        model = build(MeanDecoder, config).copy_weights(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
         perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, params.drafts)
@@ -56,7 +58,7 @@ def main() -> None:
         if ranks.rank():
             return
         with fresh_folder(MEAN_DECODER) as folder:
-            save_drawing(folder, "mean_decoder", checkpoint.config, trainer, history)
+            save_drawing(folder, "mean_decoder", config, trainer, history)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ WEIGHTLESS = {
     "maskgit.ranks",
     "maskgit.feed_forward.settings",
     "maskgit.inpainting.settings",
+    "maskgit.mean.settings",
     "maskgit.tokenizer.settings",
     "maskgit.training.settings",
     "maskgit.transformer.settings",

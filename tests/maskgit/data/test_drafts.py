@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.data.drafts import Drafts, draw_drafts, shown, softened, widened
+from maskgit.data.drafts import COARSENESS, Drafts, draw_drafts, shown, softened, widened
 from maskgit.data.known_pixels import DRAFT, known_pixels, mask_pixels
 from tests.holed_images import batches
 
@@ -33,17 +33,20 @@ def test_only_images_with_a_draft_show_anything_in_the_hole(seed):
     assert seen[:, :3].abs().max() <= 1
 
 
-@given(seeds)
-def test_a_draft_has_half_of_the_resolution_and_no_detail_of_the_truth(seed):
+@given(seeds, st.integers(0, len(COARSENESS) - 1))
+def test_a_draft_has_a_part_of_the_resolution_and_no_detail_of_the_truth(seed, number):
     _, images, _ = pictures(seed)
-    detail = torch.randn(4, 3, 16, 16).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    detail[:, :, ::2] *= -1  # of no mean over two by two pixels
-    whole = torch.ones(4, 32, 32, dtype=torch.bool)
-    drafts = Drafts(*2 * [torch.ones(4, dtype=torch.bool)], torch.zeros(4, 3, 4, 4))
+    pixels = COARSENESS[number]
+    side = 32 // pixels
+    detail = torch.randn(4, 3, side, side).repeat_interleave(pixels, 2).repeat_interleave(pixels, 3)
+    detail[:, :, ::2] *= -1  # of no mean over the pixels of a draft
+    whole, all_of_them = torch.ones(4, 32, 32, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
+    drafts = Drafts(all_of_them, all_of_them, torch.full((4,), number), torch.zeros(4, 3, 4, 4))
     one, two = (shown(each, whole, drafts) for each in (images, images + detail))
     torch.testing.assert_close(one, two, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one[:, :3], softened(images, pixels).clamp(-1, 1))
     flat = torch.full((1, 3, 32, 32), 0.3)
-    torch.testing.assert_close(softened(flat), flat)
+    torch.testing.assert_close(softened(flat, pixels), flat)
 
 
 @given(batches(), seeds)
@@ -67,6 +70,7 @@ def test_the_share_says_how_many_have_a_draft_and_none_draws_no_number():
     drafts = draw_drafts(rng, 2000, 0.25, CPU)
     assert 400 < drafts.which.sum() < 600
     assert drafts.errors.std() > 0.02 and drafts.errors.abs().max() < 0.6
+    assert (drafts.coarseness.bincount() > 550).all()
 
 
 @given(seeds)

@@ -56,6 +56,17 @@ def test_a_mean_does_not_depend_on_how_many_others_are_computed(models):
         assert torch.equal(mean_codes(logits[-count:], vectors), every[-count:])
 
 
+@pytest.mark.parametrize("more_blocks", [1, 3])
+def test_before_it_is_taught_it_draws_what_the_tokenizer_draws(models, more_blocks, task):
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4}
+    drawer = MeanDecoder(**sizes, more_blocks=more_blocks).copy_weights(models[0])
+    codes, known = torch.randn(6, 4, 16, 16), known_pixels(*task, CPU)
+    assert torch.equal(drawer(codes, known), models[0].decoder(codes, known))
+    assert len(drawer.hidden_convolutions()) == 4 + 4 * more_blocks
+    with pytest.raises(ValueError):
+        MeanDecoder(**sizes, more_blocks=-1)
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
     tokenizer, transformer = request.getfixturevalue(pair)

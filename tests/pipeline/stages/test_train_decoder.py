@@ -29,7 +29,7 @@ from tests.clone import ROOT
 from tests.stopped_stage import stop_and_go_on
 from tests.store import project_with_store
 
-SMALL = {"steps": 6, "batch_size": 4, "perceptual_weight": 0.0, "evaluations": 2}
+SMALL = {"steps": 6, "batch_size": 4, "perceptual_weight": 0.0, "evaluations": 2, "more_blocks": 1}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from maskgit.checkpoints import checkpoint_of, restore
 from maskgit.data.known_pixels import mask_pixels
 from maskgit.transformer.guidance import without_guide
 from maskgit.transformer.model import MaskedTransformer
+from tests.trainings import assert_equal_weights
 
 TOKENS = torch.arange(2 * 256).reshape(2, 256) % 33
 
@@ -39,6 +40,8 @@ def test_a_file_without_its_guide_holds_the_trained_one(guided_models):
     config = {"codebook_size": 32, "latent_dim": 4, "dim": 16, "heads": 2, "layers": 1}
     whole = checkpoint_of(config, guided)
     alone = restore(without_guide(whole), [MaskedTransformer])
-    assert torch.equal(embed_and_predict(alone), embed_and_predict(guided.trained))
+    assert_equal_weights(alone, guided.trained)
+    # The memory layouts differ, and with them the last bits of convolutions on some processors.
+    torch.testing.assert_close(embed_and_predict(alone), embed_and_predict(guided.trained))
     plain = checkpoint_of(config, guided.trained)
     assert without_guide(plain) is plain

@@ -18,13 +18,16 @@ from pipeline.plumbing.errors import UserError
 
 _CHUNK = 4096  # bytes
 
-# Errors that zipfile raises for damaged bytes: NotImplementedError for an unknown compression
-# method, version or flag, ValueError and OSError for offsets outside the file, struct.error for
-# records cut short. Two cases are no damage. A failing disk raises OSError too (_disk_failed). A
-# sound file may be packed by a method that Python cannot unpack (_zip_fault names those).
+# Errors that zipfile raises for damaged bytes: NotImplementedError for a method or version that
+# does not exist, ValueError and OSError for offsets outside the file, struct.error for records cut
+# short. Not all of them mean damage. A failing disk raises OSError, too (_disk_failed). For a sound
+# file that Python cannot unpack zipfile raises NotImplementedError; _zip_fault refuses it before.
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+# With the methods of PKWARE's APPNOTE 6.3.10, section 4.4.5, whose names zipfile lacks.
+_METHODS = zipfile.compressor_names | {20: "zstd", 93: "zstd", 94: "mp3", 95: "xz", 96: "jpeg"}
+_PATCH = 0x20  # flag of an entry that holds the changes to a file, not the file
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -81,7 +84,9 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
         return "link in the zip"
     if info.flag_bits & 1:
         return "encrypted"
-    method = zipfile.compressor_names.get(info.compress_type)
+    if info.flag_bits & _PATCH:
+        return "a patch to a file, not the file"
+    method = _METHODS.get(info.compress_type)
     if method and info.compress_type not in _UNPACKED:
         return f"packed with {method}; use deflate"
     return size_fault(info.file_size)

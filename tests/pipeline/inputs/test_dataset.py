@@ -308,6 +308,7 @@ def change_entry(source: Path, offset: int, value: bytes) -> None:
     ("offset", "value", "reason"),
     [
         (8, b"\x01\x00", "encrypted"),
+        (8, b"\x20\x00", "a patch to a file, not the file"),
         (24, b"\xff\xff\xff\x7f", "larger than 100 MB"),
         (10, b"\x63\x00", "damaged in the zip"),  # a compression nobody knows
         (16, b"\0\0\0\0", "damaged in the zip"),  # the checksum
@@ -460,7 +461,10 @@ def test_a_disk_that_fails_is_not_called_a_corrupt_zip(tmp_path, monkeypatch):
         read(source)
 
 
-@pytest.mark.parametrize(("method", "name"), [(9, "deflate64"), (12, "bzip2"), (98, "ppmd")])
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(9, "deflate64"), (12, "bzip2"), (93, "zstd"), (95, "xz"), (96, "jpeg"), (98, "ppmd")],
+)
 def test_a_sound_file_that_python_cannot_unpack_is_not_called_damaged(tmp_path, method, name):
     source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})
     change_entry(source, 10, bytes([method, 0]))

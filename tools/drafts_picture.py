@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from maskgit import load
+from maskgit import load, open_picture
+from maskgit.data.image_files import to_square
 from maskgit.filling import Fill
 from maskgit.inpainting.any_size import fill_photo
 from maskgit.schedules import cosine
@@ -23,15 +24,6 @@ from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, save_picture
 SIDES = 128, 256, 512  # pixels of the photograph
 SHOWN = 192  # pixels of each picture
 HEADING = "side  drafts  share of the detail  perceptual error"
-
-
-def squared(path: Path, side: int) -> np.ndarray:
-    """Returns the middle square of a photograph, uint8 (side, side, 3)."""
-    photo = Image.open(path).convert("RGB")
-    least = min(photo.size)
-    left, top = (photo.width - least) // 2, (photo.height - least) // 2
-    square = photo.crop((left, top, left + least, top + least))
-    return np.asarray(square.resize((side, side), Image.Resampling.BOX))
 
 
 def box(side: int, place: tuple[float, float], share: float) -> np.ndarray:
@@ -68,9 +60,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/drafts.jpg"))
     arguments = parser.parse_args()
     fill, rows = load(arguments.model), {}
+    whole = open_picture(arguments.photo).rgb
     print(HEADING)
     for side in SIDES:
-        photo = squared(arguments.photo, side)
+        photo = to_square(whole, side, "crop")
         hole = box(side, arguments.place, arguments.share)
         marked = np.where(hole[..., None], HOLE_COLOUR, photo)
         fills = [filled(fill, photo, hole, drafts) for drafts in (False, True)]

@@ -11,8 +11,8 @@ from maskgit.tokenizer.vqgan import VQGAN, PixelDecoder, ResidualBlock
 class MeanDecoder(nn.Module):
     """Draws images (B, 3, H, W) from mean codes (B, latent_dim, h, w) and known pixels.
 
-    A copy of a tokenizer's decoder, with `more_blocks` added, which is then taught on mean codes. The
-    keyword arguments are the fields of `MeanDecoderConfig`; raises ValueError where they fit no
+    A copy of a tokenizer's decoder with `more_blocks` added, which is then taught on mean codes.
+    The keyword arguments are the fields of `MeanDecoderConfig`; raises ValueError where they fit no
     network.
     """
 

@@ -4,7 +4,7 @@ import sys
 from contextlib import redirect_stdout
 from os.path import expanduser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -196,6 +196,10 @@ def mask(
         Path, typer.Argument(metavar="INPUT", help="Picture, or folder of pictures.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    find: Annotated[
+        Literal["dust", "dark-dust"] | None,
+        typer.Option(help="What the masks are to mark: light or dark dust; else they are random."),
+    ] = None,
     kind: Annotated[str, typer.Option(help="Kind of hole, as in data.holes.")] = "mixture",
     area: Annotated[
         tuple[float, float], typer.Option(help="Least and largest share of the picture.")
@@ -204,19 +208,30 @@ def mask(
         int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Each seed draws other holes.")
     ] = 0,
 ) -> None:
-    """Draw a mask with a random hole (white) for each picture, as large as the picture.
+    """Make a mask for each picture, as large as the picture: a random hole (white), or its dust.
 
-    Example: maskgit mask photos --out masks
+    With --find dust a mask marks light specks, hairs and scratches, as on scans of film. Look at it
+    before you fill: it misses much, and takes some detail for dust.
+
+    Example: maskgit mask scans --find dust --out masks
     """
     with plain_errors():
-        from pipeline.commands.photos import draw_masks, passed_over, save_png
+        from pipeline.commands.masks import draw_masks, find_masks
+        from pipeline.commands.photos import passed_over, save_png
 
         for line in passed_over([source]):
             print(printable(line), file=sys.stderr)
-        count = 0
-        for target, drawn in draw_masks(source, out, kind, area, seed):
+        if find:
+            masks = find_masks(source, out, dark=find == "dark-dust")
+        else:
+            masks = draw_masks(source, out, kind, area, seed)
+        count, found = 0, []
+        for target, drawn in masks:
             save_png(drawn, target)
             count += 1
+            found.append(f"{target}: {drawn.mean() / 255:.1%} of the picture is dust")
+        for line in found if find else []:
+            print(printable(line))
         print(f"{count} masks in {printable(str(out))}")
 
 

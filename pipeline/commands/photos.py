@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,9 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from maskgit.data.holes import HOLES, dilate, draw_holes
+from maskgit.data.holes import dilate
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
 from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
@@ -23,7 +22,6 @@ from pipeline.plumbing.errors import UserError, out_of_memory
 from pipeline.plumbing.files import write_atomically
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
-MASK_SIZE = 256  # masks are drawn at this size and stretched to the picture
 
 
 @dataclass(frozen=True)
@@ -255,28 +253,3 @@ def show(bar: tqdm, first: float, length: float, share: float) -> None:
 
 def save_png(pixels: np.ndarray, path: Path, profile: bytes | None = None) -> None:
     write_atomically(path, encode_png(pixels, profile))
-
-
-def draw_masks(
-    source: Path, out: Path, kind: str, area: tuple[float, float], seed: int
-) -> Iterator[tuple[Path, np.ndarray]]:
-    """Yields for each picture where to save a mask, and the mask, uint8 (H, W), white = hole.
-
-    A mask has the picture's size; mask i is seeded by i. Raises UserError where the kind or area is
-    wrong or a picture cannot be read.
-    """
-    if kind not in HOLES:
-        raise UserError(f"--kind: should be one of {', '.join(HOLES)}")
-    if not 0 < area[0] <= area[1] < 1:
-        raise UserError("--area: should be two shares between 0 and 1, the smaller first")
-    pictures = by_stem(pictures_in(source), source)
-    targets = [out / f"{stem}.png" for stem in pictures]
-    keep_originals(targets, list(pictures.values()))
-    holes = draw_holes(len(pictures), [kind], area, MASK_SIZE, seed)
-    for picture, target, hole in zip(pictures.values(), targets, holes, strict=True):
-        try:
-            height, width = decode_picture(read_picture(picture, source)).shape
-        except UnusableImage as error:
-            raise UserError(f"{picture}: {error}") from None
-        mask = Image.fromarray(hole.astype(np.uint8) * 255)
-        yield target, np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))

@@ -244,6 +244,22 @@ def test_masks_are_drawn_for_each_picture(project):
     assert run("inpaint", "in", "--mask", "masks", "--out", "out").exit_code == 0
 
 
+def test_dust_is_found_in_each_picture(project):
+    (project / "in").mkdir()
+    smooth = np.full((200, 300, 3), 90, np.uint8)
+    for name, level in (("light", 240), ("dark", 5)):
+        dusty = smooth.copy()
+        dusty[50:54, 100:104] = level
+        Image.fromarray(dusty).save(project / f"in/{name}.png")
+    for find, name, other in (("dust", "light", "dark"), ("dark-dust", "dark", "light")):
+        result = run("mask", "in", "--find", find, "--out", find)
+        assert result.exit_code == 0, result.output
+        mask = read(project / find / f"{name}.png")
+        assert mask.shape == (200, 300) and (mask[50:54, 100:104] == 255).all()
+        assert 16 <= (mask > 0).sum() <= 64 and not read(project / find / f"{other}.png").any()
+        assert f"{name}.png: 0.1% of the picture is dust" in result.output
+
+
 FAULTS = {
     "no picture": (("nowhere.png", "--mask", "hole.png"), "nowhere.png does not exist"),
     "no mask": (("in/a.png", "--mask", "none.png"), "none.png does not exist"),

@@ -64,9 +64,11 @@ def fill_photo(
             task = small, holes, gamma, iterations, generators
             drawn = inpainter(*task, holes if is_draft else None)
             for i, (window, view) in enumerate(zip(batch, views, strict=True)):
-                large = enlarge(drawn.images[i], window.side)[None]
-                crop, unknown = (part[None] for part in view)
-                paste(filled, left, inpainter.paste(large, crop, unknown)[0], window)
+                patch = drawn.images[i]
+                if window.side != size:  # else it is blended already
+                    large = enlarge(patch, window.side)[None]
+                    patch = inpainter.paste(large, *[part[None] for part in view])[0]
+                paste(filled, left, patch, window)
                 if watch is not None:
                     watch(Patch(window, small[i], holes[i], drawn.image(i), is_draft))
             done += len(batch)

@@ -73,13 +73,17 @@ def plan_finer(hole: np.ndarray, windows: list[Window], size: int) -> Iterator[l
     sides = np.zeros(hole.shape, dtype=np.int32)  # of the windows that filled each pixel last
     for window in windows:
         sides[window.inner][window.fills] = window.side
-    while (side := int(sides.max())) > size:
+    if not windows:
+        return
+    box = ndimage.find_objects(hole.astype(np.uint8))[0]  # most pictures are mostly known
+    while (side := int(sides[box].max())) > size:
         finer = max(size, -(-side // 2))
-        left = sides > finer
+        left, parts = np.zeros_like(hole), np.zeros(hole.shape, dtype=np.int32)
+        left[box] = sides[box] > finer
         sides[left] = finer
-        parts, _ = ndimage.label(left, np.ones((3, 3)))
+        ndimage.label(left[box], np.ones((3, 3)), output=parts[box])
         boxes = ndimage.find_objects(parts)
-        yield _cover(left, np.s_[:, :], np.zeros_like(left), parts, boxes, finer)
+        yield _cover(left, box, np.zeros_like(left), parts, boxes, finer)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
-from maskgit.inpainting.windows import Window, plan_finer, plan_windows, waves
+from maskgit.inpainting.seam import smoothest_fill
+from maskgit.inpainting.windows import CONTEXT, Window, plan_finer, plan_windows, waves
 from maskgit.schedules import Gamma
 
 BATCH = 16  # windows that are filled together
@@ -20,7 +22,7 @@ class Patch(NamedTuple):
     small: np.ndarray  # uint8 (size, size, 3), the window as the networks got it
     hole: np.ndarray  # bool (size, size), its unknown pixels
     drawn: Inpainted  # a batch of one, its fill
-    is_draft: bool  # whether the colours in `hole` are a draft
+    has_draft: bool  # whether the colours in `hole` are a draft
 
 
 def fill_photo(
@@ -39,7 +41,8 @@ def fill_photo(
 
     A window larger than the networks' size is scaled to that size, filled, and scaled back. Its
     fill is soft, since the networks draw no more detail than they were trained on. With drafts it
-    is drawn again in windows of half the side, and so on, down to the picture's own detail.
+    is drawn again in windows of half the side, and so on, down to the picture's own detail. Dust
+    and scratches, which are drawn once, have their smoothest fill as a draft.
 
     image: uint8 (H, W, 3); hole: bool (H, W), True = fill. variant: the number of the fill; each
     has other random numbers. progress: called with the share that is done, up to 1. watch: called
@@ -54,15 +57,16 @@ def fill_photo(
     passes = [first, *(plan_finer(hole, first, size) if drafts else [])]
     done, total = 0, sum(map(len, passes))
     for windows in passes:
-        is_draft, before = done > 0, done
+        is_finer, before = done > 0, done
         left = filled_by(windows, hole.shape)
         for numbers in batches(windows):
             batch = [windows[number] for number in numbers]
             views = [(filled[window.whole], left[window.whole]) for window in batch]
-            small, holes = map(np.stack, zip(*[shrink(*v, size) for v in views], strict=True))
+            looks = [look_at(*view, size, is_finer, drafts) for view in views]
+            small, holes, draft = map(np.stack, zip(*looks, strict=True))
             generators = image_generators(seed, [before + n for n in numbers], variant)
             task = small, holes, gamma, iterations, generators
-            drawn = inpainter(*task, holes if is_draft else None)
+            drawn = inpainter(*task, draft if drafts else None)
             for i, (window, view) in enumerate(zip(batch, views, strict=True)):
                 patch = drawn.images[i]
                 if window.side != size:  # else it is blended already
@@ -70,11 +74,32 @@ def fill_photo(
                     patch = inpainter.paste(large, *[part[None] for part in view])[0]
                 paste(filled, left, patch, window)
                 if watch is not None:
-                    watch(Patch(window, small[i], holes[i], drawn.image(i), is_draft))
+                    watch(Patch(window, small[i], holes[i], drawn.image(i), draft[i].any()))
             done += len(batch)
             if progress is not None:
                 progress(done / total)
     return filled
+
+
+def look_at(
+    crop: np.ndarray, unknown: np.ndarray, size: int, is_finer: bool, drafts: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what networks of that size see of a window: it, its unknown pixels, and its draft.
+
+    crop: uint8 (side, side, 3); unknown: bool (side, side). The draft is bool (size, size), the
+    unknown pixels whose colours are a draft: all in finer windows, which show a coarse fill, and
+    all of a thin hole at the picture's own detail, which gets its smoothest fill.
+    """
+    small, hole = shrink(crop, unknown, size)
+    if drafts and not is_finer and len(crop) <= size and is_thin(hole):
+        return smoothest_fill(small, hole), hole, hole
+    return small, hole, hole & is_finer
+
+
+def is_thin(hole: np.ndarray) -> bool:
+    """Whether a window is CONTEXT times as wide as its hole, bool (size, size), is thick."""
+    thickness = 2 * distance_transform_edt(hole).max() - 1
+    return not hole.all() and CONTEXT * thickness <= len(hole)
 
 
 def batches(windows: list[Window]) -> Iterator[list[int]]:

@@ -24,10 +24,10 @@ def picture_after(
     shown = np.where(hole[..., None], np.uint8(GREY), image)
     if step < 1:
         return shown
-    for window, small, unknown, drawn, is_draft in patches:
+    for window, small, unknown, drawn, has_draft in patches:
         last = min(step, len(drawn.trajectory.tokens)) - 1
         task = small[None], unknown[None]
-        draft = task[1] if is_draft else None
+        draft = task[1] if has_draft else None
         _, picture = inpainter.snapshot(*task, drawn.trajectory, last, draft)
         large = Image.fromarray(picture[0]).resize((window.side,) * 2, Image.Resampling.BICUBIC)
         part = np.asarray(large)[window.within]

@@ -78,6 +78,16 @@ def membrane(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return (_refine if hole.sum() > LARGE else _solve)(difference, hole)
 
 
+def smoothest_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Fills a hole with the smoothest colours that continue those at its edge (`membrane`).
+
+    image: uint8 (H, W, 3), not read in the hole, bool (H, W), which is neither empty nor full.
+    """
+    filled = image.copy()
+    filled[hole] = membrane(image.astype(float), hole).round().clip(0, 255)
+    return filled
+
+
 def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Refines the solution at half the size by sweeps of Jacobi's iteration."""
     rows, columns = np.nonzero(hole)

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting.any_size import enlarge, fill_photo, shrink
+from maskgit.inpainting.any_size import enlarge, fill_photo, look_at, shrink
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.replay import picture_after
-from maskgit.inpainting.seam import _refine, _solve
+from maskgit.inpainting.seam import _refine, _solve, smoothest_fill
 from maskgit.schedules import SCHEDULES
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.model import MaskedTransformer
@@ -93,7 +93,7 @@ def test_with_drafts_a_large_hole_is_drawn_again_down_to_the_pictures_own_detail
     inpainter, patches, shares = Inpainter(*models), [], []
     how = LINEAR, 2, 0, 0, shares.append
     sharp = fill_photo(inpainter, image, hole, *how, watch=patches.append, drafts=True)
-    coarse = [patch for patch in patches if not patch.is_draft]
+    coarse = [patch for patch in patches if not patch.has_draft]
     sides = list(dict.fromkeys(patch.window.side for patch in patches))
     assert sides == [236, 118, 64] and len(coarse) == 1
     assert shares == sorted(shares) and shares[-1] == 1
@@ -106,6 +106,31 @@ def test_with_drafts_a_large_hole_is_drawn_again_down_to_the_pictures_own_detail
     assert np.array_equal(drawn, hole)
     last = picture_after(2, inpainter, image, hole, patches)
     assert np.array_equal(last[~hole], image[~hole])
+
+
+@pytest.mark.parametrize(
+    ("thickness", "side", "drafted"),
+    [(3, 64, True), (16, 64, True), (20, 64, False), (3, 80, False)],
+)
+def test_thin_holes_at_the_pictures_own_detail_have_their_smoothest_fill_as_a_draft(
+    thickness, side, drafted
+):
+    crop = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
+    hole = np.zeros((side, side), dtype=bool)
+    hole[20 : 20 + thickness, 10:50] = True
+    small, small_hole = shrink(crop, hole, 64)
+    seen, unknown, draft = look_at(crop, hole, 64, is_finer=False, drafts=True)
+    assert np.array_equal(unknown, small_hole)
+    assert np.array_equal(draft, small_hole & drafted)
+    assert np.array_equal(seen, smoothest_fill(small, small_hole) if drafted else small)
+    for is_finer in (False, True):  # a model without drafts, and windows that show a coarse fill
+        seen, _, draft = look_at(crop, hole, 64, is_finer, drafts=is_finer)
+        assert np.array_equal(seen, small) and np.array_equal(draft, small_hole & is_finer)
+
+
+def test_a_window_without_known_pixels_has_no_draft():
+    crop, hole = np.zeros((64, 64, 3), dtype=np.uint8), np.ones((64, 64), dtype=bool)
+    assert not look_at(crop, hole, 64, is_finer=False, drafts=True)[2].any()
 
 
 def test_large_holes_blend_nearly_as_exactly_as_small_ones():

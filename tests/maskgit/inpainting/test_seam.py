@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.inpainting.seam import blend, membrane, reconstruct
+from maskgit.inpainting.seam import blend, membrane, reconstruct, smoothest_fill
 from maskgit.tokenizer.vqgan import VQGAN
 
 
@@ -41,6 +41,14 @@ def test_blending_removes_a_constant_error_and_keeps_known_pixels(hole):
     image = rng.integers(60, 200, size=(12, 14, 3), dtype=np.uint8)
     blended = blend(image[None] + np.uint8(30), image[None], hole[None])[0]
     assert np.array_equal(blended, image)
+
+
+def test_the_smoothest_fill_continues_a_slope_and_keeps_known_pixels(hole):
+    hole[0, 0] = hole[11] = False
+    rows, columns = np.mgrid[:12, :14]
+    slope = np.repeat((4 * rows + 7 * columns)[..., None], 3, axis=2).astype(np.uint8)
+    damaged = np.where(hole[..., None], np.uint8(200), slope)
+    assert np.array_equal(smoothest_fill(damaged, hole), slope)
 
 
 def test_full_and_empty_holes():

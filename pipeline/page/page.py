@@ -12,12 +12,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at the import
 import gradio as gr
 import numpy as np
 
+from maskgit.data.dust import find_dust
 from maskgit.filling import Fill
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
 from pipeline.page.session import (
     PAGE_SIDE,
     Photo,
     Result,
+    brushed,
     fill_photo_as,
     hole_to_fill,
     open_photo,
@@ -45,6 +47,7 @@ THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from t
 )
 
 NO_PHOTO = "No photo yet."
+NOTHING_OPEN = "there is no photo yet: drop one, or take the sample"
 CREDIT = "a photograph of TensorFlow's flower_photos, CC BY 2.0, damaged for a try"
 INTRODUCTION = """# Fill a hole
 Drop a photo, or take the sample. Brush over what should go. **Fill.** Everything outside the hole
@@ -69,6 +72,17 @@ def plainly(action):
     return safe
 
 
+def editor_of(photo: Photo, layers: Sequence[np.ndarray]) -> dict:
+    """Returns the editor's value: the photo, and what is brushed."""
+    shown = preview(photo.picture.rgb)
+    return {"background": shown, "layers": list(layers), "composite": None}
+
+
+def layers_of(editor: dict | None) -> list[np.ndarray]:
+    """Returns what is brushed in the editor's value."""
+    return (editor or {}).get("layers") or []
+
+
 class Page:
     """The actions of the page's controls; each visitor's session has its photo and results."""
 
@@ -89,25 +103,28 @@ class Page:
         return self.start(photo, [painted(hole, COLOUR)])
 
     def start(self, photo: Photo, layers: Sequence[np.ndarray] = ()):
-        """Returns the controls for a new photo, without a mask.
-
-        layers: what is brushed already; Gradio shows it in its place if the photo is square.
-        """
+        """Returns the controls for a new photo, without a mask; layers: what is brushed already."""
         height, width = photo.shape
-        shown = preview(photo.picture.rgb)
-        editor = {"background": shown, "layers": list(layers), "composite": None}
+        editor = editor_of(photo, layers)
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
+
+    def add_dust(self, photo: Photo | None, editor: dict | None):
+        """Returns the editor with the photo's dust brushed as well."""
+        if photo is None:
+            raise ValueError(NOTHING_OPEN)
+        hole = brushed(layers_of(editor), photo.shape) | find_dust(photo.picture.rgb)
+        return editor_of(photo, [painted(hole, COLOUR)])
 
     def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
         """Returns the fills, the number of the chosen one, and the gallery of all."""
         if photo is None:
-            raise ValueError("there is no photo yet: drop one, or take the sample")
+            raise ValueError(NOTHING_OPEN)
         if not ways:
             raise ValueError("choose at least one way to fill")
         if seed is None:
             raise ValueError("the seed is empty: enter a whole number, 0 or more")
-        layers = (editor or {}).get("layers") or []
+        layers = layers_of(editor)
         marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
         task = photo, marks, ways, int(variants), int(iterations), int(seed)
         results = list(fill_photo_as(self.fill, *task, progress))
@@ -173,7 +190,8 @@ class PhotoColumn:
             eraser=gr.Eraser(default_size=36),
             elem_id="editor",
         )
-        with gr.Accordion("A mask from a file, or a wider hole", open=False):
+        with gr.Accordion("Dust, a mask from a file, or a wider hole", open=False, elem_id="holes"):
+            self.dust = gr.Button("Brush over light dust", elem_id="dust")
             self.mask = gr.File(label="Mask, white = hole", file_types=KINDS, height=140)
             self.invert = gr.Checkbox(label="In this mask black is the hole")
             self.grow = gr.Slider(0, 50, 0, step=1, label="Grow the hole, in the photo's pixels")
@@ -254,6 +272,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         left.sample.click(plainly(page.take_sample), None, opened, **hidden),
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
+    left.dust.click(plainly(page.add_dust), [photo, left.editor], left.editor, **hidden)
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)
     right.go.click(plainly(run), [*task, *how], [results, chosen, right.gallery], **hidden).success(
         page.choose, [results, chosen], details, **hidden

@@ -103,31 +103,47 @@ def sample_photo() -> tuple[Photo, np.ndarray]:
     return photo, marked(mask.picture).hole
 
 
+def preview_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Returns the height and width of a picture whose longer side has PAGE_SIDE pixels."""
+    scale = PAGE_SIDE / max(shape)
+    return tuple(max(1, round(length * scale)) for length in shape)
+
+
 def preview(pixels: np.ndarray) -> np.ndarray:
     """Scales uint8 (H, W, 3) so that its longer side has PAGE_SIDE pixels."""
-    height, width = pixels.shape[:2]
-    scale = PAGE_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    height, width = preview_shape(pixels.shape[:2])
     # Much enlarged pixels stay squares: the picture has no more detail than that.
-    how = Image.Resampling.NEAREST if scale > 4 else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(pixels).resize(size, how))
+    enlarged = 4 * max(pixels.shape[:2]) < PAGE_SIDE
+    how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(pixels).resize((width, height), how))
 
 
 def painted(hole: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Returns a layer of the preview, uint8 (h, w, 4), with a hole, bool (H, W), in a colour."""
-    shown = preview(np.repeat(hole[..., None] * np.uint8(255), 3, axis=2))[..., :1]
-    return np.concatenate([np.broadcast_to(np.uint8(colour), (*shown.shape[:2], 3)), shown], axis=2)
+    """Returns a layer for the editor, uint8 (PAGE_SIDE, PAGE_SIDE, 4), with a hole in a colour.
+
+    hole: bool (H, W); its smallest spots stay. The layer is square, since Gradio puts another one
+    in the middle of a square. The photo's preview lies in its upper left corner.
+    """
+    height, width = preview_shape(hole.shape)
+    shares = Image.fromarray(hole.astype(np.float32))
+    spots = np.asarray(shares.resize((width, height), Image.Resampling.BOX)) > 0
+    layer = np.zeros((PAGE_SIDE, PAGE_SIDE, 4), dtype=np.uint8)
+    layer[..., :3] = colour
+    layer[:height, :width, 3] = 255 * spots
+    return layer
 
 
 def brushed(layers: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """Returns the pixels that a brush has covered, bool of that shape.
 
-    layers: uint8 (h, w, 4), of any size.
+    layers: uint8 (h, w, 4), of any size, or squares as of `painted`.
     """
     hole = np.zeros(shape, dtype=bool)
+    height, width = preview_shape(shape)
     for layer in layers:
-        opaque = Image.fromarray(layer[..., 3])
-        opaque = opaque.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+        is_square = layer.shape[:2] == (PAGE_SIDE, PAGE_SIDE)
+        opaque = Image.fromarray(layer[:height, :width, 3] if is_square else layer[..., 3])
+        opaque = opaque.resize((shape[1], shape[0]), Image.Resampling.BOX)
         hole |= np.asarray(opaque) >= 128
     return hole
 

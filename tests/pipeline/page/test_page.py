@@ -190,6 +190,27 @@ def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_pa
 
 
 @desktop
+def test_dust_is_brushed_in_its_place_and_a_stroke_adds_to_it(page, tmp_path):
+    photo = np.full((200, 300, 3), 90, dtype=np.uint8)
+    photo[20:24, 30:34] = photo[170:174, 260:264] = 240
+    Image.fromarray(photo).save(tmp_path / "scan.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "scan.png")
+    page.get_by_text("scan: 300 x 200 pixels").wait_for()
+    page.locator("#holes button").first.click()
+    page.locator("#dust").click()
+    page.wait_for_timeout(2000)
+    brush(page)
+    fill(page)
+    share = float(re.search(r"(\d+\.\d) %", page.locator("#said").inner_text())[1])
+    _, filled = saved(page, tmp_path)
+    changed = (filled != photo).any(axis=2)
+    assert changed[20:24, 30:34].all() and changed[170:174, 260:264].all()
+    assert 0.5 < share < 15 and changed[80:120, 100:200].any()
+    changed[10:34, 20:44] = changed[160:184, 250:274] = changed[70:130, 100:200] = False
+    assert not changed.any()
+
+
+@desktop
 def test_an_emptied_number_box_says_what_to_enter(page, capfd):
     take_sample(page)
     brush(page)

@@ -41,11 +41,22 @@ def results_of(fill, photo, mask, gammas=("cosine",), variants=1, told=lambda sh
 
 
 def test_a_stroke_on_the_preview_is_a_hole_of_the_photo():
-    hole = brushed([stroke()], (128, 256))
+    hole = brushed([stroke(PAGE_SIDE // 2)], (128, 256))
     assert hole.shape == (128, 256)
     assert hole[40, 80] and not hole[10, 10]
     assert hole.mean() == pytest.approx(1 / 16, rel=0.1)
     assert not brushed([], (8, 8)).any()
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 400), (2000, 1500)])
+def test_no_spot_of_a_painted_hole_is_lost(shape):
+    hole = np.zeros(shape, dtype=bool)
+    rows, columns = np.random.default_rng(0).integers(3, np.subtract(shape, 3), (9, 2)).T
+    hole[rows, columns] = hole[-1, -1] = True
+    layer = painted(hole, (255, 0, 0))
+    assert layer.shape == (PAGE_SIDE, PAGE_SIDE, 4)
+    again = brushed([layer], shape)
+    assert again[hole].all() and again.mean() < 20 * hole.mean() + 0.01
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (3000, 40), (700, 900)])

@@ -1,9 +1,9 @@
 """Plans the windows of a large picture in which a hole is filled, and their order.
 
 A model fills pictures of one size. The smaller a window that is scaled to it, the more detail its
-fill has, but the hole needs known pixels around it. So the side of a window is CONTEXT times the
-thickness of the hole there, and at least the model's own size. It is larger where more of the
-window would be unknown than in training. Dust and scratches get windows at full detail. A long hole
+fill has, but the hole needs known pixels around it. So a window is at least CONTEXT times as wide
+as the hole is thick there, and at least as wide as the model's pictures. It is larger where more of
+it would be unknown than in training. Dust and scratches get windows at full detail. A long hole
 gets several windows in a row.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-CONTEXT = 4  # side of a window divided by the thickness of its hole
+CONTEXT = 2  # least side of a window divided by the thickness of its hole
 UNKNOWN = 0.2  # largest unknown share of a window; models are trained on a tenth to a quarter
 LARGER = 1.25  # factor by which a window with a larger unknown share grows
 MARGIN = 4  # a window fills pixels that are further from its edges than its side divided by this

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from maskgit.inpainting import windows
 from maskgit.inpainting.windows import (
     CONTEXT,
+    LARGER,
     UNKNOWN,
     _cover,
     plan_finer,
@@ -152,15 +153,15 @@ def test_dust_and_scratches_get_the_models_own_size():
     assert set(sides(photo)) == {SIZE} and len(sides(photo)) == pytest.approx(3800 / 32, rel=0.1)
 
 
-def test_a_thick_hole_gets_windows_of_some_times_its_thickness():
+def test_a_thick_hole_gets_windows_with_enough_around_it():
     photo = np.zeros((3000, 4000), dtype=bool)
     photo[1000:1300, 1500:1800] = True
     (side,) = sides(photo)
-    assert side == pytest.approx(CONTEXT * 300, rel=0.01)
+    assert side >= CONTEXT * 300 - 1 and (300 / side) ** 2 <= UNKNOWN < (300 * LARGER / side) ** 2
     photo[:] = False
     photo[1000:1100, 500:2000] = True  # long: several windows, as large as it is thick there
     assert len(sides(photo)) > 2
-    assert all(CONTEXT * 99 - 4 <= side < 2 * CONTEXT * 100 for side in sides(photo))
+    assert all(CONTEXT * 99 - 4 <= side < 8 * 100 for side in sides(photo))
 
 
 def test_where_much_is_unknown_windows_grow():

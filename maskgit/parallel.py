@@ -28,6 +28,19 @@ def batch_invariant_chunks(batch: Tensor) -> tuple[Tensor, ...]:
     return batch.split(1 if batch.device.type == "cpu" else GPU_BATCH)
 
 
+def in_pairs(network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Returns network(*inputs), by two rows at a time on a processor, by GPU_BATCH on a GPU.
+
+    As with `batch_invariant_chunks` no result depends on the batch size: an odd row is paired with
+    itself. Convolutions of two rows take two thirds of the time of single ones.
+    """
+    count, rows = len(inputs[0]), 2 if inputs[0].device.type == "cpu" else GPU_BATCH
+    if rows == 2 and count % 2:
+        inputs = tuple(torch.cat([each, each[-1:]]) for each in inputs)
+    chunks = zip(*[each.split(rows) for each in inputs], strict=True)
+    return torch.cat([network(*chunk) for chunk in chunks])[:count]
+
+
 @contextmanager
 def parallel_map(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device

@@ -128,13 +128,16 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
     filled: uint8 (H, W, 3); own: uint8 or uint16 (H, W, C) with C grey, grey and alpha, RGB, or RGB
     and alpha. Returns such an array as `own`, opaque in the hole.
     """
-    channels = own.shape[2]
-    grey = np.asarray(Image.fromarray(filled).convert("L"))[..., None]
-    values = filled if channels >= 3 else grey
+    channels, scale = own.shape[2], np.iinfo(own.dtype).max // 255
+    pixels = (
+        filled if channels >= 3 else np.asarray(Image.fromarray(filled).convert("L"))[..., None]
+    )
+    values = pixels[hole]
     if channels in (2, 4):
-        values = np.concatenate([values, np.full_like(grey, 255)], axis=2)
-    scale = np.iinfo(own.dtype).max // 255
-    return np.where(hole[..., None], values.astype(own.dtype) * scale, own).astype(own.dtype)
+        values = np.concatenate([values, np.full_like(values[:, :1], 255)], axis=1)
+    result = own.copy()
+    result[hole] = values.astype(own.dtype) * scale
+    return result
 
 
 def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:

@@ -21,7 +21,7 @@ from maskgit.inpainting.decoding import TokenDecoder, Trajectory
 from maskgit.inpainting.inpainter import DECODER, Inpainted, Inpainter, repeated
 from maskgit.mean.codes import code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
-from maskgit.parallel import batch_invariant_chunks
+from maskgit.parallel import in_pairs
 from maskgit.pixels import to_uint8
 from maskgit.schedules import Gamma, cosine
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
@@ -106,8 +106,7 @@ class MeanInpainter(Inpainter):
         """Returns the images, filled by the mean of the hidden tokens, and the likeliest tokens."""
         codes, tokens = self.read(images, hole, tokens, hidden, draft)
         known = known_pixels(images, hole, codes.device, draft)
-        pairs = zip(batch_invariant_chunks(codes), batch_invariant_chunks(known), strict=True)
-        drawn = np.concatenate([to_uint8(self.drawer(*pair).clamp(-1, 1)) for pair in pairs])
+        drawn = to_uint8(in_pairs(self.drawer, codes, known).clamp(-1, 1))
         return self.paste(drawn, images, hole), tokens
 
     def read(

@@ -70,20 +70,21 @@ def plan_finer(hole: np.ndarray, windows: list[Window], size: int) -> Iterator[l
     In each pass windows have half of the side, and at least `size`. They cover what larger windows
     have filled. windows: of `plan_windows` for this hole, bool (H, W), and size.
     """
+    side = max((window.side for window in windows), default=0)
+    if side <= size:
+        return
     sides = np.zeros(hole.shape, dtype=np.int32)  # of the windows that filled each pixel last
     for window in windows:
         sides[window.inner][window.fills] = window.side
-    if not windows:
-        return
     box = ndimage.find_objects(hole.astype(np.uint8))[0]  # most pictures are mostly known
-    while (side := int(sides[box].max())) > size:
-        finer = max(size, -(-side // 2))
+    while side > size:
+        side = max(size, -(-side // 2))
         left, parts = np.zeros_like(hole), np.zeros(hole.shape, dtype=np.int32)
-        left[box] = sides[box] > finer
-        sides[left] = finer
+        left[box] = sides[box] > side
+        sides[left] = side
         ndimage.label(left[box], np.ones((3, 3)), output=parts[box])
         boxes = ndimage.find_objects(parts)
-        yield _cover(left, box, np.zeros_like(left), parts, boxes, finer)
+        yield _cover(left, box, np.zeros_like(left), parts, boxes, side)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:

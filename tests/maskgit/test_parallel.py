@@ -3,10 +3,10 @@ import time
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.parallel import WAITING, background, batch_invariant_chunks, parallel_map
+from maskgit.parallel import WAITING, background, batch_invariant_chunks, in_pairs, parallel_map
 
 CPU = torch.device("cpu")
 
@@ -25,6 +25,25 @@ def test_on_a_processor_each_row_goes_alone(count):
     parts = batch_invariant_chunks(batch)
     assert [len(part) for part in parts] == [1] * count
     assert torch.equal(torch.cat(parts), batch)
+
+
+@settings(max_examples=20)
+@given(count=st.integers(1, 9), seed=st.integers(0, 2**32))
+def test_what_goes_in_pairs_does_not_depend_on_who_else_is_there(count, seed):
+    draw = torch.Generator().manual_seed(seed)
+    weights = torch.randn(8, 3, 3, 3, generator=draw)
+    images, shifts = torch.randn(2, count, 3, 20, 20, generator=draw)
+    sizes = []
+
+    def network(some, shift):
+        sizes.append(len(some))
+        return torch.conv2d(some + shift, weights)
+
+    together = in_pairs(network, images, shifts)
+    assert together.shape[0] == count and set(sizes) == {2}
+    for i in range(count):
+        alone = in_pairs(network, images[i : i + 1], shifts[i : i + 1])
+        assert torch.equal(alone[0], together[i])
 
 
 def test_pieces_come_in_order_each_on_one_core():

@@ -190,8 +190,15 @@ def demo(
         serve(load_fill(model or default_model_folder()), host, chosen, browser)
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was named on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.command(rich_help_panel=FILL)
 def mask(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="Picture, or folder of pictures.")
     ],
@@ -219,6 +226,9 @@ def mask(
         from pipeline.commands.masks import draw_masks, find_masks
         from pipeline.commands.photos import passed_over, save_png
 
+        random_only = [name for name in ("kind", "area", "seed") if is_given(context, name)]
+        if find and random_only:
+            raise UserError(f"--{random_only[0]} is for random holes; leave it out with --find")
         for line in passed_over([source]):
             print(printable(line), file=sys.stderr)
         if find:
@@ -229,10 +239,10 @@ def mask(
         for target, drawn in masks:
             save_png(drawn, target)
             count += 1
-            found.append(f"{target}: {drawn.mean() / 255:.1%} of the picture is dust")
+            found.append(f"{target}: {drawn.mean() / 2.55:.1f} % of the picture is dust")
         for line in found if find else []:
             print(printable(line))
-        print(f"{count} masks in {printable(str(out))}")
+        print(f"{count} {'mask' if count == 1 else 'masks'} in {printable(str(out))}")
 
 
 @app.command(rich_help_panel=RESULTS)

@@ -48,6 +48,7 @@ THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from t
 
 NO_PHOTO = "No photo yet."
 NOTHING_OPEN = "there is no photo yet: drop one, or take the sample"
+NO_DUST = "No light dust was found."
 CREDIT = "a photograph of TensorFlow's flower_photos, CC BY 2.0, damaged for a try"
 INTRODUCTION = """# Fill a hole
 Drop a photo, or take the sample. Brush over what should go. **Fill.** Everything outside the hole
@@ -113,7 +114,11 @@ class Page:
         """Returns the editor with the photo's dust brushed as well."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
-        hole = brushed(layers_of(editor), photo.shape) | find_dust(photo.picture.rgb)
+        dust = find_dust(photo.picture.rgb)
+        gr.Info(
+            f"{100 * dust.mean():.1f} % of the photo looks like dust" if dust.any() else NO_DUST
+        )
+        hole = brushed(layers_of(editor), photo.shape) | dust
         return editor_of(photo, [painted(hole, COLOUR)])
 
     def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):

@@ -257,7 +257,9 @@ def test_dust_is_found_in_each_picture(project):
         mask = read(project / find / f"{name}.png")
         assert mask.shape == (200, 300) and (mask[50:54, 100:104] == 255).all()
         assert 16 <= (mask > 0).sum() <= 64 and not read(project / find / f"{other}.png").any()
-        assert f"{name}.png: 0.1% of the picture is dust" in result.output
+        assert f"{name}.png: 0.1 % of the picture is dust" in result.output
+    refused = run("mask", "in", "--find", "dust", "--seed", "3", "--out", "masks")
+    assert "--seed is for random holes; leave it out with --find" in str(refused.exception)
 
 
 FAULTS = {

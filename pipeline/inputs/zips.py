@@ -20,13 +20,21 @@ _CHUNK = 4096  # bytes
 
 # Errors that zipfile raises for damaged bytes: NotImplementedError for a method or version that
 # does not exist, ValueError and OSError for offsets outside the file, struct.error for records cut
-# short. Not all of them mean damage. A failing disk raises OSError, too (_disk_failed). For a sound
-# file that Python cannot unpack zipfile raises NotImplementedError; _zip_fault refuses it before.
+# short. Sound files raise some of them, too. A failing disk raises OSError (_disk_failed). Methods
+# and patches that Python cannot unpack raise NotImplementedError; _zip_fault names them before. A
+# part of a split zip raises BadZipFile, and nothing here tells it from a corrupt one.
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 # With the methods of PKWARE's APPNOTE 6.3.10, section 4.4.5, whose names zipfile lacks.
-_METHODS = zipfile.compressor_names | {20: "zstd", 93: "zstd", 94: "mp3", 95: "xz", 96: "jpeg"}
+_METHODS = zipfile.compressor_names | {
+    16: "cmpsc",
+    20: "zstd",
+    93: "zstd",
+    94: "mp3",
+    95: "xz",
+    96: "jpeg",
+}
 _PATCH = 0x20  # flag of an entry that holds the changes to a file, not the file
 _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 

@@ -463,7 +463,16 @@ def test_a_disk_that_fails_is_not_called_a_corrupt_zip(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "name"),
-    [(9, "deflate64"), (12, "bzip2"), (93, "zstd"), (95, "xz"), (96, "jpeg"), (98, "ppmd")],
+    [
+        (9, "deflate64"),
+        (12, "bzip2"),
+        (16, "cmpsc"),
+        (93, "zstd"),
+        (94, "mp3"),
+        (95, "xz"),
+        (96, "jpeg"),
+        (98, "ppmd"),
+    ],
 )
 def test_a_sound_file_that_python_cannot_unpack_is_not_called_damaged(tmp_path, method, name):
     source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})

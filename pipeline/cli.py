@@ -104,8 +104,8 @@ def inpaint(
     parts, paint on a clear layer is the hole, and so is what was erased from a photo.
 
     Known pixels come back bit for bit, with their depth (8 or 16 bits), alpha and colour profile.
-    Pictures are turned upright, and CMYK becomes RGB. Failures are listed with the reason, and the
-    exit code is then 1.
+    Pictures are turned upright, and CMYK becomes RGB. Of a folder, a picture whose mask marks
+    nothing is copied. Failures are listed with the reason, and the exit code is then 1.
 
     Schedule, iterations, reading and seed are those of the model's config.json unless given here.
     The reading mean is one fill, without schedule or iterations. Asking for these, or for several
@@ -114,6 +114,7 @@ def inpaint(
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
     with plain_errors():
+        from maskgit.data.masks import rule
         from pipeline.commands.model import wanted_decoding
         from pipeline.commands.photos import fill_all, plan, said_of_folders
         from pipeline.models.fill import default_model_folder, load_fill
@@ -126,15 +127,19 @@ def inpaint(
         for line in said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
-        filled, failed = fill_all(jobs, fill, decoding, invert_mask, grow)
-        for line in filled:
+        filled, copied, failed = fill_all(jobs, fill, decoding, invert_mask, grow)
+        for line in filled + copied:
             print(printable(line))
-        done = f"{len(jobs) - len(failed)} of {len(jobs)} filled by {printable(str(folder))}"
+        count = len(jobs) - len(copied) - len(failed)
+        done = f"{count} of {len(jobs)} filled by {printable(str(folder))}"
+        done += f", {len(copied)} copied" if copied else ""
         print(done + (f", {len(planned) - len(jobs)} were there already" if skip_existing else ""))
         for line in failed[:-1]:
             print(f"not filled: {printable(line)}", file=sys.stderr)
         if failed:
             raise UserError(f"not filled: {failed[-1]}")
+        if len(copied) == len(planned):
+            raise UserError(f"no mask in {mask} marks anything; {rule(invert_mask)}")
 
 
 @app.command(rich_help_panel=FILL)
@@ -218,31 +223,29 @@ def mask(
     """Make a mask for each picture, as large as the picture: a random hole (white), or its dust.
 
     With --find dust a mask marks light specks, hairs and scratches, as on scans of film. Look at it
-    before you fill: it misses much, and takes some detail for dust.
+    before you fill: it misses much, and takes some detail for dust. Pictures that cannot be read
+    are listed, and the exit code is then 1.
 
     Example: maskgit mask scans --find dust --out masks
     """
     with plain_errors():
-        from pipeline.commands.masks import draw_masks, find_masks
-        from pipeline.commands.photos import passed_over, save_png
+        from pipeline.commands.masks import dust, random_hole, save_masks
+        from pipeline.commands.photos import passed_over
 
         random_only = [name for name in ("kind", "area", "seed") if is_given(context, name)]
         if find and random_only:
             raise UserError(f"--{random_only[0]} is for random holes; leave it out with --find")
+        draw = dust(find == "dark-dust") if find else random_hole(kind, area, seed)
         for line in passed_over([source]):
             print(printable(line), file=sys.stderr)
-        if find:
-            masks = find_masks(source, out, dark=find == "dark-dust")
-        else:
-            masks = draw_masks(source, out, kind, area, seed)
-        count, found = 0, []
-        for target, drawn in masks:
-            save_png(drawn, target)
-            count += 1
-            found.append(f"{target}: {drawn.mean() / 2.55:.1f} % of the picture is dust")
-        for line in found if find else []:
+        made, failed = save_masks(source, out, draw)
+        for line in made if find else []:
             print(printable(line))
-        print(f"{count} {'mask' if count == 1 else 'masks'} in {printable(str(out))}")
+        print(f"{len(made)} {'mask' if len(made) == 1 else 'masks'} in {printable(str(out))}")
+        for line in failed[:-1]:
+            print(f"no mask: {printable(line)}", file=sys.stderr)
+        if failed:
+            raise UserError(f"no mask: {failed[-1]}")
 
 
 @app.command(rich_help_panel=RESULTS)

@@ -108,11 +108,15 @@ def filled_with(picture: Picture, own: np.ndarray, mask: Marked) -> Picture:
 
 def check_hole(hole: np.ndarray, name: str = "the mask", invert: bool = False) -> None:
     """Raises UnusableImage where nothing is to be filled, or nothing of the picture is known."""
-    kept, filled = ("white", "black") if invert else ("black", "white")
     if hole.all():
-        raise UnusableImage(f"{name} is all hole; {filled} is filled, {kept} kept")
+        raise UnusableImage(f"{name} is all hole; {rule(invert)}")
     if not hole.any():
-        raise UnusableImage(f"{name} marks nothing; {filled} is filled, {kept} kept")
+        raise UnusableImage(f"{name} marks nothing; {rule(invert)}")
+
+
+def rule(invert: bool = False) -> str:
+    """Returns in words which part of a mask is filled."""
+    return "black is filled, white kept" if invert else "white is filled, black kept"
 
 
 def check_shape(mask: tuple[int, int], picture: tuple[int, int], name: str = "the mask") -> None:

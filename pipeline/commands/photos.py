@@ -180,7 +180,10 @@ class PictureWithHole(NamedTuple):
 
 
 def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
-    """Reads the picture and the hole of a job. Raises UnusableImage."""
+    """Reads the picture and the hole of a job. Raises UnusableImage.
+
+    A mask in a folder of masks may mark nothing: a scan may be clean.
+    """
     picture = decode_picture(read_picture(job.picture, job.pictures))
     name = f"the mask {job.mask.name}"
     try:
@@ -192,7 +195,8 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
     shown = marked(mask, picture.shape)
     shown = shown.inverted() if invert else shown
     hole = dilate(shown.hole, grow)
-    check_hole(hole, name, invert)
+    if hole.any() or not job.masks.is_dir():
+        check_hole(hole, name, invert)
     return PictureWithHole(picture, shown._replace(hole=hole))
 
 
@@ -212,6 +216,7 @@ class Outcome(NamedTuple):
     """What became of the pictures, a line for each."""
 
     filled: list[str]
+    copied: list[str]  # their masks mark nothing
     failed: list[str]
 
 
@@ -223,11 +228,14 @@ def fill_all(
     The line says how much was filled, or why nothing was. invert: black is the hole, not white.
     grow: pixels by which each hole is widened.
     """
-    outcome = Outcome([], [])
+    outcome = Outcome([], [], [])
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
                 found = load_job(job, invert, grow)
+                if not found.mask.hole.any():
+                    outcome.copied.append(copy(job, found.picture))
+                    continue
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)
                     step = partial(show, bar, first, 1 / len(job.results))
@@ -243,6 +251,14 @@ def fill_all(
                 outcome.failed.append(f"{job.picture}: {TOO_LARGE}; fill a smaller copy")
             show(bar, number, 1, 1)
     return outcome
+
+
+def copy(job: Job, picture: Picture) -> str:
+    """Saves a picture as it is in place of each result, and returns a line that says so."""
+    for result in job.results:
+        save_png(picture.own, result, picture.profile)
+    others = f" and {len(job.results) - 1} more" if len(job.results) > 1 else ""
+    return f"{job.results[0]}{others}: a copy, since the mask {job.mask.name} marks nothing"
 
 
 def show(bar: tqdm, first: float, length: float, share: float) -> None:

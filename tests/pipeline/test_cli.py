@@ -257,7 +257,8 @@ def test_dust_is_found_in_each_picture(project):
         mask = read(project / find / f"{name}.png")
         assert mask.shape == (200, 300) and (mask[50:54, 100:104] == 255).all()
         assert 16 <= (mask > 0).sum() <= 64 and not read(project / find / f"{other}.png").any()
-        assert f"{name}.png: 0.1 % of the picture is dust" in result.output
+        assert f"{name}.png: 0.06 % of the picture" in result.output
+        assert f"{other}.png: nothing found" in result.output
     refused = run("mask", "in", "--find", "dust", "--seed", "3", "--out", "masks")
     assert "--seed is for random holes; leave it out with --find" in str(refused.exception)
 
@@ -331,6 +332,37 @@ def test_alpha_grey_and_16_bits_come_back_bit_for_bit(project):
         assert not np.array_equal(filled[where], values[where]), name
         if shape[2] in (2, 4):
             assert (filled[where][:, -1] == np.iinfo(dtype).max).all(), name
+
+
+def test_one_damaged_picture_leaves_the_masks_of_the_others(project):
+    picture(project / "in/a.png", 300, 200)
+    picture(project / "in/c.png", 64, 64)
+    (project / "in/b.png").write_bytes(b"not a picture")
+    result = run("mask", "in", "--out", "masks")
+    assert "no mask: in/b.png: not an image" in str(result.exception)
+    assert "2 masks in masks" in result.output
+    (project / "in/b.png").unlink()
+    again = run("mask", "in", "--out", "again")
+    assert again.exit_code == 0
+    a = [(project / folder / "a.png").read_bytes() for folder in ("masks", "again")]
+    assert a[0] == a[1]
+
+
+def test_a_clean_picture_of_a_folder_is_copied(project):
+    (project / "masks").mkdir()
+    for name in "ab":
+        picture(project / f"in/{name}.png")
+        Image.new("1", (80, 60)).save(project / f"masks/{name}.png")
+    arguments = ("inpaint", "in", "--mask", "masks", "--out", "out")
+    assert "no mask in masks marks anything; white is filled" in str(run(*arguments).exception)
+    hole = Image.new("1", (80, 60))
+    hole.paste(1, (20, 20, 30, 30))
+    hole.save(project / "masks/b.png")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "out/a.png: a copy, since the mask a.png marks nothing" in result.output
+    assert "1 of 2 filled by" in result.output and ", 1 copied" in result.output
+    assert np.array_equal(read(project / "out/a.png"), read(project / "in/a.png"))
 
 
 def test_a_mask_that_marks_nothing_is_a_fault(project):

@@ -3,20 +3,10 @@
 import numpy as np
 from scipy.stats import bootstrap
 
+from maskgit.scoring.columns import with_ends
+
 RESAMPLES = 2000
 LEVEL = 0.95
-
-LOW, HIGH = "_low", "_high"  # of the columns that hold the ends of an interval
-
-
-def with_ends(name: str) -> tuple[str, str, str]:
-    """Returns the names of a score's column and of the lower and upper end of its interval."""
-    return name, f"{name}{LOW}", f"{name}{HIGH}"
-
-
-def without_end(name: str) -> str:
-    """Returns the name of a score's column, from its own name or that of an interval's end."""
-    return name.removesuffix(LOW).removesuffix(HIGH)
 
 
 def mean_interval(*samples: np.ndarray) -> tuple[float, float]:

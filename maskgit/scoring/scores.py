@@ -10,8 +10,8 @@ from itertools import combinations, product
 
 import numpy as np
 
+from maskgit.scoring.columns import with_ends, without_end
 from maskgit.scoring.distances import frechet, kernel_distance
-from maskgit.scoring.intervals import with_ends, without_end
 from maskgit.scoring.pixel_errors import l1, psnr
 from maskgit.scoring.pixel_errors import ssim as ssim_one_by_one
 from maskgit.scoring.score import Better, Column, Evaluation, Scope, Score, mean_over_sets

@@ -18,7 +18,8 @@ from maskgit.data.image_files import UnusableImage, decode_image, decode_picture
 from maskgit.data.masks import marked
 from maskgit.filling import Fill
 from maskgit.scoring.baselines import BASELINES
-from maskgit.scoring.intervals import summarise, with_ends
+from maskgit.scoring.columns import with_ends
+from maskgit.scoring.intervals import summarise
 from maskgit.scoring.perceptual_errors import perceptual_errors
 from maskgit.scoring.pixel_errors import psnr
 from pipeline.bench.photos import peak_megabytes

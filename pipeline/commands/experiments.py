@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 
-from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.columns import with_ends
 from pipeline.plumbing.entry import REPORT
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.yaml_files import read_yaml

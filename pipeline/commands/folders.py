@@ -10,9 +10,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit.data.image_files import FORMATS, Picture, UnusableImage, decode_picture
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.distances import Distance, frechet, kernel_distance
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.intervals import mean_interval, summarise, with_ends
+from maskgit.scoring.intervals import mean_interval, summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import FRECHET, KERNEL, L1, PSNR, SSIM, clip_bounds
 from pipeline.commands.photos import passed_over, pictures_in, same_name

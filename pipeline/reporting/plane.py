@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import SymmetricalLogLocator
 
 from maskgit.scoring.baselines import BOUNDS
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.frontier import between_ends, on_frontier
-from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, PERCEPTUAL, clip_bounds, column_of
 from pipeline.reporting.comparisons import label

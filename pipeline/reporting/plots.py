@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from maskgit.schedules import ENTROPIC, make_gamma
-from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, column_of, score_columns
 

@@ -6,7 +6,7 @@ from math import floor, isfinite, log10
 import pandas as pd
 
 from maskgit.scoring import scores
-from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.score import Column, Scope
 from maskgit.scoring.scores import clip_bounds, score_columns
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from maskgit.scoring.intervals import without_end
+from maskgit.scoring.columns import without_end
 from pipeline.plumbing.entry import PIPELINES, outputs, stages_of
 from pipeline.plumbing.files import read_table
 from pipeline.plumbing.hashing import content_hash

@@ -32,6 +32,7 @@ WEIGHTLESS = {
     "maskgit.transformer.settings",
     "maskgit.data.holes",
     "maskgit.scoring.baselines",
+    "maskgit.scoring.columns",
     "maskgit.scoring.intervals",
     "maskgit.scoring.networks",
 }

@@ -17,7 +17,7 @@ from PIL import Image
 
 from maskgit import load
 from maskgit.scoring.baselines import BOUNDS
-from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.score import Better, Scope
 from maskgit.scoring.scores import DECIDES, SCORES, column_of, score_columns
 from pipeline.plumbing.params import MEAN, ONE_PASS, load_params

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from maskgit.scoring import scores
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.distances import frechet_distance, kernel_distance
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.intervals import with_ends
 from maskgit.scoring.perceptual_errors import lpips_errors, perceptual_errors
 from maskgit.scoring.score import Better, Evaluation, Scope, Score
 from maskgit.scoring.scores import (

@@ -11,8 +11,9 @@ from torch import nn
 
 from maskgit.model_folder import Config
 from maskgit.scoring import scores
+from maskgit.scoring.columns import with_ends
 from maskgit.scoring.features import Extractor
-from maskgit.scoring.intervals import summarise, with_ends
+from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Better, Evaluation, Scope, Score
 from maskgit.scoring.scores import compute_scores
 from pipeline.commands.scores import scores_page

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from maskgit.scoring.intervals import with_ends
+from maskgit.scoring.columns import with_ends
 from pipeline.reporting import plane as planes
 from pipeline.reporting.plane import frontier, frontier_text, plane, plot_plane
 

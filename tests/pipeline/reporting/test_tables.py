@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskgit.data.mask_sets import AREAS
-from maskgit.scoring.intervals import summarise, with_ends
+from maskgit.scoring.columns import with_ends
+from maskgit.scoring.intervals import summarise
 from pipeline.reporting.tables import by_area, by_kind, image_table
 from pipeline.reporting.text import score_cells, scores_text, with_interval
 

@@ -10,7 +10,7 @@ import numpy as np
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.copies import take_print
 from maskgit.data.crops import BOX, cut_boxes, random_boxes
-from maskgit.data.image_files import UnusableImage, decode_image, decode_picture, to_square
+from maskgit.data.image_files import UnusableImage, decode_picture, to_square
 from maskgit.data.mask_sets import fit_mask
 from maskgit.data.masks import check_hole, marked
 
@@ -37,6 +37,7 @@ class SourceImage:
         crops: uint8 RGB (crops, size, size, 3), windows of it; None likewise.
         boxes: int64 (crops, 3), where they lie in the picture (`BOX`); None likewise.
         reason: why it is unusable, '' where it is usable.
+        notes: of a usable one, see `Picture.notes`, divided by semicolons.
         split: train, val or test where the lab's layout says so, else ''.
     """
 
@@ -46,6 +47,7 @@ class SourceImage:
     crops: np.ndarray | None
     boxes: np.ndarray | None
     reason: str
+    notes: str
     split: str
 
 
@@ -57,16 +59,17 @@ def read_image(
     try:
         if file.fault:
             raise UnusableImage(file.fault)
-        image = decode_image(file.data)
+        picture = decode_picture(file.data)
+        image = picture.rgb
         if min(image.shape[:2]) < min_side:
             raise UnusableImage(f"smaller than {min_side} px")
     except UnusableImage as unusable:
-        return SourceImage(file.name, digest, None, None, None, str(unusable), file.part)
+        return SourceImage(file.name, digest, None, None, None, str(unusable), "", file.part)
     rng = np.random.default_rng([seed, int(digest[:16], 16)])
     boxes = random_boxes(*image.shape[:2], crops, size, rng)
     windows = cut_boxes(image, boxes, size)
-    pixels = to_square(image, size, fit)
-    return SourceImage(file.name, digest, pixels, windows, boxes, "", file.part)
+    pixels, notes = to_square(image, size, fit), "; ".join(picture.notes)
+    return SourceImage(file.name, digest, pixels, windows, boxes, "", notes, file.part)
 
 
 def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
@@ -83,21 +86,21 @@ def draw_image(number: int, size: int, crops: int, seed: int) -> SourceImage:
         boxes = random_boxes(*large.shape[:2], crops, size, rng)
         windows = cut_boxes(large, boxes, size)
     digest = sha256(pixels.tobytes()).hexdigest()
-    return SourceImage(f"cat_{number:05d}", digest, pixels, windows, boxes, "", "")
+    return SourceImage(f"cat_{number:05d}", digest, pixels, windows, boxes, "", "", "")
 
 
 class Batch(NamedTuple):
     """Images made together.
 
     Attributes:
-        files: name, split and reason of each.
+        files: name, split, reason and notes of each.
         digests: uint8 (n, 32); sha256 of each, zeros where the bytes were not read.
         pixels: uint8 (m, size, size, 3), of the m usable ones.
         crops, boxes: uint8 (m, crops, size, size, 3), int64 (m, crops, 3).
         pixel_digests, coarse: uint8 (m, 32), int16 (m, 256); see `maskgit.data.copies.Prints`.
     """
 
-    files: list[tuple[str, str, str]]
+    files: list[tuple[str, str, str, str]]
     digests: np.ndarray
     pixels: np.ndarray
     crops: np.ndarray
@@ -113,7 +116,7 @@ def make_batch(make: Callable[[File | int], SourceImage], block: Sequence[File |
     prints = [take_print(image.pixels) for image in usable]
     digests = b"".join(bytes.fromhex(image.sha256).ljust(32, b"\0") for image in images)
     return Batch(
-        [(image.file, image.split, image.reason) for image in images],
+        [(image.file, image.split, image.reason, image.notes) for image in images],
         np.frombuffer(digests, np.uint8).reshape(-1, 32),
         np.array([image.pixels for image in usable]),
         np.array([image.crops for image in usable]),

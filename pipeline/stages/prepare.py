@@ -123,12 +123,12 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
                     pixels[new], crops[new], boxes[new] = batch.pixels, batch.crops, batch.boxes
                     pixel_digests[new], coarse[new] = batch.pixel_digests, batch.coarse
                 usable = new.stop
-                rows += ((shown(file), split, reason) for file, split, reason in batch.files)
+                rows += ((shown(file), *others) for file, *others in batch.files)
                 progress.update(len(batch.files))
                 if (
                     len(rows) >= BLOCK or progress.n == total
                 ):  # a table needs less memory than a list of rows
-                    tables.append(pd.DataFrame(rows, columns=["file", "split", "reason"]))
+                    tables.append(pd.DataFrame(rows, columns=["file", "split", "reason", "notes"]))
                     rows = []
     pixels, crops, boxes, coarse = (
         StoredArray(folder / f"{name}.npy", usable)
@@ -145,7 +145,8 @@ def shown(file: str) -> str:
 
 def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd.DataFrame:
     """Returns a row for each file: its split, or the reason why it was left out."""
-    manifest = source.files.assign(duplicate_of="")[["file", "split", "duplicate_of", "reason"]]
+    columns = ["file", "split", "duplicate_of", "reason", "notes"]
+    manifest = source.files.assign(duplicate_of="")[columns]
     usable = np.flatnonzero(manifest["reason"] == "")
     if len(usable) == 0:
         raise refusal(data, f"none of its {len(manifest)} files is a usable image", manifest)
@@ -365,6 +366,9 @@ def main() -> None:
     print(f"{len(manifest)} files: {kept}; holes cover {hole_area:.1%} of the test images")
     for reason, count in manifest["reason"].value_counts().drop("", errors="ignore").items():
         print(f"  left out: {count} x {reason}{setting_for(reason)}")
+    used = manifest["notes"][manifest["split"] != ""]
+    for note, count in used[used != ""].str.split("; ").explode().value_counts().items():
+        print(f"  {count} x {note}")
     if data.mask_sets:
         for name, masks in read_table(PREPARED / MASKS_CSV).groupby("set", sort=False):
             print(counts_text(name, masks))

@@ -43,9 +43,12 @@ def pixels(tmp_path_factory):
 
 @pytest.fixture
 def dirty(tmp_path):
-    """Thirty cats, an exact copy, a mirrored and a re-compressed one, and two bad files."""
+    """Thirty cats, one to be turned, an exact copy, two near copies, and two bad files."""
     cats = draw_cats(30, seed=1)
     save(tmp_path, cats)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(cats[9])).save(tmp_path / "9.png", exif=exif)
     shutil.copy(tmp_path / "3.png", tmp_path / "exact.png")
     Image.fromarray(cats[5][:, ::-1]).save(tmp_path / "mirrored.png")
     Image.fromarray(cats[7]).save(tmp_path / "small.jpg", quality=60)
@@ -64,6 +67,8 @@ def test_copies_and_bad_files_are_left_out_with_the_reason(dirty, pixels):
     assert manifest.loc["broken.png", "reason"] == "not an image"
     assert manifest.loc["tiny.png", "reason"] == "smaller than 32 px"
     assert (manifest.loc[manifest["reason"] != "", "split"] == "").all()
+    noted = manifest["notes"][manifest["notes"] != ""]
+    assert noted.to_dict() == {"9.png": "turned upright by its EXIF orientation"}
     splits = manifest["split"].value_counts()
     assert splits[""] == 5 and splits["test"] == 4 and splits["val"] >= 1 and splits["train"] >= 15
 
@@ -227,7 +232,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         first, second = (tmp_path / name / "data/prepared" / file for name in ("a", "b"))
         assert first.read_bytes() == second.read_bytes(), file
     manifest = pd.read_csv(tmp_path / "a/data/prepared/manifest.csv")
-    assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason"]
+    assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason", "notes"]
 
 
 def make_sources(folder):

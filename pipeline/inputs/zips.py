@@ -17,12 +17,14 @@ from pipeline.inputs.untrusted import Entry, is_hidden, size_fault
 from pipeline.plumbing.errors import UserError
 
 _CHUNK = 4096  # bytes
+_END = b"PK\5\6"  # begins the last record, which has the number of the part in its next two bytes
+_LONGEST_END = 22 + 65535  # bytes, with the longest comment
+_WHOLE = (b"", b"\0\0", b"\xff\xff")  # numbers of a zip in one part; the last is of Zip64
 
-# Errors that zipfile raises for damaged bytes: NotImplementedError for a method or version that
-# does not exist, ValueError and OSError for offsets outside the file, struct.error for records cut
-# short. Sound files raise some of them, too. A failing disk raises OSError (_disk_failed). Methods
-# and patches that Python cannot unpack raise NotImplementedError; _zip_fault names them before. A
-# part of a split zip raises BadZipFile, and nothing here tells it from a corrupt one.
+# What zipfile raises for damaged bytes: NotImplementedError for a method or version that is not
+# defined, ValueError and OSError for offsets outside the file, struct.error for records cut short.
+# Sound files raise some of these, too, and are named first: methods and patches that Python cannot
+# unpack (_zip_fault), parts of a split zip (_is_part), and a failing disk (_disk_failed).
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
@@ -48,6 +50,8 @@ def is_zip(path: Path) -> bool:
 def opened_zip(path: Path) -> Iterator[list[Entry]]:
     """Yields a zip's files, readable within the context. Raises UserError where it is unusable."""
     try:
+        if _is_part(path):
+            raise UserError(f"{path} is a part of a split zip: join its parts")
         archive = zipfile.ZipFile(path)
     except PermissionError:
         raise UserError(f"{path} may not be read: change its permissions") from None
@@ -57,6 +61,15 @@ def opened_zip(path: Path) -> Iterator[list[Entry]]:
         raise UserError(f"{path} is a corrupt zip ({error}): fetch it again") from None
     with archive:
         yield _list_zip(archive)
+
+
+def _is_part(path: Path) -> bool:
+    """Returns whether a file is the last part of a split zip, the one that is called .zip."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_END))
+        end = file.read()
+    start = end.rfind(_END)
+    return start >= 0 and end[start + 4 : start + 6] not in _WHOLE
 
 
 def _list_zip(archive: zipfile.ZipFile) -> list[Entry]:

@@ -423,6 +423,16 @@ def test_corrupt_zip(tmp_path, data):
         read(tmp_path / "cats.zip")
 
 
+def test_a_part_of_a_split_zip_is_not_called_corrupt(tmp_path):
+    source = make_zip(tmp_path / "cats.zip", {"cat.png": PNG})
+    data = bytearray(source.read_bytes())
+    data[-18:-14] = b"\1\0\1\0"  # the second part has the list of files, and this record
+    for part in (data, data[40:]):
+        source.write_bytes(part)
+        with pytest.raises(UserError, match=r"cats\.zip is a part of a split zip: join its parts"):
+            read(source)
+
+
 def test_cut_zip(tmp_path):
     source = make_zip(tmp_path / "cats.zip", {"cat.png": PNG})
     source.write_bytes(source.read_bytes()[:-30])

@@ -75,7 +75,7 @@ def random_images(params: Params, count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
 
 
-def transformer_trainer(params: Params, batch: int, accumulate: int) -> TransformerTrainer:
+def transformer_trainer(params: Params, batch: int, accumulate: int = 1) -> TransformerTrainer:
     """Returns a training of the preset's transformer on noise."""
     size, tokens = params.data.size, params.vqgan.codebook_size
     grid = size // params.vqgan.cell
@@ -87,7 +87,7 @@ def transformer_trainer(params: Params, batch: int, accumulate: int) -> Transfor
     return TransformerTrainer(model, *data, how, gamma, 0, cuda_graphs())
 
 
-def tokenizer_trainer(params: Params, batch: int, accumulate: int) -> TokenizerTrainer:
+def tokenizer_trainer(params: Params, batch: int, accumulate: int = 1) -> TokenizerTrainer:
     """Returns a training of the preset's tokenizer on noise, before the discriminator joins."""
     endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "batch_size": batch}
     how = params.vqgan.part(TokenizerTraining).changed(**endless, accumulate=accumulate)
@@ -97,11 +97,11 @@ def tokenizer_trainer(params: Params, batch: int, accumulate: int) -> TokenizerT
     return TokenizerTrainer(model, images, images[:1], how, perceptual, 0, cuda_graphs())
 
 
-def decoder_trainer(params: Params) -> DrawingTrainer:
+def decoder_trainer(params: Params, batch: int) -> DrawingTrainer:
     """Returns a training of the preset's decoder of mean codes on noise, with its discriminator."""
-    size, batch = params.data.size, params.mean_decoder.batch_size
+    size = params.data.size
     endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "discriminator_start": 0}
-    how = params.mean_decoder.part(DrawingTraining).changed(**endless)
+    how = params.mean_decoder.part(DrawingTraining).changed(**endless, batch_size=batch)
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
     model = build(MeanDecoder, params.vqgan.part(TokenizerConfig).model_dump())
@@ -157,7 +157,7 @@ def measure(params: Params, preset: str) -> dict[str, object]:
         ("tokenizer", params.vqgan, tokenizer_trainer),
     ):
         batch, accumulate = section.batch_size, section.accumulate
-        flops = count_flops(make(params, COUNTED, 1).step)[0] / COUNTED * batch
+        flops = count_flops(make(params, COUNTED).step)[0] / COUNTED * batch
         seconds = step_seconds(make(params, batch, accumulate), on_gpu)
         row |= {
             f"{part}_ms": 1000 * seconds,
@@ -167,9 +167,11 @@ def measure(params: Params, preset: str) -> dict[str, object]:
         minutes += section.steps * seconds / 60
         gigabytes.append(training_gigabytes(partial(make, counted), batch, accumulate, data))
     if params.teaches_mean:
-        seconds = step_seconds(decoder_trainer(params), on_gpu)
+        batch = params.mean_decoder.batch_size
+        seconds = step_seconds(decoder_trainer(params, batch), on_gpu)
         row["decoder_ms"] = 1000 * seconds
         minutes += params.mean_decoder.steps * seconds / 60
+        gigabytes.append(training_gigabytes(partial(decoder_trainer, params), batch, 1, data))
 
     count = min(params.data.test, params.inpaint.batch_size if on_gpu else 32)
     images = draw_images(count, size)
@@ -216,7 +218,7 @@ def filling_minutes(params: Params, row: dict) -> float:
 LEGEND = f"""\
 ms: of a training step; peak: its share of the card's dense bf16 peak
 inpaint: {ITERATIONS} iterations, with blending; score: all scores of filled images
-GB: of the larger training, as estimated; minutes: trainings, encode, inpaint and score"""
+GB: of the largest training, as estimated; minutes: trainings, encode, inpaint and score"""
 COLUMNS = {
     "transformer_ms": "transformer ms",
     "transformer_images_s": "images/s",

@@ -36,7 +36,7 @@ def state_bytes(value: object) -> int:
 
 
 def training_gigabytes(
-    trainer: Callable[[int, int], Trainer], batch: int, accumulate: int, data: float
+    trainer: Callable[[int], Trainer], batch: int, accumulate: int, data: float
 ) -> float:
     """Estimates the device memory of a training, in gigabytes.
 
@@ -44,9 +44,10 @@ def training_gigabytes(
     and what a step keeps for its backward pass: counted in a batch of COUNTED images, and scaled
     to that of a part. WORKING stands for what the backward pass itself takes.
 
-    trainer: makes one for a batch size and `accumulate`. data: bytes of images and tokens.
+    trainer: makes one for a batch size. accumulate: parts of a batch. data: bytes of images and
+    tokens.
     """
-    small = trainer(COUNTED, 1)
+    small = trainer(COUNTED)
     small.step()  # in which optimisers make their state
     kept = saved_bytes(small.step)
     model = small.parts["model"]

@@ -16,7 +16,7 @@ class Rows:
     def __init__(self, array: np.ndarray, device: torch.device):
         self.array, self.device = array, device
         self.held = None
-        if device.type == "cuda" and array.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
+        if device.type == "cuda" and _held_bytes(array) < torch.cuda.mem_get_info(device)[0] / 4:
             self.held = _signed(np.array(array)).to(device)
 
     def __getitem__(self, index: tuple[np.ndarray, ...]) -> Tensor:
@@ -26,11 +26,18 @@ class Rows:
         return self.held[tuple(to_device(i, self.device) for i in index)]
 
 
+def _held_bytes(array: np.ndarray) -> int:
+    return array.nbytes * (2 if array.dtype == np.uint16 else 1)  # see `_signed`
+
+
 def _signed(array: np.ndarray) -> Tensor:
     """Returns the array as a tensor, uint16 as int32, since torch supports little of uint16."""
     return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """Copies a small array to a device, without waiting for the operations that the device runs."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    """Copies a small array to a device, without waiting for the operations that a CUDA GPU runs.
+
+    Apple's GPUs would read the array later, when its memory may be used again.
+    """
+    return torch.from_numpy(array).to(device, non_blocking=device.type == "cuda")

@@ -8,28 +8,36 @@
 # fails is told at the end, and the next one goes on. Each step starts from what DVC has already.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-data=$(cd "${1:-../shared/data}" && pwd)
+data=$(cd "${1:-../shared/data}" && pwd) || exit 1
 out=$(mkdir -p "${2:-measured}" && cd "${2:-measured}" && pwd)
 export PATH="$PWD/.venv/bin:$PATH"
 failed=()
 
 measure() {  # measure NAME COMMAND...: its output and minutes go to OUT/NAME.log
-    local name=$1 start=$SECONDS
+    local name=$1 start=$SECONDS status=0
     shift
     echo "== $name"
-    "$@" > "$out/$name.log" 2>&1 || failed+=("$name")
+    "$@" > "$out/$name.log" 2>&1 || { status=$?; failed+=("$name"); }
     echo "$name: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s" | tee -a "$out/minutes.txt"
+    return $status
 }
 
 run() {  # run NAME -S ...: an experiment; its tables and pictures go to OUT/NAME
     local name=$1
     shift
     git checkout -q params.yaml  # where the last experiment has left its settings
-    measure "$name" dvc exp run "$@"
+    measure "$name" dvc exp run "$@" || return
     rm -rf "${out:?}/$name" && mkdir -p "$out/$name"
     cp -r reports/scores.csv reports/summary metrics.json "$out/$name/" || failed+=("$name: no report")
     cp outputs/vqgan/history.csv "$out/$name/tokenizer.csv"
     cp outputs/transformer/history.csv "$out/$name/transformer.csv"
+    cp outputs/mean_decoder/history.csv "$out/$name/mean_decoder.csv"
+}
+
+bench() {  # bench NAME PRESETS: the table, of the presets before one that fails, goes to OUT/NAME.csv
+    rm -f reports/bench_presets.csv
+    measure "$1" maskgit bench --device cuda --presets "$2"
+    cp reports/bench_presets.csv "$out/$1.csv"
 }
 
 nvidia-smi > "$out/card.txt" || { echo "no NVIDIA GPU"; exit 1; }
@@ -37,11 +45,9 @@ nvidia-smi > "$out/card.txt" || { echo "no NVIDIA GPU"; exit 1; }
 # 1. `base` on the cats, whole, beside `hour` by the same judges; share of peak; images a second.
 run base -S preset=base -S data.source="$data/cat-faces-64.zip"
 run hour -S preset=hour -S data.source="$data/cat-faces-64.zip"
-measure bench maskgit bench --device cuda --presets base,hour,gpu128,gpu256,lab
-cp reports/bench_presets.csv "$out/bench.csv"
+bench bench base,hour,gpu128,gpu256,lab
 # The same with a whole step in one CUDA graph: is it faster, and are the losses alike?
-MASKGIT_CUDA_GRAPHS=1 measure bench-graphs maskgit bench --device cuda --presets base,hour,gpu128
-cp reports/bench_presets.csv "$out/bench-graphs.csv"
+MASKGIT_CUDA_GRAPHS=1 bench bench-graphs base,hour,gpu128
 MASKGIT_CUDA_GRAPHS=1 run base-graphs -S preset=base -S seed=1 -S data.source="$data/cat-faces-64.zip"
 
 # 2. One process of torchrun with NCCL.
@@ -61,8 +67,9 @@ run imagenet -S preset=base -S data.source="$data/tiny-imagenet-25k.zip"
 # 5. `gpu256` on the same flowers.
 run gpu256 -S preset=gpu256 -S data.source=$flowers
 
-# Tests that differ on a GPU.
-measure tests pytest tests/maskgit tests/pipeline/test_ranks.py
+# Tests that differ on a GPU, and those of several processes, for which one GPU is too few.
+measure tests pytest tests/maskgit
+MASKGIT_DEVICE=cpu measure tests-ranks pytest tests/pipeline/test_ranks.py
 
 cat "$out/minutes.txt"
 ((${#failed[@]} == 0)) || { printf 'failed: %s\n' "${failed[@]}"; exit 1; }

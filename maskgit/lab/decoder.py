@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskgit.device import has_float64
 from maskgit.inpainting.decoding import Trajectory, least_confident, to_gumbel, uniform_noise
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import composite
@@ -111,8 +112,10 @@ class LabInpainter(Inpainter):
         pixel_embedding = self.embed_known_pixels(images, hole)
         first = hidden.sum(dim=1)
         trajectory = []
+        precise = torch.float64 if has_float64(hidden.device) else torch.float32
         for step in range(iterations + 1):
-            noise = uniform_noise(hidden.shape[1:], generators).to(hidden.device)
+            noise = to_gumbel(uniform_noise(hidden.shape[1:], generators))
+            gumbel = noise.to(hidden.device, precise)
             logits = self.predict(
                 self.transformer.hide(tokens, hidden), torch.ones_like(hidden), pixel_embedding
             )
@@ -122,7 +125,6 @@ class LabInpainter(Inpainter):
             choice_temperature = self.choice_temperature * (
                 share if self.choices.cooling else 1 - share
             )
-            gumbel = to_gumbel(noise)
             confidence = (probability + choice_temperature * gumbel).masked_fill(~hidden, torch.inf)
             counts = lab_counts(hidden.sum(dim=1), first, share, self.choices)
             shown = (

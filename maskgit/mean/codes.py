@@ -28,8 +28,8 @@ def mean_codes(logits: Tensor, vectors: Tensor) -> Tensor:
     logits: (M, K); vectors: the codes, (K, latent_dim). A row's result does not depend on the
     others: a sum over codes, not a product of matrices, whose last bits depend on M.
     """
-    parts = [part.float().softmax(dim=1)[..., None] * vectors for part in logits.split(ROWS)]
-    return torch.cat([part.sum(dim=1) for part in parts])
+    parts = (part.float().softmax(dim=1)[..., None] for part in logits.split(ROWS))
+    return torch.cat([(part * vectors).sum(dim=1) for part in parts])
 
 
 class MeanLook:

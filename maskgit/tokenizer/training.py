@@ -123,7 +123,9 @@ class TokenizerTrainer(Trainer):
         learn = partial(self.learn, settled=settled, adversarial=adversarial)
         if not self.graphed:
             return learn
-        return self.replayed.setdefault((settled, adversarial), Replayed(learn))
+        if (settled, adversarial) not in self.replayed:
+            self.replayed = {(settled, adversarial): Replayed(learn)}  # the last part's is done
+        return self.replayed[settled, adversarial]
 
     def learn(
         self, truth: Tensor, hole: Tensor, known: Tensor, settled: bool, adversarial: bool

@@ -53,7 +53,7 @@ class MapDiscriminator(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         pairs = zip(self.heads, maps, strict=True)
-        with torch.autocast("cpu", enabled=False):  # float32, as the maps are
+        with torch.autocast(maps[0].device.type, enabled=False):  # float32, as the maps are
             return [head(each * each.shape[1] ** 0.5).float() for head, each in pairs]
 
 

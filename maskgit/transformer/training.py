@@ -156,7 +156,7 @@ class TransformerTrainer(Trainer):
             self.holes.pick(to_device(rng.integers(len(self.holes.pixels), size=size), device)),
             to_device(rng.random(size) < self.how.hole_share, device),
             to_device(rng.random(size) < PARTLY, device),
-            mask_ratios(size, self.gamma, rng).to(device, non_blocking=True),
+            to_device(mask_ratios(size, self.gamma, rng).numpy(), device),
             self.model.sees_pixels,
             self.generators.torch,
             draw_drafts(rng, size, self.drafts, device),

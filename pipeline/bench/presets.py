@@ -104,7 +104,8 @@ def decoder_trainer(params: Params, batch: int) -> DrawingTrainer:
     how = params.mean_decoder.part(DrawingTraining).changed(**endless, batch_size=batch)
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
-    model = build(MeanDecoder, params.vqgan.part(TokenizerConfig).model_dump())
+    sizes = params.vqgan.part(TokenizerConfig).model_dump()
+    model = build(MeanDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
     look = MeanLook(tokenizer, transformer)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
@@ -113,8 +114,18 @@ def decoder_trainer(params: Params, batch: int) -> DrawingTrainer:
     return DrawingTrainer(model, look, model.hidden_convolutions(), *data, how, perceptual, 0)
 
 
+def step_flops(trainer: Callable[[int], Trainer], batch: int) -> float:
+    """Returns the operations of a training step, from steps with few images.
+
+    What the optimiser does once a step is counted once. trainer: makes one for a batch size.
+    """
+    few, more = (count_flops(trainer(images).step)[0] for images in (COUNTED, 2 * COUNTED))
+    return few + (batch - COUNTED) * (more - few) / COUNTED
+
+
 def step_seconds(trainer: Trainer, on_gpu: bool) -> float:
-    """Returns the median seconds of a training step."""
+    """Returns the median seconds of a training step, compiled anew for this training."""
+    torch.compiler.reset()  # torch compiles one function for at most eight models
     for _ in range(WARM_UP if on_gpu else 1):
         trainer.step()
     runs, steps = (TIMED, STEPS) if on_gpu else (3, 1)
@@ -157,7 +168,7 @@ def measure(params: Params, preset: str) -> dict[str, object]:
         ("tokenizer", params.vqgan, tokenizer_trainer),
     ):
         batch, accumulate = section.batch_size, section.accumulate
-        flops = count_flops(make(params, COUNTED).step)[0] / COUNTED * batch
+        flops = step_flops(partial(make, params), batch)
         seconds = step_seconds(make(params, batch, accumulate), on_gpu)
         row |= {
             f"{part}_ms": 1000 * seconds,
@@ -267,10 +278,12 @@ def run_presets(device: str | None, presets: Iterable[str], table: Path = TABLE)
     with stage_run(
         "bench presets", {"presets": ",".join(named), "machine": machine()}, table
     ) as run:
-        rows = [measure(*pair) for pair in zip(found, named, strict=True)]
-        made = pd.DataFrame(rows)
         table.parent.mkdir(parents=True, exist_ok=True)
-        made.to_csv(table, index=False)
+        rows = []
+        for pair in zip(found, named, strict=True):
+            rows.append(measure(*pair))
+            made = pd.DataFrame(rows)
+            made.to_csv(table, index=False)  # a preset that fails leaves the rows before it
         run.log_artifact(table)
         run.log_table(made, "bench_presets.json")
     print(aligned(readable(made)))

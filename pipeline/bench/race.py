@@ -80,11 +80,17 @@ def finish() -> None:
 
 def count_flops(run: Callable[[], object]) -> tuple[int, object]:
     """Returns the floating-point operations of a run and the run's result.
-     Matrix products and convolutions are counted. Attention is written out for the count, since
+
+    Matrix products and convolutions are counted. Attention is written out for the count, since
     torch does not know the cost of the fused kernel on every device; the number of operations is
-    the same. What NumPy does is not counted.
+    the same. What NumPy does is not counted. Nothing is compiled: a function that torch first meets
+    under the counter would stay uncompiled for good.
     """
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with (
+        torch.compiler.set_stance("force_eager"),
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):
         result = run()
     return counter.get_total_flops(), result
 
@@ -101,7 +107,7 @@ def time_run(run: Callable[[], object]) -> float:
 def time_race(race: Race, repeats: int) -> Result:
     """Times all ways in turn (lab, ..., ours, lab, ..., ours), so that none has quieter minutes.
 
-    The run in which operations are counted comes first and is the warm-up.
+    First each way runs once to count its operations, and once to warm up.
     """
     ways = race.ways
     flops, results = np.zeros(len(ways)), []
@@ -113,6 +119,7 @@ def time_race(race: Race, repeats: int) -> Result:
                 operations -= race.excess * count_flops(way.per_batch)[0]
             flops[i] = operations / way.images
             results.append(result)
+            way.run()
             bar.update()
         for times in seconds:
             for i, way in enumerate(ways):

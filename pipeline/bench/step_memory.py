@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -48,8 +49,9 @@ def training_gigabytes(
     tokens.
     """
     small = trainer(COUNTED)
-    small.step()  # in which optimisers make their state
-    kept = saved_bytes(small.step)
+    with torch.compiler.set_stance("force_eager"):  # as `count_flops`
+        small.step()  # in which optimisers make their state
+        kept = saved_bytes(small.step)
     model = small.parts["model"]
     fixed = state_bytes(small.state_dict()) + sum(p.nbytes for p in model.parameters())
     weights = state_bytes(model.state_dict())

@@ -1,5 +1,7 @@
 """Makes the table of a benchmark."""
 
+import re
+
 import pandas as pd
 import torch
 
@@ -9,6 +11,7 @@ from pipeline.bench.race import Race, Result
 BF16_PEAKS = {
     "A100": 312e12,
     "A10": 125e12,
+    "H100 PCIe": 756e12,
     "H100": 989e12,
     "H200": 989e12,
     "L40S": 362e12,
@@ -77,5 +80,5 @@ def utilisation(flops_a_second: float) -> float | None:
     if not torch.cuda.is_available():
         return None
     card = torch.cuda.get_device_name()
-    peaks = [peak for name, peak in BF16_PEAKS.items() if name in card]
+    peaks = [peak for name, peak in BF16_PEAKS.items() if re.search(rf"\b{name}\b", card)]
     return flops_a_second / peaks[0] if peaks else None

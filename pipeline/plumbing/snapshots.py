@@ -26,6 +26,7 @@ from pipeline.plumbing.entry import declared
 from pipeline.plumbing.errors import disk_is_full
 from pipeline.plumbing.files import write_atomically
 from pipeline.plumbing.hashing import content_hash
+from pipeline.plumbing.launch import cuda_graphs
 from pipeline.plumbing.places import project_root
 
 SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # between snapshots
@@ -44,6 +45,7 @@ def fingerprint(stage: str, values: dict) -> str:
     hashes = {dep: content_hash(Path(dep)) for dep in declared(stage)["deps"]}
     device = best_device()
     machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
+    machine.append(cuda_graphs())  # under which optimisers keep another state
     decides = [stage, values, hashes, *machine]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

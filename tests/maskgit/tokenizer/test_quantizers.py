@@ -134,7 +134,7 @@ def test_a_tokenizer_with_it_is_saved_and_loaded(name):
     config = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4, "codebook_size": SIZE}
     config["quantizer"] = name
     model = VQGAN(**config).eval()
-    loaded = restore(checkpoint_of(config, model), tokenizer_kinds())
+    loaded = restore(checkpoint_of(config, model), tokenizer_kinds()).cpu()
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     tokens = model.encode(images)
     assert torch.equal(loaded.encode(images), tokens)

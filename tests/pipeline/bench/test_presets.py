@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from maskgit.device import DEVICE, best_device
 from pipeline.bench import presets
+from pipeline.bench.race import count_flops
 from pipeline.bench.step_memory import training_gigabytes
 from pipeline.cli import app
 from pipeline.plumbing.errors import UserError
@@ -66,3 +67,23 @@ def test_half_a_batch_takes_half_the_memory_beside_what_is_fixed(project):
     whole, half, none = (training_gigabytes(make, 32, parts, data=0.0) for parts in (1, 2, 32))
     assert none < half < whole
     assert whole - half == pytest.approx((half - none) * 16 / 15)
+
+
+@pytest.mark.parametrize("make", [presets.tokenizer_trainer, presets.decoder_trainer])
+def test_the_operations_of_a_batch_are_those_that_two_small_ones_tell(project, make):
+    trainer = partial(make, load_params(preset="tiny"))
+    few, many = (count_flops(trainer(images).step)[0] for images in (2, 9))
+    assert presets.step_flops(trainer, 9) == pytest.approx(many, rel=0.02)  # holes differ in size
+    assert few / 2 * 9 > 1.02 * many  # an optimiser works once a step
+
+
+def test_a_preset_that_fails_leaves_the_rows_before_it(project, monkeypatch):
+    def measure(params, preset):
+        if preset == "laptop":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return dict.fromkeys(presets.COLUMNS, 1.0) | {"preset": preset}
+
+    monkeypatch.setattr(presets, "measure", measure)
+    with pytest.raises(torch.OutOfMemoryError):
+        presets.run_presets("cpu", ["tiny", "laptop"])
+    assert pd.read_csv(project / "reports/bench_presets.csv")["preset"].tolist() == ["tiny"]

@@ -1,10 +1,11 @@
 """A race gives each way its turn, and its table is of what happened. No time is asserted."""
 
 import numpy as np
+import pytest
 import torch
 
 from pipeline.bench.race import Race, Result, Way, count_flops, time_race
-from pipeline.bench.table import summarise
+from pipeline.bench.table import summarise, utilisation
 
 
 def test_operations_are_counted():
@@ -16,7 +17,7 @@ def test_every_way_has_its_turn_in_every_round():
     turns = []
     ways = [Way(name, lambda name=name: turns.append(name), 1) for name in ("lab", "ours")]
     result = time_race(Race("nothing", ways, [], repeats=3), repeats=2)
-    assert turns == ["lab", "ours"] * 3  # once to warm up
+    assert turns == ["lab"] * 2 + ["ours"] * 2 + ["lab", "ours"] * 2  # counted, warm, timed
     assert result.seconds.shape == (2, 2)
 
 
@@ -36,3 +37,14 @@ def test_ratios_are_of_the_same_round():
     row = table.iloc[0]
     assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == (4, 3, 5)
     assert (row["lab_seconds"], row["ours_seconds"], row["flop_ratio"]) == (6, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("card", "share"),
+    [("NVIDIA H100 80GB HBM3", 0.5), ("NVIDIA H100 PCIe", 0.654), ("NVIDIA L40", None)],
+)
+def test_the_peak_is_that_of_the_very_card(monkeypatch, card, share):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
+    found = utilisation(494.5e12)
+    assert found == (share and pytest.approx(share, rel=1e-3))

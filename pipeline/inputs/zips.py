@@ -17,14 +17,17 @@ from pipeline.inputs.untrusted import Entry, is_hidden, size_fault
 from pipeline.plumbing.errors import UserError
 
 _CHUNK = 4096  # bytes
-_END = b"PK\5\6"  # begins the last record, which has the number of the part in its next two bytes
-_LONGEST_END = 22 + 65535  # bytes, with the longest comment
-_WHOLE = (b"", b"\0\0", b"\xff\xff")  # numbers of a zip in one part; the last is of Zip64
+# APPNOTE 6.3.10, sections 4.3.15 and 4.3.16: the last record, and the one before it in Zip64.
+_END, _ZIP64 = b"PK\5\6", b"PK\6\7"
+_ZIP64_SIZE = 20  # bytes
+_LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises for damaged bytes: NotImplementedError for a method or version that is not
-# defined, ValueError and OSError for offsets outside the file, struct.error for records cut short.
-# Sound files raise some of these, too, and are named first: methods and patches that Python cannot
-# unpack (_zip_fault), parts of a split zip (_is_part), and a failing disk (_disk_failed).
+# What zipfile raises for damaged bytes: NotImplementedError for a method or version that APPNOTE
+# does not define, ValueError and OSError for offsets outside the file, struct.error for records cut
+# short. Some sound files raise the same, and get a message of their own: encrypted ones, methods
+# and patches that Python cannot unpack (_zip_fault), and the last part of a split zip (_is_part).
+# A failing disk is known by its error number (_disk_failed). Two cannot be told from damage, and
+# are called corrupt: an earlier part of a split zip, and a zip whose list of files is encrypted.
 _CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
@@ -43,7 +46,10 @@ _CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAEr
 
 def is_zip(path: Path) -> bool:
     """Returns whether a file is a zip by content or by name; a damaged one counts by its name."""
-    return zipfile.is_zipfile(path) or path.suffix.lower() == ".zip"
+    try:
+        return path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # raised for the last part of a split Zip64
+        return True
 
 
 @contextmanager
@@ -64,12 +70,21 @@ def opened_zip(path: Path) -> Iterator[list[Entry]]:
 
 
 def _is_part(path: Path) -> bool:
-    """Returns whether a file is the last part of a split zip, the one that is called .zip."""
+    """Returns whether a file is the last part of a split zip, the one that is called .zip.
+
+    Its last record has the number of the part, from 0. In Zip64 the record before has the number of
+    parts, and the last one may have 65535.
+    """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LONGEST_END))
         end = file.read()
     start = end.rfind(_END)
-    return start >= 0 and end[start + 4 : start + 6] not in _WHOLE
+    if start < 0:
+        return False
+    before = end[max(0, start - _ZIP64_SIZE) : start]
+    if before.startswith(_ZIP64):
+        return int.from_bytes(before[16:], "little") > 1
+    return int.from_bytes(end[start + 4 : start + 6], "little") not in (0, 65535)
 
 
 def _list_zip(archive: zipfile.ZipFile) -> list[Entry]:

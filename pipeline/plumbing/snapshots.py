@@ -45,8 +45,7 @@ def fingerprint(stage: str, values: dict) -> str:
     hashes = {dep: content_hash(Path(dep)) for dep in declared(stage)["deps"]}
     device = best_device()
     machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
-    machine.append(cuda_graphs())  # under which optimisers keep another state
-    decides = [stage, values, hashes, *machine]
+    decides = [stage, values, hashes, *machine, cuda_graphs()]  # the last changes optimisers' state
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

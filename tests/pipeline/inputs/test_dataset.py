@@ -433,6 +433,31 @@ def test_a_part_of_a_split_zip_is_not_called_corrupt(tmp_path):
             read(source)
 
 
+@pytest.mark.parametrize(
+    ("name", "parts", "said"),
+    [
+        ("cats.zip", 2, "part of a split zip"),
+        ("cats.bin", 2, "part of a split zip"),
+        ("cats.zip", 1, "corrupt zip"),
+    ],
+)
+def test_a_part_of_a_split_zip64_is_told_by_the_number_of_parts(tmp_path, name, parts, said):
+    data = bytearray(make_zip(tmp_path / name, {"cat.png": PNG}).read_bytes())
+    data[-18:-14] = b"\xff" * 4  # as Zip64 writes them; the record that would count is not there
+    data[-22:-22] = b"PK\6\7" + bytes(12) + parts.to_bytes(4, "little")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=said):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("cut", range(1, 22))
+def test_a_zip_cut_in_its_last_record_is_not_called_a_part(tmp_path, cut):
+    source = make_zip(tmp_path / "cats.zip", {"cat.png": PNG})
+    source.write_bytes(source.read_bytes()[:-cut])
+    with pytest.raises(UserError, match="corrupt zip"):
+        read(source)
+
+
 def test_cut_zip(tmp_path):
     source = make_zip(tmp_path / "cats.zip", {"cat.png": PNG})
     source.write_bytes(source.read_bytes()[:-30])

@@ -1,7 +1,6 @@
 """Bootstrap intervals of means over images."""
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from maskgit.scoring.columns import with_ends
 
@@ -24,6 +23,8 @@ def mean_interval(*samples: np.ndarray) -> tuple[float, float]:
     Returns:
         Lower and upper end; NaN where a sample has fewer than two values.
     """
+    from scipy.stats import bootstrap  # imported here, since it takes more than a second
+
     known = [np.asarray(sample)[~np.isnan(sample)] for sample in samples]
     if min(map(len, known)) < 2:
         return np.nan, np.nan

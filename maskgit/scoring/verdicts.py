@@ -9,7 +9,7 @@ see `maskgit.scoring.simulation`.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from maskgit.scoring.intervals import LEVEL, RESAMPLES
 from maskgit.scoring.score import Better
@@ -49,7 +49,7 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
     ]
     reach = np.quantile(largest, LEVEL)
     half = reach * error
-    return Differences(mean, mean - half, mean + half, (reach + norm.ppf(POWER)) * error)
+    return Differences(mean, mean - half, mean + half, (reach + ndtri(POWER)) * error)
 
 
 def favoured(low: np.ndarray, high: np.ndarray, better: Better) -> np.ndarray:

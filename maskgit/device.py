@@ -17,17 +17,22 @@ DEVICE = "MASKGIT_DEVICE"  # the environment variable of `best_device`
 GPU_BATCH = 256  # images that pass through a network together on a GPU, outside training
 
 
+class NoSuchDevice(ValueError):
+    """A device was named that the machine does not have."""
+
+
 def best_device() -> torch.device:
     """Returns the GPU where there is one, else the processor.
 
     An NVIDIA or AMD GPU is "cuda" (torch calls AMD's so, too), an Apple GPU "mps". The environment
-    variable MASKGIT_DEVICE names another device.
+    variable MASKGIT_DEVICE names another device. Raises NoSuchDevice where the machine lacks it.
     """
-    if chosen := os.environ.get(DEVICE):
-        return torch.device(chosen)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = [*(name for name, available in found.items() if available), "cpu"]
+    chosen = os.environ.get(DEVICE) or there[0]
+    if chosen not in there:
+        raise NoSuchDevice(f"no device {chosen!r} here ({DEVICE}), only {' and '.join(there)}")
+    return torch.device(chosen)
 
 
 def has_float64(device: torch.device) -> bool:

@@ -201,6 +201,13 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def leave_out(context: typer.Context, names: list[str], beside: str) -> None:
+    """Raises UserError where an option of these names was given, which `beside` does not use."""
+    for name in names:
+        if is_given(context, name):
+            raise UserError(f"--{name} does not go with {beside}; leave it out")
+
+
 @app.command(rich_help_panel=FILL)
 def mask(
     context: typer.Context,
@@ -232,9 +239,8 @@ def mask(
         from pipeline.commands.masks import dust, random_hole, save_masks
         from pipeline.commands.photos import passed_over
 
-        random_only = [name for name in ("kind", "area", "seed") if is_given(context, name)]
-        if find and random_only:
-            raise UserError(f"--{random_only[0]} is for random holes; leave it out with --find")
+        if find:
+            leave_out(context, ["kind", "area", "seed"], "--find")
         draw = dust(find == "dark-dust") if find else random_hole(kind, area, seed)
         for line in passed_over([source]):
             print(printable(line), file=sys.stderr)
@@ -427,12 +433,13 @@ def reconcile() -> None:
 
 @app.command(rich_help_panel=MEASURE)
 def bench(
+    context: typer.Context,
     size: Annotated[str, typer.Option(help="Preset of the models: laptop or lab.")] = ("laptop"),
     only: Annotated[str, typer.Option(help="Steps to time, separated by commas.")] = "",
     repeats: Annotated[int | None, typer.Option(min=1, help="Timed runs of each way.")] = None,
     presets: Annotated[
-        str, typer.Option(help="Presets to measure instead, separated by commas.")
-    ] = "",
+        str | None, typer.Option(help="Presets to measure instead, separated by commas.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device of --presets: cuda, mps or cpu; best if not given.")
     ] = None,
@@ -447,7 +454,8 @@ def bench(
     """Time the original lab's code and this project's, and write reports/bench.csv.
 
     With --presets it measures what presets cost on a device instead: training steps, images a
-    second, memory and minutes. It then writes reports/bench_presets.csv.
+    second, memory and minutes. It then writes reports/bench_presets.csv. "tiny" takes a minute on a
+    processor; presets for a GPU take many minutes and gigabytes there.
 
     With --photos it damages photographs and repairs them with the trained model, or that of
     --model, and with classic methods. It writes tables and pictures into reports/repairs/.
@@ -460,12 +468,14 @@ def bench(
     Example: maskgit bench --device cuda --presets base,gpu128
     """
     with plain_errors():
-        if presets:
+        races, repairs = ["size", "only", "repeats"], ["photos", "masks", "model"]
+        if presets is not None:
             from maskgit.device import keep_freed_memory
-            from pipeline.bench.presets import run_presets
+            from pipeline.bench.presets import preset_names, run_presets
 
+            leave_out(context, [*races, *repairs], "--presets")
             keep_freed_memory()
-            run_presets(device, presets.split(","))
+            run_presets(device, preset_names(presets))
             return
         if device:
             raise UserError("--device belongs to --presets")
@@ -473,6 +483,7 @@ def bench(
             if given and not photos:
                 raise UserError(f"--{name} belongs to --photos")
         if photos:
+            leave_out(context, races, "--photos")
             from pipeline.bench.repairs import run_repairs
             from pipeline.models.fill import default_model_folder
 

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# Measures on one NVIDIA GPU what the documentation calls "not measured", the most important first.
+# Measures on one NVIDIA GPU the presets that docs/choose-a-preset.md calls "not measured" there, the
+# most important first.
 #
-#   tools/measure_gpu.sh [DATA [OUT]]
+#   tools/measure_gpu.sh DATA OUT
 #
 # DATA holds cat-faces-64.zip, flower-photos.zip and tiny-imagenet-25k.zip. OUT gets a log and the
 # tables of each step. Run it in a clean clone with `.venv` (make .venv/bin/.installed). A step that
 # fails is told at the end, and the next one goes on. Each step starts from what DVC has already.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-data=$(cd "${1:-../shared/data}" && pwd) || exit 1
-out=$(mkdir -p "${2:-measured}" && cd "${2:-measured}" && pwd)
+(($# == 2)) || { echo "usage: $0 DATA OUT"; exit 1; }
+data=$(cd "$1" && pwd) || exit 1
+for file in cat-faces-64.zip flower-photos.zip tiny-imagenet-25k.zip; do
+    [ -f "$data/$file" ] || { echo "$data/$file is missing; docs/cluster.md says what it holds"; exit 1; }
+done
+nvidia-smi > /dev/null 2>&1 || { echo "no NVIDIA GPU"; exit 1; }
+out=$(mkdir -p "$2" && cd "$2" && pwd) || exit 1
+cd "$(dirname "$0")/.." || exit 1
+git diff --quiet params.yaml || { echo "params.yaml is changed; run this in a clean clone"; exit 1; }
 export PATH="$PWD/.venv/bin:$PATH"
 failed=()
 
@@ -22,7 +29,7 @@ measure() {  # measure NAME COMMAND...: its output and minutes go to OUT/NAME.lo
     return $status
 }
 
-run() {  # run NAME -S ...: an experiment; its tables and pictures go to OUT/NAME
+run() {  # run NAME OPTIONS...: an experiment; its tables and pictures go to OUT/NAME
     local name=$1
     shift
     git checkout -q params.yaml  # where the last experiment has left its settings
@@ -40,7 +47,7 @@ bench() {  # bench NAME PRESETS: the table, of the presets before one that fails
     cp reports/bench_presets.csv "$out/$1.csv"
 }
 
-nvidia-smi > "$out/card.txt" || { echo "no NVIDIA GPU"; exit 1; }
+nvidia-smi > "$out/card.txt"
 
 # 1. `base` on the cats, whole, beside `hour` by the same judges; share of peak; images a second.
 run base -S preset=base -S data.source="$data/cat-faces-64.zip"
@@ -48,7 +55,7 @@ run hour -S preset=hour -S data.source="$data/cat-faces-64.zip"
 bench bench base,hour,gpu128,gpu256,lab
 # The same with a whole step in one CUDA graph: is it faster, and are the losses alike?
 MASKGIT_CUDA_GRAPHS=1 bench bench-graphs base,hour,gpu128
-MASKGIT_CUDA_GRAPHS=1 run base-graphs -S preset=base -S seed=1 -S data.source="$data/cat-faces-64.zip"
+MASKGIT_CUDA_GRAPHS=1 run base-graphs --force -S preset=base -S data.source="$data/cat-faces-64.zip"
 
 # 2. One process of torchrun with NCCL.
 MASKGIT_LAUNCH="torchrun --standalone --nproc-per-node 1" \
@@ -71,5 +78,6 @@ run gpu256 -S preset=gpu256 -S data.source=$flowers
 measure tests pytest tests/maskgit
 MASKGIT_DEVICE=cpu measure tests-ranks pytest tests/pipeline/test_ranks.py
 
+git checkout -q params.yaml
 cat "$out/minutes.txt"
 ((${#failed[@]} == 0)) || { printf 'failed: %s\n' "${failed[@]}"; exit 1; }

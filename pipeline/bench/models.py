@@ -49,18 +49,18 @@ def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransfor
 
     side: pixels per side of the pictures that it sees; 0 for one that sees tokens only.
     """
+    codes = make_tokenizer(params).codebook.unit_vectors
     model = build(
         MaskedTransformer,
         params.train.part(TransformerSize).model_dump()
         | {
-            "codebook_size": params.vqgan.codebook_size,
-            "latent_dim": params.vqgan.latent_dim,
+            "codebook_size": len(codes),
+            "latent_dim": codes.shape[1],
             "grid": grid,
             "cell": side // grid,
         },
     )
-    codes = torch.randn(params.vqgan.codebook_size, params.vqgan.latent_dim)
-    model.set_codebook(nn.functional.normalize(codes, dim=1))
+    model.set_codebook(codes)
     return model
 
 

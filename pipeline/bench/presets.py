@@ -4,11 +4,13 @@ It runs with random weights, so that nothing has to be trained before, and with 
 batches and sizes as the preset has them.
 """
 
+import gc
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,8 @@ from maskgit.device import DEVICE, best_device
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.mean.codes import MeanLook
-from maskgit.mean.decoder import MeanDecoder
-from maskgit.schedules import make_gamma
+from maskgit.mean.decoder import MeanDecoder as MeanCodesDecoder
+from maskgit.schedules import ENTROPIC, Gamma, make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import compute_scores
@@ -45,10 +47,11 @@ from pipeline.bench.step_memory import COUNTED, training_gigabytes
 from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
 from pipeline.models.perceptual import perceptual_network
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import SMALLER, UserError
 from pipeline.plumbing.launch import cuda_graphs
-from pipeline.plumbing.params import Params, load_params
+from pipeline.plumbing.params import Data, MeanDecoder, Params, Train, Vqgan, load_params
 from pipeline.plumbing.places import REPORTS
+from pipeline.plumbing.yaml_files import read_yaml
 from pipeline.reporting.text import aligned
 from pipeline.stages.report import scored_methods
 from pipeline.tracking.stage import stage_run
@@ -59,16 +62,6 @@ TIMED, STEPS = 5, 8  # runs that are timed on a GPU, and steps in each; a proces
 ITERATIONS = 5  # of decoding
 
 
-def use_device(name: str) -> None:
-    """Makes `best_device` that of this name. Raises UserError where the machine has none."""
-    found = {"cpu": True, "cuda": torch.cuda.is_available()}
-    found["mps"] = torch.backends.mps.is_available()
-    if not found.get(name):
-        names = ", ".join(each for each, there in found.items() if there)
-        raise UserError(f"--device: this machine has {names}, not {name!r}")
-    os.environ[DEVICE] = name
-
-
 def random_images(params: Params, count: int) -> np.ndarray:
     """Returns noise, uint8 (count, size, size, 3), on which a step takes as long as on images."""
     shape = (count, params.data.size, params.data.size, 3)
@@ -77,19 +70,25 @@ def random_images(params: Params, count: int) -> np.ndarray:
 
 def transformer_trainer(params: Params, batch: int, accumulate: int = 1) -> TransformerTrainer:
     """Returns a training of the preset's transformer on noise."""
-    size, tokens = params.data.size, params.vqgan.codebook_size
+    size = params.data.size
     grid = size // params.vqgan.cell
+    model, gamma = make_transformer(params, grid, size), make_gamma(params.train.gamma)
     shape = (params.encode.views, 2 * batch, grid**2)
-    codes = np.random.default_rng(0).integers(tokens, size=shape, dtype=np.uint16)
+    codes = np.random.default_rng(0).integers(model.mask_token, size=shape, dtype=np.uint16)
     how = our_training(params, batch).changed(accumulate=accumulate)
     data = random_images(params, 2 * batch), codes, make_holes(params, grid, size), []
-    model, gamma = make_transformer(params, grid, size), make_gamma(params.train.gamma)
     return TransformerTrainer(model, *data, how, gamma, 0, cuda_graphs())
 
 
-def tokenizer_trainer(params: Params, batch: int, accumulate: int = 1) -> TokenizerTrainer:
-    """Returns a training of the preset's tokenizer on noise, before the discriminator joins."""
+def tokenizer_trainer(
+    params: Params, batch: int, accumulate: int = 1, joins: float = 1.0
+) -> TokenizerTrainer:
+    """Returns a training of the preset's tokenizer on noise.
+
+    joins: 0 with the discriminator, if the preset has one, 1 before it joins.
+    """
     endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "batch_size": batch}
+    endless |= {"discriminator_start": joins}
     how = params.vqgan.part(TokenizerTraining).changed(**endless, accumulate=accumulate)
     images = random_images(params, 2 * batch)
     perceptual = perceptual_network(how)
@@ -97,15 +96,21 @@ def tokenizer_trainer(params: Params, batch: int, accumulate: int = 1) -> Tokeni
     return TokenizerTrainer(model, images, images[:1], how, perceptual, 0, cuda_graphs())
 
 
-def decoder_trainer(params: Params, batch: int) -> DrawingTrainer:
-    """Returns a training of the preset's decoder of mean codes on noise, with its discriminator."""
+def decoder_trainer(
+    params: Params, batch: int, accumulate: int = 1, joins: float = 1.0
+) -> DrawingTrainer:
+    """Returns a training of the preset's decoder of mean codes on noise, of undivided batches.
+
+    joins: as `tokenizer_trainer`.
+    """
     size = params.data.size
-    endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "discriminator_start": 0}
-    how = params.mean_decoder.part(DrawingTraining).changed(**endless, batch_size=batch)
+    endless = {"steps": ENDLESS, "evaluations": 1, "learning_rate": 1e-4, "batch_size": batch}
+    endless |= {"discriminator_start": joins}
+    how = params.mean_decoder.part(DrawingTraining).changed(**endless)
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
     sizes = params.vqgan.part(TokenizerConfig).model_dump()
-    model = build(MeanDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
+    model = build(MeanCodesDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
     look = MeanLook(tokenizer, transformer)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
@@ -123,9 +128,21 @@ def step_flops(trainer: Callable[[int], Trainer], batch: int) -> float:
     return few + (batch - COUNTED) * (more - few) / COUNTED
 
 
-def step_seconds(trainer: Trainer, on_gpu: bool) -> float:
+def free_memory() -> None:
+    """Frees what earlier trainings hold: their graphs refer to them, so that only `gc` ends them.
+
+    Forgets their compiled steps, too: torch compiles one function for at most eight models.
+    """
+    gc.collect()
+    torch.compiler.reset()
+    if best_device().type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def step_seconds(make: Callable[[], Trainer], on_gpu: bool) -> float:
     """Returns the median seconds of a training step, compiled anew for this training."""
-    torch.compiler.reset()  # torch compiles one function for at most eight models
+    free_memory()
+    trainer = make()
     for _ in range(WARM_UP if on_gpu else 1):
         trainer.step()
     runs, steps = (TIMED, STEPS) if on_gpu else (3, 1)
@@ -153,41 +170,84 @@ def trained_inpainter(params: Params) -> Inpainter:
     return make_inpainter(params.decoding, tokenizer, guided.copy_weights(plain, plain))
 
 
-def measure(params: Params, preset: str) -> dict[str, object]:
-    """Returns the row of a preset."""
+def split_sizes(data: Data) -> tuple[int, int]:
+    """Returns how many images train and how many test, of as many as the preset draws."""
+    tested = data.test if isinstance(data.test, int) else round(data.test * data.count)
+    return round((data.count - tested) * (1 - data.validation)), tested
+
+
+def decoding_gamma(params: Params) -> Gamma:
+    """Returns the schedule of the headline, or cosine where a trained transformer would tell it."""
+    return make_gamma("cosine" if params.gamma == ENTROPIC else params.gamma)
+
+
+class Training(NamedTuple):
+    """A training of a preset: its name, its settings, and what makes its trainer."""
+
+    name: str
+    section: Train | Vqgan | MeanDecoder
+    make: Callable[..., Trainer]
+
+    @property
+    def phases(self) -> list[tuple[float, Callable[..., Trainer]]]:
+        """The parts of the training, by whether a discriminator has joined.
+
+        Each with its share of the steps and what makes a trainer of params, batch and accumulate.
+        """
+        how = self.section
+        if isinstance(how, Train) or not how.adversarial_weight:
+            return [(1.0, self.make)]
+        alone = how.discriminator_start
+        return [(alone, self.make), (1 - alone, partial(self.make, joins=0.0))]
+
+
+def trainings(params: Params) -> list[Training]:
+    """Returns the trainings of a preset."""
+    found = [
+        Training("transformer", params.train, transformer_trainer),
+        Training("tokenizer", params.vqgan, tokenizer_trainer),
+    ]
+    taught = Training("decoder", params.mean_decoder, decoder_trainer)
+    return [*found, taught] if params.teaches_mean else found
+
+
+def measure(params: Params) -> dict[str, object]:
+    """Returns the row of a preset. A step counts as its mean over the training."""
     device, size = best_device(), params.data.size
+    is_cuda, on_gpu = device.type == "cuda", device.type != "cpu"
     # With dropout a processor keeps all weights of attention, unlike a GPU; without, it is fused.
     counted = params.changed(train=params.train.changed(dropout=0.0))
-    on_gpu = device.type != "cpu"
-    row = {"preset": preset, "device": device.type, "decoder_ms": None}
-    trained = params.data.count - round(params.data.count * params.data.validation)
-    data = trained * (size**2 * 3 + 2 * params.encode.views * (size // params.vqgan.cell) ** 2)
+    row = {"device": device.type}
+    trained, tested = split_sizes(params.data)
+    token_bytes = 4 * params.encode.views * (size // params.vqgan.cell) ** 2
+    data = trained * (size**2 * 3 + token_bytes)
     minutes, gigabytes = 0.0, []
-    for part, section, make in (
-        ("transformer", params.train, transformer_trainer),
-        ("tokenizer", params.vqgan, tokenizer_trainer),
-    ):
-        batch, accumulate = section.batch_size, section.accumulate
-        flops = step_flops(partial(make, params), batch)
-        seconds = step_seconds(make(params, batch, accumulate), on_gpu)
+    free_memory()
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+    for training in trainings(params):
+        batch = training.section.batch_size
+        accumulate = getattr(training.section, "accumulate", 1)
+        flops = seconds = 0.0
+        for share, make in training.phases:
+            flops += share * step_flops(partial(make, params), batch)
+            seconds += share * step_seconds(partial(make, params, batch, accumulate), on_gpu)
         row |= {
-            f"{part}_ms": 1000 * seconds,
-            f"{part}_images_s": batch / seconds,
-            f"{part}_peak": utilisation(flops / seconds) if device.type == "cuda" else None,
+            f"{training.name}_ms": 1000 * seconds,
+            f"{training.name}_images_s": batch / seconds,
+            f"{training.name}_peak": utilisation(flops / seconds) if is_cuda else None,
         }
-        minutes += section.steps * seconds / 60
-        gigabytes.append(training_gigabytes(partial(make, counted), batch, accumulate, data))
-    if params.teaches_mean:
-        batch = params.mean_decoder.batch_size
-        seconds = step_seconds(decoder_trainer(params, batch), on_gpu)
-        row["decoder_ms"] = 1000 * seconds
-        minutes += params.mean_decoder.steps * seconds / 60
-        gigabytes.append(training_gigabytes(partial(decoder_trainer, params), batch, 1, data))
+        minutes += training.section.steps * seconds / 60
+        last = partial(training.phases[-1][1], counted)
+        gigabytes.append(training_gigabytes(last, batch, accumulate, data))
+    row["gigabytes"] = max(gigabytes)
+    row["gigabytes_used"] = torch.cuda.max_memory_allocated() / 1e9 if is_cuda else None
 
-    count = min(params.data.test, params.inpaint.batch_size if on_gpu else 32)
+    free_memory()
+    count = min(tested, params.inpaint.batch_size if on_gpu else 32)
     images = draw_images(count, size)
     holes = draw_holes(count, params.data.drawn_kinds, params.data.hole_area, size, 0)
-    inpainter, gamma = trained_inpainter(params), make_gamma(params.gamma)
+    inpainter, gamma = trained_inpainter(params), decoding_gamma(params)
 
     def fill() -> np.ndarray:
         generators = image_generators(0, range(count))
@@ -204,11 +264,7 @@ def measure(params: Params, preset: str) -> dict[str, object]:
         "encode_images_s": rate(encode, count, on_gpu),
         "inpaint_images_s": rate(fill, count, on_gpu),
         "score_images_s": rate(score, count, on_gpu),
-        "gigabytes": max(gigabytes),
     }
-    if device.type == "cuda":
-        row["gigabytes_used"] = torch.cuda.max_memory_allocated() / 1e9
-        torch.cuda.reset_peak_memory_stats()
     minutes += filling_minutes(params, row) + trained * params.encode.views / (
         60 * row["encode_images_s"]
     )
@@ -217,9 +273,7 @@ def measure(params: Params, preset: str) -> dict[str, object]:
 
 def filling_minutes(params: Params, row: dict) -> float:
     """Returns the minutes in which all methods fill and score the test images, by their rates."""
-    tested = params.data.test
-    if isinstance(tested, float):  # a share
-        tested = round(tested * params.data.count)
+    _, tested = split_sizes(params.data)
     plans = [params.inpaint.plan(name) for name in scored_methods(params)]
     fills = tested * sum(len(counts) * fills for counts, fills in plans)
     passes = tested * sum(sum(counts) * fills for counts, fills in plans) / ITERATIONS
@@ -227,61 +281,78 @@ def filling_minutes(params: Params, row: dict) -> float:
 
 
 LEGEND = f"""\
-ms: of a training step; peak: its share of the card's dense bf16 peak
-inpaint: {ITERATIONS} iterations, with blending; score: all scores of filled images
-GB: of the largest training, as estimated; minutes: trainings, encode, inpaint and score"""
+A step counts as its mean over the training, with and without a discriminator.
+The share of the peak is of the card's dense bf16 peak; empty where the project does not know it.
+inpaint: {ITERATIONS} iterations, with blending; score: all scores of filled images.
+GB: of the largest training, first as estimated for a GPU, then as the GPU counted it.
+minutes: trainings, encode, inpaint and score."""
 COLUMNS = {
-    "transformer_ms": "transformer ms",
-    "transformer_images_s": "images/s",
-    "transformer_peak": "peak",
-    "tokenizer_ms": "tokenizer ms",
-    "tokenizer_images_s": "images/s",
-    "tokenizer_peak": "peak",
-    "decoder_ms": "mean decoder ms",
-    "encode_images_s": "encode/s",
-    "inpaint_images_s": "inpaint/s",
-    "score_images_s": "score/s",
-    "gigabytes": "GB",
+    "transformer_ms": "transformer: ms a step",
+    "transformer_images_s": "transformer: images/s",
+    "transformer_peak": "transformer: share of the peak",
+    "tokenizer_ms": "tokenizer: ms a step",
+    "tokenizer_images_s": "tokenizer: images/s",
+    "tokenizer_peak": "tokenizer: share of the peak",
+    "decoder_ms": "decoder of mean: ms a step",
+    "decoder_images_s": "decoder of mean: images/s",
+    "decoder_peak": "decoder of mean: share of the peak",
+    "encode_images_s": "encode: images/s",
+    "inpaint_images_s": "inpaint: images/s",
+    "score_images_s": "score: images/s",
+    "gigabytes": "GB, estimated",
+    "gigabytes_used": "GB, measured",
     "minutes": "minutes",
 }
 
 
-def digits(value: float) -> str:
-    """Returns a number to three digits, or to the unit where it is large; '' for none."""
-    return number(value) if pd.isna(value) or value < 100 else f"{value:,.0f}"
+def cell(name: str, value: float | None) -> str:
+    """Returns a number to three digits or the unit, or a share in percent; '' for none."""
+    if pd.isna(value):
+        return ""
+    if name.endswith("_peak"):
+        return f"{value:.1%}"
+    return number(value) if value < 100 else f"{value:,.0f}"
 
 
 def readable(table: pd.DataFrame) -> list[list[str]]:
-    """Returns the cells to print: numbers to three digits, shares of the peak in percent."""
-    rows = [["preset", *COLUMNS.values()]]
-    for row in table.to_dict("records"):
-        cells = [
-            f"{row[name]:.1%}" if name.endswith("_peak") and row[name] else digits(row[name])
-            for name in COLUMNS
-        ]
-        rows.append([row["preset"], *cells])
-    return rows
+    """Returns the cells to print: a line for each quantity, a column for each preset."""
+    lines = [["", *table["preset"]]]
+    for name, label in COLUMNS.items():
+        lines.append([label, *(cell(name, value) for value in table[name])])
+    return lines
 
 
-def run_presets(device: str | None, presets: Iterable[str], table: Path = TABLE) -> None:
-    """Measures presets on a device, prints a row for each, and writes the table. Raises UserError.
+def preset_names(listed: str) -> list[str]:
+    """Returns the presets of a list with commas, each once. Raises UserError for an unknown one."""
+    known = read_yaml(Path("presets.yaml"))
+    names = list(dict.fromkeys(name.strip() for name in listed.split(",")))
+    for name in names:
+        if name not in known:
+            raise UserError(f"--presets: {name!r} should be of {', '.join(known)}")
+    return names
+
+
+def run_presets(device: str | None, presets: Sequence[str], table: Path = TABLE) -> None:
+    """Measures presets on a device, prints a column for each, and writes the table.
+
+    A preset that needs more memory than there is has an empty row. Raises UserError.
 
     device: cuda, mps or cpu; None for the best one.
     """
     if device is not None:
-        use_device(device)
-    named = list(presets)
-    found = [
-        load_params(preset=preset) for preset in named
-    ]  # all are checked before the first runs
+        os.environ[DEVICE] = device
+    found = [load_params(preset=name) for name in presets]  # all are checked before the first runs
     print(f"{machine()}; random weights, medians")
-    with stage_run(
-        "bench presets", {"presets": ",".join(named), "machine": machine()}, table
-    ) as run:
+    values = {"presets": ",".join(presets), "machine": machine()}
+    with stage_run("bench presets", values, table) as run:
         table.parent.mkdir(parents=True, exist_ok=True)
         rows = []
-        for pair in zip(found, named, strict=True):
-            rows.append(measure(*pair))
+        for params, name in zip(found, presets, strict=True):
+            rows.append(dict.fromkeys(["preset", "device", *COLUMNS]) | {"preset": name})
+            try:
+                rows[-1] |= measure(params)
+            except torch.OutOfMemoryError:
+                print(f"{name}: out of memory; {SMALLER}")
             made = pd.DataFrame(rows)
             made.to_csv(table, index=False)  # a preset that fails leaves the rows before it
         run.log_artifact(table)

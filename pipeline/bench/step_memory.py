@@ -1,12 +1,14 @@
 """Estimates the memory of a training on a device, from a step with a few images on any device."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from maskgit.training.trainer import Trainer
+from maskgit.transformer import model as transformer_model
 
 COUNTED = 2  # images in the step of which saved bytes, and elsewhere operations, are counted
 WORKING = 1.2  # over what a step saves for its backward pass: what that pass itself takes
@@ -39,7 +41,7 @@ def state_bytes(value: object) -> int:
 def training_gigabytes(
     trainer: Callable[[int], Trainer], batch: int, accumulate: int, data: float
 ) -> float:
-    """Estimates the device memory of a training, in gigabytes.
+    """Estimates the memory of a training on a GPU, in gigabytes, without what CUDA itself takes.
 
     The state (weights, averages, optimisers) and the gradients, the images that are held there,
     and what a step keeps for its backward pass: counted in a batch of COUNTED images, and scaled
@@ -49,7 +51,8 @@ def training_gigabytes(
     tokens.
     """
     small = trainer(COUNTED)
-    with torch.compiler.set_stance("force_eager"):  # as `count_flops`
+    as_on_a_gpu = patch.object(transformer_model, "is_synchronous", return_value=False)
+    with as_on_a_gpu, torch.compiler.set_stance("force_eager"):  # the latter as `count_flops`
         small.step()  # in which optimisers make their state
         kept = saved_bytes(small.step)
     model = small.parts["model"]

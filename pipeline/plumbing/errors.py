@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SMALLER = "-S train.accumulate=2 -S vqgan.accumulate=2 divides batches (docs/choose-a-preset.md)"
 
 
 class UserError(Exception):
@@ -48,9 +49,10 @@ def printable(text: str) -> str:
 def plain_errors() -> Iterator[None]:
     """Runs a command so that a fault or a stop prints one line on stderr.
 
-    Faults are a UserError, a file that cannot be read or written, and a full disk. Ctrl-C and
-    SIGTERM raise Stopped, so that every `finally` runs and no partial files are left. Characters
-    that the terminal's encoding lacks, as in file names, are printed escaped.
+    Faults are a UserError, a file that cannot be read or written, a full disk, full memory, and a
+    device that is not there. Ctrl-C and SIGTERM raise Stopped, so that every `finally` runs and no
+    partial files are left. Characters that the terminal's encoding lacks, as in file names, are
+    printed escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
@@ -71,6 +73,14 @@ def plain_errors() -> Iterator[None]:
         else:
             raise
         sys.exit(f"error: {printable(fault)}")
+    except (ValueError, RuntimeError, MemoryError) as error:
+        from maskgit.device import NoSuchDevice  # here, since torch takes seconds to import
+
+        if isinstance(error, NoSuchDevice):
+            sys.exit(f"error: {error}")
+        if out_of_memory(error):
+            sys.exit(f"error: out of memory; for a training, {SMALLER}")
+        raise
 
 
 def stop_now(signum: int, frame: FrameType | None) -> None:

@@ -59,6 +59,8 @@ def read_yaml(path: Path, expected: str = "sections like 'data:' and 'train:'") 
         if path.stat().st_size > MAX_YAML_BYTES:
             raise ValueError("larger than a megabyte")
         values = parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; run the command in the project's folder") from None
     except OSError as error:
         raise UserError(f"{path.name} cannot be read: {error.strerror}") from None
     except (YAMLError, ValueError) as error:

@@ -44,6 +44,15 @@ def test_a_gpu_is_chosen_where_there_is_one_unless_another_device_is_named(
     assert best_device().type == expected
 
 
+@pytest.mark.parametrize("chosen", ["gpu", "cuda", "mps", "cuda:0"])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(monkeypatch, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setenv(device.DEVICE, chosen)
+    with pytest.raises(device.NoSuchDevice, match=f"no device '{chosen}' here .*, only cpu"):
+        best_device()
+
+
 @pytest.mark.parametrize("real", [True, False])
 def test_a_gpu_that_only_emulates_bf16_keeps_float32(monkeypatch, real):
     monkeypatch.setattr(

@@ -260,7 +260,7 @@ def test_dust_is_found_in_each_picture(project):
         assert f"{name}.png: 0.06 % of the picture" in result.output
         assert f"{other}.png: nothing found" in result.output
     refused = run("mask", "in", "--find", "dust", "--seed", "3", "--out", "masks")
-    assert "--seed is for random holes; leave it out with --find" in str(refused.exception)
+    assert "--seed does not go with --find; leave it out" in str(refused.exception)
 
 
 FAULTS = {

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from maskgit.device import NoSuchDevice
 from maskgit.training.trainer import Trainer
 from pipeline.models.loop import train
 from pipeline.plumbing import snapshots
@@ -110,6 +111,26 @@ def test_every_command_ends_with_one_line_and_the_shells_code(signum, capsys):
     assert end.value.code == 128 + signum and cleaned
     assert capsys.readouterr().err == "stopped\n"
     assert [signal.getsignal(s) for s in SIGNALS] == handlers
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (NoSuchDevice("no device 'gpu' here"), "error: no device 'gpu' here"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "error: out of memory; for a training, -S"),
+        (MemoryError(), "error: out of memory; for a training, -S train.accumulate=2"),
+    ],
+)
+def test_a_missing_device_and_full_memory_are_told_in_one_line(fault, said):
+    with pytest.raises(SystemExit) as end, plain_errors():
+        raise fault
+    (line,) = end.value.code.splitlines()
+    assert line.startswith(said)
+
+
+def test_a_fault_of_the_code_keeps_its_traceback():
+    with pytest.raises(ValueError, match="a fault"), plain_errors():
+        raise ValueError("a fault")
 
 
 def test_outside_the_main_thread_signals_are_left_alone():

@@ -21,7 +21,7 @@ from maskgit.device import DEVICE, best_device
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.mean.codes import MeanLook
-from maskgit.mean.decoder import MeanDecoder as MeanCodesDecoder
+from maskgit.mean.decoder import MeanDecoder
 from maskgit.schedules import ENTROPIC, Gamma, make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
@@ -30,10 +30,11 @@ from maskgit.tokenizer.kinds import encode_each
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.training.drawing import DrawingTrainer
-from maskgit.training.settings import DrawingTraining
+from maskgit.training.settings import Adversarial, DrawingTraining
 from maskgit.training.trainer import Trainer
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.training import TransformerTrainer
+from maskgit.validation import Section
 from pipeline.bench.models import (
     ENDLESS,
     draw_images,
@@ -49,7 +50,7 @@ from pipeline.models.checkpoints import build
 from pipeline.models.perceptual import perceptual_network
 from pipeline.plumbing.errors import SMALLER, UserError
 from pipeline.plumbing.launch import cuda_graphs
-from pipeline.plumbing.params import Data, MeanDecoder, Params, Train, Vqgan, load_params
+from pipeline.plumbing.params import Data, Params, load_params
 from pipeline.plumbing.places import REPORTS
 from pipeline.plumbing.yaml_files import read_yaml
 from pipeline.reporting.text import aligned
@@ -110,7 +111,7 @@ def decoder_trainer(
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
     sizes = params.vqgan.part(TokenizerConfig).model_dump()
-    model = build(MeanCodesDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
+    model = build(MeanDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
     look = MeanLook(tokenizer, transformer)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
@@ -185,7 +186,7 @@ class Training(NamedTuple):
     """A training of a preset: its name, its settings, and what makes its trainer."""
 
     name: str
-    section: Train | Vqgan | MeanDecoder
+    section: Section
     make: Callable[..., Trainer]
 
     @property
@@ -195,7 +196,7 @@ class Training(NamedTuple):
         Each with its share of the steps and what makes a trainer of params, batch and accumulate.
         """
         how = self.section
-        if isinstance(how, Train) or not how.adversarial_weight:
+        if not isinstance(how, Adversarial) or not how.adversarial_weight:
             return [(1.0, self.make)]
         alone = how.discriminator_start
         return [(alone, self.make), (1 - alone, partial(self.make, joins=0.0))]

@@ -22,13 +22,14 @@ _END, _ZIP64 = b"PK\5\6", b"PK\6\7"
 _ZIP64_SIZE = 20  # bytes
 _LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises for damaged bytes: NotImplementedError for a method or version that APPNOTE
-# does not define, ValueError and OSError for offsets outside the file, struct.error for records cut
-# short. Some sound files raise the same, and get a message of their own: encrypted ones, methods
-# and patches that Python cannot unpack (_zip_fault), and the last part of a split zip (_is_part).
-# A failing disk is known by its error number (_disk_failed). Two cannot be told from damage, and
-# are called corrupt: an earlier part of a split zip, and a zip whose list of files is encrypted.
-_CORRUPT_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
+# What zipfile raises for a zip that it cannot read. Mostly bytes are damaged: NotImplementedError
+# stands for a method or version that APPNOTE does not define, ValueError and OSError for offsets
+# outside the file, struct.error for records cut short. But sound zips raise the same. Some can be
+# told, and get a message of their own: encrypted files, methods and patches that Python cannot
+# unpack (_zip_fault), and the last part of a split zip (_is_part). So does a failing disk
+# (_disk_failed). The others cannot be told, such as an earlier part of a split zip, or a zip whose
+# list of files is encrypted or signed. So the message for all of them says both.
+_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 # With the methods of PKWARE's APPNOTE 6.3.10, section 4.4.5, whose names zipfile lacks.
@@ -41,7 +42,7 @@ _METHODS = zipfile.compressor_names | {
     96: "jpeg",
 }
 _PATCH = 0x20  # flag of an entry that holds the changes to a file, not the file
-_CORRUPT_ENTRY = (*_CORRUPT_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
+_CORRUPT_ENTRY = (*_UNREADABLE_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def is_zip(path: Path) -> bool:
@@ -61,10 +62,11 @@ def opened_zip(path: Path) -> Iterator[list[Entry]]:
         archive = zipfile.ZipFile(path)
     except PermissionError:
         raise UserError(f"{path} may not be read: change its permissions") from None
-    except _CORRUPT_ZIP as error:
+    except _UNREADABLE_ZIP as error:
         if _disk_failed(error):
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        raise UserError(f"{path} is a corrupt zip ({error}): fetch it again") from None
+        fault = f"{error}; or of a kind that Python cannot read, to be packed anew"
+        raise UserError(f"{path} is a corrupt zip ({fault}): fetch it again") from None
     with archive:
         yield _list_zip(archive)
 

@@ -27,7 +27,8 @@ class Clone:
                 (folder / name).write_bytes((ROOT / name).read_bytes())
         params = yaml.safe_load((folder / "params.yaml").read_text())
         params["preset"] = "tiny"
-        params["data"]["holes"] = ["mixture", "thin"]
+        params["data"] |= {"holes": ["mixture", "thin"], "test": 16}
+        params["vqgan"]["batch_size"] = 16
         params["inpaint"]["iterations"] = [1, 3]
         params["report"] |= {"iterations": 3, "grid": 2}
         (folder / "params.yaml").write_text(yaml.safe_dump(params))

@@ -43,13 +43,14 @@ def strokes(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     hole = np.zeros((size, size), dtype=np.uint8)
     wanted = area * size * size
     while cv2.countNonZero(hole) < wanted:
-        place = rng.uniform(0, size, 2)
+        x, y = rng.uniform(0, size, 2).tolist()
         angle = rng.uniform(0, 2 * np.pi)
         radius = max(1, round(size * rng.uniform(0.03, 0.09)))
         for _ in range(rng.integers(size // 2, 2 * size)):
-            cv2.circle(hole, (int(place[0]), int(place[1])), radius, 1, -1)
+            cv2.circle(hole, (int(x), int(y)), radius, 1, -1)
             angle += rng.normal(0, 0.25)
-            place = np.clip(place + np.array([np.cos(angle), np.sin(angle)]), 0, size - 1)
+            x = min(max(x + np.cos(angle), 0), size - 1)
+            y = min(max(y + np.sin(angle), 0), size - 1)
             if cv2.countNonZero(hole) >= wanted:
                 break
     return hole.astype(bool)
@@ -73,6 +74,10 @@ class Lama(NamedTuple):
 
 
 LAMA_SIZE = 256
+LAMA_DIRECTIONS = [  # of even lines and of odd ones, which turn the other way
+    [(np.sin(angle).item(), np.cos(angle).item()) for angle in sign * (0.01 + np.arange(4))]
+    for sign in (-1, 1)
+]
 LAMA_LARGEST = 0.5  # share of the picture; larger holes are rejected, and another is drawn
 THIN = Lama(lines=(4, 50), width=10, length=40)
 MEDIUM = Lama((4, 5), 50, 100, box_share=0.3 / 1.3, boxes=(1, 5), sides=(10, 50))
@@ -98,14 +103,19 @@ def _lama_lines(kind: Lama, rng: np.random.Generator) -> np.ndarray:
 
     hole = np.zeros((LAMA_SIZE, LAMA_SIZE), dtype=np.float32)
     for number in range(rng.integers(*kind.lines, endpoint=True)):
-        start = rng.integers(LAMA_SIZE, size=2)
+        x, y = rng.integers(LAMA_SIZE, size=2).tolist()
         for _ in range(rng.integers(1, 6)):
-            angle = (0.01 + rng.integers(4)) * (1 if number % 2 else -1)
-            step = (10 + rng.integers(kind.length)) * np.array([np.sin(angle), np.cos(angle)])
-            end = np.clip((start + step).astype(int), 0, LAMA_SIZE)
-            cv2.line(hole, start.tolist(), end.tolist(), 1.0, int(5 + rng.integers(kind.width)))
-            start = end
+            dx, dy = LAMA_DIRECTIONS[number % 2][rng.integers(4)]
+            length = int(10 + rng.integers(kind.length))
+            end = _inside(x + length * dx), _inside(y + length * dy)
+            cv2.line(hole, (x, y), end, 1.0, int(5 + rng.integers(kind.width)))
+            x, y = end
     return hole
+
+
+def _inside(place: float) -> int:
+    """Returns a coordinate as a whole number from 0 to LAMA_SIZE."""
+    return min(max(int(place), 0), LAMA_SIZE)
 
 
 def _lama_boxes(kind: Lama, rng: np.random.Generator) -> np.ndarray:

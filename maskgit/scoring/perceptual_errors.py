@@ -1,5 +1,7 @@
 """Perceptual distances of fills to true images, on the features of networks."""
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,7 +37,7 @@ def perceptual_errors(
         float64 (N,), at least 0, NaN where an image has no hole.
     """
     device = best_device()
-    layers = PerceptualLoss(network).eval().to(device)
+    layers = _layers(network, device)
     rows = [np.empty(0)]
     with torch.inference_mode():
         for batch in batches(len(output), device):
@@ -47,6 +49,12 @@ def perceptual_errors(
             holes = torch.from_numpy(np.array(hole[batch])).to(device).float()[:, None]
             rows.append(sum(_mean_in_hole(*pair, holes) for pair in pairs).cpu().numpy())
     return np.concatenate(rows)
+
+
+@cache
+def _layers(network: str, device: torch.device) -> PerceptualLoss:
+    """Returns the early layers of a network; they are loaded once, as every fill is scored."""
+    return PerceptualLoss(network).eval().to(device)
 
 
 def _mean_in_hole(a: Tensor, b: Tensor, hole: Tensor) -> Tensor:

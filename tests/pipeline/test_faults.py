@@ -17,6 +17,8 @@ from pipeline.plumbing.hashing import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
 
 KILLS = int(os.environ.get("MASKGIT_KILLS", 2))
+AS_INPAINT = {"encode", "reference", "score"}  # they write as it does; `tests.faults` kills them
+KILLED = [name for name in COMMANDS if name not in AS_INPAINT]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +29,11 @@ def clone(finished_clone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(finished_clone):
-    kills = dict.fromkeys(COMMANDS, KILLS)
+    kills = dict.fromkeys(KILLED, KILLS)
     return {record.stage: record for record in kill_stages(finished_clone, kills)}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", KILLED)
 def test_a_stage_killed_at_random_moments_ends_with_the_same_bytes(records, name):
     record = records[name]
     assert record.survived == record.kills > 0

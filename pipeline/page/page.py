@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from shutil import rmtree
 
@@ -48,7 +48,6 @@ THEME = gr.themes.Default(  # fonts of the reader's system: nothing comes from t
 
 NO_PHOTO = "No photo yet."
 NOTHING_OPEN = "there is no photo yet: drop one, or take the sample"
-NO_DUST = "No light dust was found."
 CREDIT = "a photograph of TensorFlow's flower_photos, CC BY 2.0, damaged for a try"
 INTRODUCTION = """# Fill a hole
 Drop a photo, or take the sample. Brush over what should go. **Fill.** Everything outside the hole
@@ -110,14 +109,13 @@ class Page:
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
-    def add_dust(self, photo: Photo | None, editor: dict | None):
-        """Returns the editor with the photo's dust brushed as well."""
+    def add_dust(self, photo: Photo | None, editor: dict | None, dark: bool = False):
+        """Returns the editor with the photo's light or dark dust brushed as well."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
-        dust = find_dust(photo.picture.rgb)
-        gr.Info(
-            f"{100 * dust.mean():.1f} % of the photo looks like dust" if dust.any() else NO_DUST
-        )
+        dust, kind = find_dust(photo.picture.rgb, dark), "dark dust" if dark else "light dust"
+        share = f"{100 * dust.mean():.1f} % of the photo looks like {kind}."
+        gr.Info(share if dust.any() else f"No {kind} was found.")
         hole = brushed(layers_of(editor), photo.shape) | dust
         return editor_of(photo, [painted(hole, COLOUR)])
 
@@ -196,7 +194,9 @@ class PhotoColumn:
             elem_id="editor",
         )
         with gr.Accordion("Dust, a mask from a file, or a wider hole", open=False, elem_id="holes"):
-            self.dust = gr.Button("Brush over light dust", elem_id="dust")
+            with gr.Row():
+                self.light_dust = gr.Button("Brush over light dust", elem_id="light-dust")
+                self.dark_dust = gr.Button("Brush over dark dust", elem_id="dark-dust")
             self.mask = gr.File(label="Mask, white = hole", file_types=KINDS, height=140)
             self.invert = gr.Checkbox(label="In this mask black is the hole")
             self.grow = gr.Slider(0, 50, 0, step=1, label="Grow the hole, in the photo's pixels")
@@ -277,7 +277,9 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         left.sample.click(plainly(page.take_sample), None, opened, **hidden),
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
-    left.dust.click(plainly(page.add_dust), [photo, left.editor], left.editor, **hidden)
+    for button, dark in ((left.light_dust, False), (left.dark_dust, True)):
+        brush_dust = plainly(partial(page.add_dust, dark=dark))
+        button.click(brush_dust, [photo, left.editor], left.editor, **hidden)
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)
     right.go.click(plainly(run), [*task, *how], [results, chosen, right.gallery], **hidden).success(
         page.choose, [results, chosen], details, **hidden

@@ -192,13 +192,15 @@ def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_pa
 @desktop
 def test_dust_is_brushed_in_its_place_and_a_stroke_adds_to_it(page, tmp_path):
     photo = np.full((200, 300, 3), 90, dtype=np.uint8)
-    photo[20:24, 30:34] = photo[170:174, 260:264] = 240
+    photo[20:24, 30:34], photo[170:174, 260:264] = 240, 10
     Image.fromarray(photo).save(tmp_path / "scan.png")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "scan.png")
     page.get_by_text("scan: 300 x 200 pixels").wait_for()
     page.locator("#holes button").first.click()
-    page.locator("#dust").click()
-    page.wait_for_timeout(2000)
+    for kind in ("light", "dark"):
+        page.locator(f"#{kind}-dust").click()
+        page.get_by_text(f"looks like {kind} dust").wait_for()
+        page.wait_for_timeout(2000)
     brush(page)
     fill(page)
     share = float(re.search(r"(\d+\.\d) %", page.locator("#said").inner_text())[1])

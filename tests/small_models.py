@@ -7,6 +7,7 @@ import torch
 
 from maskgit.checkpoints import read_checkpoint
 from maskgit.mean.decoder import MeanDecoder
+from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.model_folder import Config, TrainedOn, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
@@ -39,10 +40,13 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
         torch.nn.init.normal_(parameter, std=0.2)
     for network in (transformer.trained, transformer.guide):
         network.set_codebook(codes)
+    drawn = taught_config(sizes, MeanDecoderSize())
+    drawer = MeanDecoder(**drawn).copy_weights(tokenizer)
+    torch.nn.init.normal_(drawer.decoder.from_pixels.weight[:, 4:], std=0.2)  # of the noise
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),
-        (MEAN_DECODER, sizes, MeanDecoder(**sizes).copy_weights(tokenizer)),
+        (MEAN_DECODER, drawn, drawer),
     ):
         (folder / path).mkdir(parents=True)
         save_model(folder / path / MODEL, config, model)

@@ -33,15 +33,19 @@ def mask_pixels(images: Tensor, hole: Tensor, draft: Tensor | None = None) -> Te
     return torch.cat([images.masked_fill(hole & ~draft, 0), known + DRAFT * draft], dim=1)
 
 
+KNOWN_CHANNELS = 4  # red, green, blue, and whether the pixel is known
+
+
 class KnownPixelEmbedding(nn.Conv2d):
     """Embeds known pixels, (B, 4, H, W) -> (B, channels, H / step, W / step), by one convolution.
 
-    Its kernel is two steps wide. On processors with AMX oneDNN's bf16 convolutions are wrong for
+    seen: channels of what is embedded, where it is more than the known pixels. The kernel is two
+    steps wide. On processors with AMX oneDNN's bf16 convolutions are wrong for
     kernels of 16 and more (in torch 2.13), so those run in float32.
     """
 
-    def __init__(self, channels: int, step: int, bias: bool = True):
-        super().__init__(4, channels, 2 * step, stride=step, padding=step // 2, bias=bias)
+    def __init__(self, channels: int, step: int, bias: bool = True, seen: int = KNOWN_CHANNELS):
+        super().__init__(seen, channels, 2 * step, stride=step, padding=step // 2, bias=bias)
 
     def forward(self, known: Tensor) -> Tensor:
         if known.device.type != "cpu" or self.kernel_size[0] < 16:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskgit.data.known_pixels import KnownPixelEmbedding, mask_pixels
+from maskgit.data.known_pixels import KNOWN_CHANNELS, KnownPixelEmbedding, mask_pixels
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import QUANTIZERS, Quantized
 from maskgit.tokenizer.settings import TokenizerConfig
@@ -80,16 +80,16 @@ def make_encoder(channels: int, blocks: int, latent_dim: int, cell: int) -> nn.S
 class Doubling(nn.Module):
     """Doubles the resolution of (B, channels, h, w) to (B, finer, 2h, 2w); adds known pixels.
 
-    The known pixels are (B, 4, H, W), H = 2h step; they are embedded at each of the 2h x 2w places.
-    more: residual blocks after the first one.
+    The known pixels are (B, seen, H, W), H = 2h step; they are embedded at each of the 2h x 2w
+    places. more: residual blocks after the first one.
     """
 
-    def __init__(self, channels: int, finer: int, step: int, more: int = 0):
+    def __init__(self, channels: int, finer: int, step: int, more: int, seen: int):
         super().__init__()
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, finer, 3, padding=1)
         )
-        self.from_pixels = KnownPixelEmbedding(finer, step)
+        self.from_pixels = KnownPixelEmbedding(finer, step, seen=seen)
         self.block = ResidualBlock(finer)
         self.more = nn.Sequential(*[ResidualBlock(finer) for _ in range(more)])
 
@@ -103,18 +103,27 @@ class PixelDecoder(nn.Module):
     The known pixels come in at each of its resolutions. The last doubling is a sub-pixel
     convolution (arXiv 1609.05158): full resolution is where a decoder spends most of its time and
     least of its capacity. more: residual blocks at each resolution beside those of the tokenizer.
+    seen: channels of what it is given as known pixels.
     """
 
-    def __init__(self, channels: int, blocks: int, latent_dim: int, cell: int, more: int = 0):
+    def __init__(
+        self,
+        channels: int,
+        blocks: int,
+        latent_dim: int,
+        cell: int,
+        more: int = 0,
+        seen: int = KNOWN_CHANNELS,
+    ):
         super().__init__()
         half = channels // 2
         self.from_codes = nn.Conv2d(latent_dim, channels, 3, padding=1)
-        self.from_pixels = KnownPixelEmbedding(channels, cell)
+        self.from_pixels = KnownPixelEmbedding(channels, cell, seen=seen)
         self.coarse = nn.Sequential(*[ResidualBlock(channels) for _ in range(blocks + more)])
         steps = [2**i for i in range(cell.bit_length() - 2, 0, -1)]  # cell / 2, ..., 4, 2
         widths = [channels] + [half] * len(steps)
         places = zip(widths[:-1], widths[1:], steps, strict=True)
-        self.doublings = nn.ModuleList(Doubling(*place, more) for place in places)
+        self.doublings = nn.ModuleList(Doubling(*place, more, seen) for place in places)
         self.fine = nn.Sequential(
             GroupNorm(8, half),
             nn.SiLU(),

@@ -22,6 +22,7 @@ from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.mean.codes import MeanLook
 from maskgit.mean.decoder import MeanDecoder
+from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.schedules import ENTROPIC, Gamma, make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
 from maskgit.scoring.score import Evaluation
@@ -111,7 +112,8 @@ def decoder_trainer(
     tokenizer = make_tokenizer(params)
     transformer = make_transformer(params, size // params.vqgan.cell, size)
     sizes = params.vqgan.part(TokenizerConfig).model_dump()
-    model = build(MeanDecoder, sizes | {"more_blocks": params.mean_decoder.more_blocks})
+    more = params.mean_decoder.part(MeanDecoderSize)
+    model = build(MeanDecoder, taught_config(sizes, more))
     look = MeanLook(tokenizer, transformer)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)

@@ -9,7 +9,7 @@ import torch
 from maskgit import ranks
 from maskgit.mean.codes import MeanLook
 from maskgit.mean.decoder import MeanDecoder
-from maskgit.mean.settings import MeanDecoderSize
+from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.drawing import DrawingTrainer
 from maskgit.transformer.kinds import transformer_kinds
@@ -49,7 +49,7 @@ def main() -> None:
         torch.manual_seed(seed)
         tokenizer = load_model(TOKENIZER / MODEL, [VQGAN])
         transformer = load_model(TRANSFORMER / MODEL, transformer_kinds())
-        config = checkpoint.config | settings.part(MeanDecoderSize).model_dump()
+        config = taught_config(checkpoint.config, settings.part(MeanDecoderSize))
         model = build(MeanDecoder, config).copy_weights(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
         perceptual = perceptual_network(settings)

@@ -17,6 +17,7 @@ from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Decoding, Sampler
 from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder
+from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.schedules import SCHEDULES
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.plumbing.places import MODEL_FOLDER
@@ -26,8 +27,11 @@ CPU = torch.device("cpu")
 PAIRS = "models", "fsq_models", "token_models"
 
 
+SIZES = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4}
+
+
 def taught(tokenizer):
-    return MeanDecoder(channels=16, decoder_blocks=1, latent_dim=4).copy_weights(tokenizer)
+    return MeanDecoder(**taught_config(SIZES, MeanDecoderSize())).copy_weights(tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +61,33 @@ def test_a_mean_does_not_depend_on_how_many_others_are_computed(models):
 
 
 @pytest.mark.parametrize("more_blocks", [1, 3])
-def test_before_it_is_taught_it_draws_what_the_tokenizer_draws(models, more_blocks, task):
-    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4}
-    drawer = MeanDecoder(**sizes, more_blocks=more_blocks).copy_weights(models[0])
+@pytest.mark.parametrize("noise", [False, True])
+def test_before_it_is_taught_it_draws_what_the_tokenizer_draws(models, more_blocks, noise, task):
+    drawer = MeanDecoder(**SIZES, more_blocks=more_blocks, noise=noise).copy_weights(models[0])
     codes, known = torch.randn(6, 4, 16, 16), known_pixels(*task, CPU)
-    assert torch.equal(drawer(codes, known), models[0].decoder(codes, known))
+    assert torch.allclose(drawer(codes, known), models[0].decoder(codes, known), atol=1e-5)
     assert len(drawer.hidden_convolutions()) == 4 + 4 * more_blocks
     with pytest.raises(ValueError):
-        MeanDecoder(**sizes, more_blocks=-1)
+        MeanDecoder(**SIZES, more_blocks=-1)
+
+
+@pytest.mark.parametrize("height", [64, 192])
+def test_codes_alike_are_not_drawn_alike_where_it_sees_noise(models, height):
+    codes, known = torch.ones(1, 4, height // 4, 16), torch.zeros(1, 4, height, 64)
+    plain, noisy = (MeanDecoder(**SIZES, noise=noise) for noise in (False, True))
+    for drawer, alike in ((plain, True), (noisy, False)):
+        drawer.copy_weights(models[0])
+        torch.nn.init.normal_(drawer.decoder.from_pixels.weight)
+        cells = drawer(codes, known)[..., 24:40, 24:40].unfold(2, 4, 4).unfold(3, 4, 4)
+        differ = (cells - cells[:, :, :1, :1]).abs().amax()
+        assert (differ < 1e-4) == alike
+
+
+def test_noise_is_seen_in_the_hole_alone(models, task):
+    drawer = MeanDecoder(**SIZES, noise=True).copy_weights(models[0])
+    known = known_pixels(*task, CPU)
+    noise = drawer.noise_in_hole(known)[:, 0]
+    assert torch.equal(noise != 0, torch.from_numpy(task[1]))
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -96,6 +119,7 @@ def test_the_decoder_learns_and_the_other_networks_stay(models, task):
     how = DRAWING.changed(steps=12, batch_size=4)
 
     def trained():
+        torch.manual_seed(3)
         model = taught(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
         return DrawingTrainer(*network, *task, 2, task, how, None, seed=3)

@@ -1,9 +1,9 @@
 """The decoder of mean codes: a copy of the tokenizer's, which is then taught on them.
 
-It sees noise in the hole. Where the transformer is unsure the mean codes of neighbours are nearly
-alike, and of inputs alike a convolution can only draw the same pattern in every cell. The noise is
-one fixed map, as in StyleGAN (Karras et al., arXiv 1812.04948) while it is evaluated, so that fills
-stay the same at every seed.
+It sees noise in the hole, at every resolution, as the generator of StyleGAN does (Karras et al.,
+arXiv 1812.04948). Where the transformer is unsure, the mean codes of neighbours are nearly alike,
+and from inputs alike a convolution draws the same pattern in every cell. The noise is one fixed
+map, so that fills are the same at every seed.
 """
 
 from typing import Any

@@ -4,7 +4,6 @@ import errno
 import lzma
 import re
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,14 +21,13 @@ _END, _ZIP64 = b"PK\5\6", b"PK\6\7"
 _ZIP64_SIZE = 20  # bytes
 _LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises for a zip that it cannot read. Mostly bytes are damaged: NotImplementedError
-# stands for a method or version that APPNOTE does not define, ValueError and OSError for offsets
-# outside the file, struct.error for records cut short. But sound zips raise the same. Some can be
-# told, and get a message of their own: encrypted files, methods and patches that Python cannot
-# unpack (_zip_fault), and the last part of a split zip (_is_part). So does a failing disk
-# (_disk_failed). The others cannot be told, such as an earlier part of a split zip, or a zip whose
-# list of files is encrypted or signed. So the message for all of them says both.
-_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
+# What zipfile raises where it cannot open a zip or read one of its files. Damaged bytes do that:
+# NotImplementedError stands for an unknown version, method or flag, ValueError for a name that is
+# not the UTF-8 that its flag promises; ValueError and OSError for an offset outside the file. Some
+# sound zips do it, too. Those that can be told have a message of their own (_zip_fault, _is_part),
+# and so has a disk that fails (_disk_failed). An earlier part of a split zip cannot be told, nor a
+# zip whose list of files is encrypted or signed. So the message says that the zip may be sound.
+_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 # With the methods of PKWARE's APPNOTE 6.3.10, section 4.4.5, whose names zipfile lacks.

@@ -17,8 +17,6 @@ from pipeline.plumbing.hashing import content_hash
 from tests.faults import COMMANDS, kill_stages, outputs
 
 KILLS = int(os.environ.get("MASKGIT_KILLS", 2))
-AS_INPAINT = {"encode", "reference", "score"}  # they write as it does; `tests.faults` kills them
-KILLED = [name for name in COMMANDS if name not in AS_INPAINT]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +27,11 @@ def clone(finished_clone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(finished_clone):
-    kills = dict.fromkeys(KILLED, KILLS)
+    kills = dict.fromkeys(COMMANDS, KILLS)
     return {record.stage: record for record in kill_stages(finished_clone, kills)}
 
 
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_stage_killed_at_random_moments_ends_with_the_same_bytes(records, name):
     record = records[name]
     assert record.survived == record.kills > 0

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
 from maskgit.inpainting.settings import Decoding
+from maskgit.trained_on import TrainedOn
 from maskgit.validation import Positive, Section, fault_of
 
 CONFIG, CARD = "config.json", "README.md"
@@ -25,18 +26,6 @@ MEAN_DECODER = "mean_decoder"  # a part that a folder may lack
 
 class BadModel(ValueError):
     """Raised for a faulty model folder; its message is one line."""
-
-
-class TrainedOn(Section):
-    """The images and holes that a model was trained on."""
-
-    source: str
-    sha256: str  # of the images as prepared
-    images: int
-    size: Annotated[int, Field(ge=8, le=4096)]  # pixels per side
-    holes: list[str]
-    hole_area: tuple[float, float]
-    drafts: Annotated[float, Field(ge=0, le=1)] = 0.0  # see `maskgit.data.drafts`
 
 
 class Config(Section):

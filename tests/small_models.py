@@ -8,8 +8,9 @@ import torch
 from maskgit.checkpoints import read_checkpoint
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.mean.settings import MeanDecoderSize, taught_config
-from maskgit.model_folder import Config, TrainedOn, folder_files
+from maskgit.model_folder import Config, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.trained_on import TrainedOn
 from maskgit.transformer.guidance import GuidedTransformer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.params import load_params

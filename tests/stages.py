@@ -92,6 +92,11 @@ def chains(tree: ast.AST, root: str) -> list[list[str]]:
     return found
 
 
+def is_read(name: str, kind: type[Section]) -> bool:
+    """Whether an attribute is a parameter, or a property of a section, which reads some."""
+    return name in kind.model_fields or isinstance(getattr(kind, name, None), property)
+
+
 def read_by(chain: list[str], kind: type[Section]) -> set[str]:
     """The parameters behind a chain of attributes of a section; a method reads what it names."""
     name, *rest = chain
@@ -104,5 +109,5 @@ def read_by(chain: list[str], kind: type[Section]) -> set[str]:
     member = getattr(kind, name)
     source = inspect.getsource(member.fget if isinstance(member, property) else member)
     own = chains(ast.parse(textwrap.dedent(source)), "self")
-    read = [read_by(each, kind) for each in own if each[0] in kind.model_fields]
+    read = [read_by(each, kind) for each in own if is_read(each[0], kind)]
     return set().union(*read) if read else set(kind.model_fields)

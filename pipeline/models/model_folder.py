@@ -5,13 +5,38 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskgit.model_folder import Config, TrainedOn, folder_files
+from maskgit.model_folder import Config, folder_files
+from maskgit.trained_on import TrainedOn
 from maskgit.transformer.guidance import without_guide
 from pipeline.models.checkpoints import read_model
+from pipeline.models.start import start_trained_on
 from pipeline.plumbing.files import load_array
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
-from pipeline.plumbing.places import MEAN_DECODER, MODEL, PREPARED, TOKENIZER, TRANSFORMER
+from pipeline.plumbing.places import (
+    MEAN_DECODER,
+    MODEL,
+    PREPARED,
+    TOKENIZER,
+    TRANSFORMER,
+    has_mean_decoder,
+)
+
+
+def trained_on(params: Params) -> TrainedOn:
+    """Returns what the pipeline's transformer was trained on. Raises UserError."""
+    if params.keeps_transformer:
+        return start_trained_on(params.train.start_from)
+    train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    return TrainedOn(
+        source=Path(params.data.source).name,
+        sha256=content_hash(PREPARED),
+        images=len(train) // params.data.training_images,
+        size=train.shape[1],
+        holes=params.data.hole_kinds,
+        hole_area=params.data.hole_area,
+        drafts=params.drafts,
+    )
 
 
 def write_model_folder(
@@ -21,24 +46,15 @@ def write_model_folder(
 
     uncertainty: of the transformer, with column `nats`. card: makes the model card from the config.
     """
-    train = load_array(PREPARED / "train.npy", mmap_mode="r")
     config = Config(
         decoding=params.decoding,
         uncertainty=uncertainty["nats"].tolist(),
-        trained_on=TrainedOn(
-            source=Path(params.data.source).name,
-            sha256=content_hash(PREPARED),
-            images=len(train) // params.data.training_images,
-            size=train.shape[1],
-            holes=params.data.hole_kinds,
-            hole_area=params.data.hole_area,
-            drafts=params.drafts,
-        ),
+        trained_on=trained_on(params),
     )
     tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)
     if not config.decoding.guidance:
         transformer = without_guide(transformer)
-    drawer = read_model(MEAN_DECODER / MODEL) if params.teaches_mean else None
+    drawer = read_model(MEAN_DECODER / MODEL) if has_mean_decoder() else None
     files = folder_files(config, tokenizer, transformer, drawer, card(config))
     for name, content in files.items():
         (folder / name).write_bytes(content)

@@ -1,16 +1,27 @@
 """Loads the model folder of `train.start_from`, from which a training starts.
 
 It reads only what a training needs of the folder's config, so that the settings of decoding are no
-dependency of the training stages.
+dependency of the training stages. Faults are a UserError of one line.
 """
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from maskgit.checkpoints import BadCheckpoint, Model, read_checkpoint, restore
+from maskgit.checkpoints import BadCheckpoint, Checkpoint, Model, read_checkpoint, restore
+from maskgit.trained_on import TrainedOn
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import file_hash
 from pipeline.plumbing.places import project_root
+
+
+def start_trained_on(path: str) -> TrainedOn:
+    """Returns what the models of a model folder were trained on."""
+    try:
+        config = json.loads((project_root() / path / "config.json").read_text(encoding="utf-8"))
+        return TrainedOn.model_validate(config["trained_on"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UserError(f"train.start_from: {path} is not a model folder") from None
 
 
 def start_model(
@@ -19,29 +30,50 @@ def start_model(
     """Returns the constructor's arguments and the network of one part of a model folder.
 
     part: tokenizer or transformer. size: of the images, `data.size`. drafts: the share of examples
-    with a draft that it is to be trained on. Raises UserError.
+    with a draft that it is to be trained on.
     """
-    folder = project_root() / path
+    about = start_trained_on(path)
+    if about.size != size:
+        raise UserError(
+            f"train.start_from: {path} is for images of {about.size} pixels; set "
+            f"data.size={about.size}, now {size}"
+        )
+    if drafts and not about.drafts:
+        raise UserError(f"train.start_from: {path} was trained without drafts; set drafts=0")
+    pair = {name: _read(path, name) for name in ("tokenizer", "transformer")}
+    if pair["tokenizer"].partner != pair["transformer"].weights_hash():
+        raise UserError(f"train.start_from: the two models of {path} do not belong together")
+    return pair[part].config, _restore(path, part, pair[part], kinds)
+
+
+def start_mean_decoder(path: str, kinds: Sequence[type[Model]]) -> tuple[dict, Model] | None:
+    """Returns the arguments and the network of a folder's decoder of mean codes, if it has one."""
+    if not _file(path, "mean_decoder").exists():
+        return None
+    drawer, transformer = _read(path, "mean_decoder"), _read(path, "transformer")
+    if drawer.partner != transformer.weights_hash():
+        raise UserError(
+            f"train.start_from: the decoder of mean codes of {path} does not belong to its "
+            "transformer"
+        )
+    return drawer.config, _restore(path, "mean_decoder", drawer, kinds)
+
+
+def _file(path: str, part: str) -> Path:
+    return project_root() / path / f"{part}.safetensors"
+
+
+def _read(path: str, part: str) -> Checkpoint:
     try:
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_on"]
-        trained, knows_drafts = about["size"], about.get("drafts", 0) > 0
-        pair = {
-            name: read_checkpoint(folder / f"{name}.safetensors")
-            for name in ("tokenizer", "transformer")
-        }
-        model = restore(pair[part], kinds)
-        if pair["tokenizer"].partner != pair["transformer"].weights_hash():
-            raise UserError(f"train.start_from: the two models of {path} do not belong together")
+        return read_checkpoint(_file(path, part))
     except BadCheckpoint as error:
         raise UserError(f"train.start_from: {path}/{part}.safetensors {error}") from None
-    except (OSError, ValueError, LookupError, TypeError):
-        raise UserError(f"train.start_from: {path} is not a model folder") from None
-    if trained != size:
-        raise UserError(
-            f"train.start_from: {path} is for images of {trained} pixels; set data.size={trained}, "
-            f"now {size}"
-        )
-    if drafts and not knows_drafts:
-        raise UserError(f"train.start_from: {path} was trained without drafts; set drafts=0")
-    print(f"{part} of {path}, sha256 {file_hash(folder / f'{part}.safetensors')}")
-    return pair[part].config, model
+
+
+def _restore(path: str, part: str, checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:
+    try:
+        model = restore(checkpoint, kinds)
+    except BadCheckpoint as error:
+        raise UserError(f"train.start_from: {path}/{part}.safetensors {error}") from None
+    print(f"{part} of {path}, sha256 {file_hash(_file(path, part))}")
+    return model

@@ -136,6 +136,9 @@ class Data(Section):
         return np.arange(images) % (images // (self.windows or 1))
 
 
+Steps = Annotated[int, Field(ge=0, le=10**9)]  # of a training that may be left out
+
+
 class Vqgan(TokenizerConfig, TokenizerTraining):
     """Section `vqgan`: the tokenizer and its training."""
 
@@ -152,6 +155,7 @@ class Encode(Section):
 class Train(TransformerSize, TransformerTraining):
     """Section `train`: the transformer and its training."""
 
+    steps: Steps
     start_from: UserPath | None
     checkpoint: UserPath | None
     gamma: TrainingSchedule
@@ -161,7 +165,7 @@ class Train(TransformerSize, TransformerTraining):
 class MeanDecoder(MeanDecoderSize, DrawingTraining):
     """Section `mean_decoder`: the decoder of mean codes and its training."""
 
-    steps: Annotated[int, Field(ge=0, le=10**9)]
+    steps: Steps
 
 
 ONE_PASS = "one_pass"  # a method beside the schedules: the most likely codes, in one step
@@ -249,9 +253,19 @@ class Params(Section):
     study: Study = Study()
 
     @property
+    def keeps_transformer(self) -> bool:
+        """Whether the transformer of `train.start_from` is taken as it is."""
+        return self.train.start_from is not None and not self.train.steps
+
+    @property
     def teaches_mean(self) -> bool:
         """Whether a decoder of mean codes is taught, for the reading `mean`."""
         return self.mean_decoder.steps > 0 and not self.vqgan.checkpoint
+
+    @property
+    def keeps_mean(self) -> bool:
+        """Whether the decoder of mean codes is that of `train.start_from`, where it has one."""
+        return self.keeps_transformer and not self.mean_decoder.steps
 
     @property
     def headline(self) -> tuple[str, int]:
@@ -275,6 +289,11 @@ class Params(Section):
                 "train.start_from brings both models; leave vqgan.checkpoint and train.checkpoint "
                 "empty"
             )
+        if not (self.train.steps or self.train.start_from or self.train.checkpoint):
+            raise ValueError(
+                "train.steps is 0, which keeps the transformer of train.start_from; name a model "
+                "folder there, or set train.steps"
+            )
         if self.train.checkpoint and not self.vqgan.checkpoint:
             raise ValueError(
                 "train.checkpoint needs vqgan.checkpoint: a transformer knows only the tokens of "
@@ -293,7 +312,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_reading(self) -> "Params":
-        if self.inpaint.reading == "mean" and not self.teaches_mean:
+        if self.inpaint.reading == "mean" and not (self.teaches_mean or self.keeps_mean):
             raise ValueError(
                 "inpaint.reading is mean, which needs a decoder of mean codes; set "
                 "mean_decoder.steps, and leave vqgan.checkpoint empty"

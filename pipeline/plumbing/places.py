@@ -38,6 +38,11 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
+def has_mean_decoder() -> bool:
+    """Returns whether the pipeline's models have a decoder of mean codes."""
+    return (MEAN_DECODER / MODEL).exists()
+
+
 def results_folder(variant: int = 0) -> str:
     """Returns the folder of a method's filled images; variant 0 has the lab's name."""
     return f"test_results_{variant + 1}" if variant else "test_results"

@@ -44,7 +44,7 @@ choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
 
-Measured on {n} images that the model has never seen; copies of training images are left out.
+{measured}
 Brackets hold 95 % intervals. An arrow says which way a score gets better.
 
 {table}
@@ -60,17 +60,22 @@ The model draws best what it was trained on. {detail}
 What it draws is made up.
 """
 
+UNSEEN = """\
+Measured on {n} images that the model has never seen; copies of training images are left out."""
+KEPT = """\
+Measured on {n} images. The model was trained elsewhere, and may have seen some of them."""
+
 SOFT = """Its fills have no more detail than {size} x {size}
 pixels, so a large hole in a large picture gets a soft fill."""
 SHARP = """A large hole in a large picture is
 filled at {size} x {size} pixels first, then drawn again, down to the picture's own detail."""
 
 
-def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
+def model_card(config: Config, table: pd.DataFrame, answer: str, kept: bool) -> str:
     """Returns the model card in Markdown.
 
     table: the report's table of scores, with a row of the model's own settings. answer: see
-    `comparisons.answer`.
+    `comparisons.answer`. kept: whether the model was trained elsewhere.
     """
     decoding, trained_on = config.decoding, config.trained_on
     head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
@@ -85,7 +90,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str) -> str:
         images=trained_on.images,
         source=trained_on.source,
         holes=", ".join(trained_on.holes),
-        n=head["n"].iloc[0],
+        measured=(KEPT if kept else UNSEEN).format(n=head["n"].iloc[0]),
         table=_scores(shown),
         answer=answer,
     )

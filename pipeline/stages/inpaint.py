@@ -23,10 +23,11 @@ from pipeline.models.inpainter import (
     load_networks,
     load_uncertainty,
 )
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.launch import network_stage, shared_folder
 from pipeline.plumbing.params import MEAN, ONE_PASS, Inpaint, load_params
-from pipeline.plumbing.places import INPAINTED, MEAN_DECODER, MODEL, STEPS_CSV, results_folder
+from pipeline.plumbing.places import INPAINTED, STEPS_CSV, has_mean_decoder, results_folder
 from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.pictures import grid, save_picture, save_results
 from pipeline.tracking.stage import stage_run
@@ -91,11 +92,16 @@ def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     return Inpainter(*load_networks(), most_likely, inpaint.seamless), linear
 
 
-def leave_out(output: Path) -> None:
-    """Writes an empty folder for a method that the models do not have."""
+def leave_out(output: Path, reading: str) -> None:
+    """Writes an empty folder for the mean, where the models have no decoder of mean codes.
+
+    Raises UserError where it is the reading of the headline.
+    """
+    if reading == MEAN:
+        raise UserError("inpaint.reading is mean, but the models have no decoder of mean codes")
     if not ranks.rank():
         with fresh_folder(output):
-            print(f"{output.name}: left out, since no decoder of mean codes is taught")
+            print(f"{output.name}: left out, since there is no decoder of mean codes")
 
 
 def main(schedule: str) -> None:
@@ -103,8 +109,8 @@ def main(schedule: str) -> None:
     inpaint = params.inpaint
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
-    if schedule == MEAN and not (MEAN_DECODER / MODEL).exists():
-        return leave_out(output)
+    if schedule == MEAN and not has_mean_decoder():
+        return leave_out(output, inpaint.reading)
     with (
         stage_run("inpaint", params, output, schedule),
         seconds_of(output) as times,

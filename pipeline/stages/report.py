@@ -37,6 +37,7 @@ from pipeline.plumbing.places import (
     TOKENIZER,
     TRANSFORMER,
     UNCERTAINTY,
+    has_mean_decoder,
     results_folder,
 )
 from pipeline.reporting.card import GRID, model_card
@@ -63,7 +64,7 @@ def schedules(params: Params) -> list[str]:
 
 def scored_methods(params: Params) -> list[str]:
     """Returns all methods that have scores, in the order of the tables."""
-    return [*schedules(params), ONE_PASS, *([MEAN] if params.teaches_mean else [])]
+    return [*schedules(params), ONE_PASS, *([MEAN] if has_mean_decoder() else [])]
 
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
@@ -131,7 +132,7 @@ def main() -> None:
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
         by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
-        if params.teaches_mean:
+        if has_mean_decoder():
             by_schedule |= {MEAN: results(MEAN, 1)}
         notes = other_notes(params)
         by_schedule |= {
@@ -163,7 +164,7 @@ def main() -> None:
         write_table(REPORTS / "schedules.csv", plotted)
         write_atomically(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
-            card = partial(model_card, table=table, answer=found)
+            card = partial(model_card, table=table, answer=found, kept=params.keeps_transformer)
             write_model_folder(folder, params, uncertainty, card)
             best = {" ".join(map(str, params.headline)): results(*params.headline)}
             save_picture(folder / GRID, draw_grid(*shown, best))

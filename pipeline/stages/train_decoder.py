@@ -1,7 +1,7 @@
 """Stage train_decoder: teaches a decoder to draw the mean codes that the transformer predicts.
 
 It sees the images, views and holes that the transformer is trained on. Tokenizer and transformer
-stay as they are.
+stay as they are. With a transformer that is kept, a trained decoder can be kept, too.
 """
 
 import torch
@@ -13,10 +13,11 @@ from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.drawing import DrawingTrainer
 from maskgit.transformer.kinds import transformer_kinds
-from pipeline.models.checkpoints import build, load_model, read_model
+from pipeline.models.checkpoints import build, load_model, read_model, save_model
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
 from pipeline.models.perceptual import perceptual_network
+from pipeline.models.start import start_mean_decoder
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
@@ -26,11 +27,19 @@ from pipeline.tracking.stage import stage_run
 
 
 def leave_out(params: Params) -> None:
-    """Writes an empty folder where no decoder is taught."""
+    """Takes the decoder of `train.start_from` with its transformer; or writes an empty folder."""
     if ranks.rank():
         return
-    with stage_run("train_decoder", params, MEAN_DECODER), fresh_folder(MEAN_DECODER):
-        print("mean_decoder: none is taught; mean_decoder.steps is 0 or the tokenizer is imported")
+    start, kept = params.train.start_from, None
+    if params.keeps_mean:
+        kept = start_mean_decoder(start, [MeanDecoder])
+    with stage_run("train_decoder", params, MEAN_DECODER), fresh_folder(MEAN_DECODER) as folder:
+        if kept is not None:
+            save_model(folder / MODEL, *kept)
+        elif params.keeps_mean:
+            print(f"mean_decoder: {start} has none")
+        else:
+            print("mean_decoder: none; mean_decoder.steps is 0 or the tokenizer is imported")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Stage train_transformer: trains the transformer and keeps the best evaluation; or imports one."""
+"""Stage train_transformer: trains the transformer and keeps the best evaluation; or takes one."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from maskgit import ranks
 from maskgit.schedules import Gamma, make_gamma
 from maskgit.transformer.guidance import GuidedTransformer
-from maskgit.transformer.kinds import Transformer
+from maskgit.transformer.kinds import Transformer, transformer_kinds
 from maskgit.transformer.masking import Example, Holes, fixed_batches
 from maskgit.transformer.model import MaskedTransformer
 from maskgit.transformer.settings import TransformerSize
@@ -81,11 +82,17 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
     return config, model
 
 
-def started_model(path: str, size: int, drafts: float) -> tuple[dict, MaskedTransformer]:
+def started_model(params: Params, size: int) -> tuple[dict, MaskedTransformer]:
     """Returns the constructor's arguments and the transformer of a model folder."""
-    kinds = GuidedTransformer, MaskedTransformer
-    config, model = start_model(path, "transformer", kinds, size, drafts)
+    config, model = kept_model(params, size, [GuidedTransformer, MaskedTransformer])
     return config, model.trained if isinstance(model, GuidedTransformer) else model
+
+
+def kept_model(
+    params: Params, size: int, kinds: Sequence[type[Transformer]]
+) -> tuple[dict, Transformer]:
+    """Returns the same, as the folder has it: with its guide, if there is one."""
+    return start_model(params.train.start_from, "transformer", kinds, size, params.drafts)
 
 
 def save(
@@ -107,15 +114,18 @@ def save(
 
 
 def import_model(params: Params, inputs: Inputs) -> None:
-    """Imports a transformer in place of a training; its history is one evaluation."""
+    """Takes a trained transformer in place of a training; its history is one evaluation."""
     if ranks.rank():
         return
     train, seed = params.train, params.seed
     with stage_run("train_transformer", params, TRANSFORMER), fresh_folder(TRANSFORMER) as folder:
-        config, model = IMPORTERS["train"].load()(
-            train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
-        )
-        examples = inputs.examples(False, make_gamma(train.gamma), seed)
+        if params.keeps_transformer:
+            config, model = kept_model(params, inputs.images.shape[1], transformer_kinds())
+        else:
+            config, model = IMPORTERS["train"].load()(
+                train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder
+            )
+        examples = inputs.examples(model.sees_pixels, make_gamma(train.gamma), seed)
         metrics = evaluate_transformer(model, examples)
         uncertainty = inputs.measure(model, seed)
         save(folder, config, model, [{"step": 0} | metrics], uncertainty)
@@ -124,7 +134,7 @@ def import_model(params: Params, inputs: Inputs) -> None:
 def main() -> None:
     params, inputs = load_params(), load_inputs()
     settings, seed = params.train, params.seed
-    if settings.checkpoint:
+    if settings.checkpoint or params.keeps_transformer:
         return import_model(params, inputs)
     check_shares(settings.batch_size)
     gamma = make_gamma(settings.gamma)
@@ -136,9 +146,7 @@ def main() -> None:
     ):
         torch.manual_seed(seed)
         if settings.start_from:
-            config, model = started_model(
-                settings.start_from, inputs.images.shape[1], params.drafts
-            )
+            config, model = started_model(params, inputs.images.shape[1])
         else:
             config, model = new_model(settings, inputs)
         data = inputs.images, inputs.tokens, inputs.holes, examples

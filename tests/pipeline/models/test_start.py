@@ -1,8 +1,9 @@
-"""`train.start_from`: the tokenizer as it is, the transformer trained further."""
+"""`train.start_from`: the tokenizer as it is, the transformer trained further or kept, too."""
 
 import json
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,20 @@ import pytest
 import yaml
 
 from maskgit.checkpoints import read_checkpoint
+from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.places import MODEL, MODEL_FOLDER, TOKENIZER, TRANSFORMER
-from pipeline.stages import encode, prepare, train_transformer, train_vqgan
+from pipeline.plumbing.params import MEAN, load_params
+from pipeline.plumbing.places import (
+    INPAINTED,
+    MEAN_DECODER,
+    MODEL,
+    MODEL_FOLDER,
+    TOKENIZER,
+    TRANSFORMER,
+    UNCERTAINTY,
+    has_mean_decoder,
+)
+from pipeline.stages import encode, inpaint, prepare, train_decoder, train_transformer, train_vqgan
 from tests.clone import ROOT
 from tests.store import project_with_store
 
@@ -65,6 +77,63 @@ def test_both_go_on_from_the_folder(name, request):
             np.testing.assert_allclose(trained[f"trained.{name}"], value, atol=1e-6)
             np.testing.assert_allclose(trained[f"guide.{name}"], value, atol=1e-6)
     assert pd.read_csv(TRANSFORMER / "history.csv")["step"].iloc[-1] == 2
+
+
+def keep_all(folder):
+    path = folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    for section in ("train", "mean_decoder"):
+        values[section]["steps"] = 0
+    path.write_text(yaml.safe_dump(values))
+    return folder / "cats-model"
+
+
+def test_with_0_steps_the_folder_is_kept_whole(small_models, tmp_path):
+    with project_from(small_models, tmp_path) as folder:
+        start = keep_all(folder)
+        for stage in (train_vqgan, encode, train_transformer, train_decoder):
+            stage.main()
+        parts = {"tokenizer": TOKENIZER, "transformer": TRANSFORMER, "mean_decoder": MEAN_DECODER}
+        for name, place in parts.items():
+            kept, given = (
+                read_checkpoint(p) for p in (place / MODEL, start / f"{name}.safetensors")
+            )
+            assert (kept.kind, kept.config) == (given.kind, given.config)
+            assert kept.weights_hash() == given.weights_hash()
+        history = pd.read_csv(TRANSFORMER / "history.csv")
+        assert history["step"].tolist() == [0] and history["val_loss"].notna().all()
+        (folder / "again").mkdir()
+        uncertainty = pd.read_csv(TRANSFORMER / UNCERTAINTY)
+        write_model_folder(folder / "again", load_params(), uncertainty, lambda config: "a card")
+        again, given = (load_config(path / "config.json") for path in (folder / "again", start))
+        assert again["trained_on"] == given["trained_on"]
+
+
+def test_a_folder_without_a_decoder_of_mean_codes_is_kept_without(small_models, tmp_path):
+    with project_from(small_models, tmp_path) as folder:
+        (keep_all(folder) / "mean_decoder.safetensors").unlink()
+        train_vqgan.main()
+        train_decoder.main()
+        assert not has_mean_decoder()
+        inpaint.main(MEAN)
+        assert not any((INPAINTED / MEAN).glob("1"))
+        path = folder / "params.yaml"
+        path.write_text(path.read_text().replace("reading: sample", "reading: mean"))
+        with pytest.raises(UserError, match="the models have no decoder of mean codes"):
+            inpaint.main(MEAN)
+
+
+def test_a_decoder_of_another_transformer_is_not_kept(small_models, tmp_path):
+    with project_from(small_models, tmp_path) as folder:
+        path = keep_all(folder) / "mean_decoder.safetensors"
+        path.write_bytes(replace(read_checkpoint(path), partner="another").to_bytes())
+        train_vqgan.main()
+        with pytest.raises(UserError, match="does not belong to its transformer"):
+            train_decoder.main()
+
+
+def load_config(path):
+    return json.loads(path.read_text())
 
 
 def spoil_size(folder):

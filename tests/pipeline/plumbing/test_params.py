@@ -142,6 +142,15 @@ def test_a_picture_is_a_whole_number_of_cells(project):
     assert load_params(project("data.size", 100)).data.size == 100
 
 
+def test_a_transformer_of_0_steps_is_one_that_there_is(project):
+    with pytest.raises(UserError, match=r"train\.steps is 0, which keeps the transformer of"):
+        load_params(project("train.steps", 0))
+    params = load_params(project("train.start_from", "model"))
+    assert params.keeps_transformer and params.teaches_mean and not params.keeps_mean
+    params = load_params(project("mean_decoder.steps", 0))
+    assert params.keeps_mean and not params.teaches_mean
+
+
 def test_lpips_needs_pictures_that_its_network_can_see(project):
     project("score.lpips", "alexnet.pth")
     assert load_params(project("data.size", 32)).score.lpips == "alexnet.pth"

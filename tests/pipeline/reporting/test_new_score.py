@@ -125,7 +125,7 @@ def test_the_headline_has_it(tables):
 def test_the_model_card_shows_it(tables, weights_config):
     table, _ = tables
     decoding = weights_config.decoding.changed(gamma="cosine", iterations=8)
-    card = model_card(weights_config.changed(decoding=decoding), table, "")
+    card = model_card(weights_config.changed(decoding=decoding), table, "", kept=False)
     assert "`median_hole` ↓ |" in card
 
 

@@ -1,0 +1,19 @@
+"""What a model was trained on, as its model folder says."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from maskgit.validation import Section, Share
+
+
+class TrainedOn(Section):
+    """The images and holes that a model was trained on."""
+
+    source: str
+    sha256: str  # of the images as prepared
+    images: int
+    size: Annotated[int, Field(ge=8, le=4096)]  # pixels per side
+    holes: list[str]
+    hole_area: tuple[float, float]
+    drafts: Share = 0.0  # see `maskgit.data.drafts`

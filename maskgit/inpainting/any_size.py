@@ -13,6 +13,7 @@ from maskgit.inpainting.windows import CONTEXT, Window, plan_finer, plan_windows
 from maskgit.schedules import Gamma
 
 BATCH = 16  # windows that are filled together
+LEAST = 16  # pixels per side, to which narrower pictures are continued
 
 
 class Patch(NamedTuple):
@@ -52,6 +53,8 @@ def fill_photo(
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
+    height, width = hole.shape
+    image, hole = widened(image, hole)
     size = inpainter.transformer.grid * inpainter.tokenizer.cell
     filled, first = image.copy(), plan_windows(hole, size)
     passes = [first, *(plan_finer(hole, first, size) if drafts else [])]
@@ -78,7 +81,16 @@ def fill_photo(
             done += len(batch)
             if progress is not None:
                 progress(done / total)
-    return filled
+    return filled[:height, :width]
+
+
+def widened(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Continues a narrow picture and its hole to LEAST pixels, down and right, by its last pixels.
+
+    A window is no wider than the picture, and of a window of a few pixels a hole is most or all.
+    """
+    missing = [(0, max(0, LEAST - side)) for side in hole.shape]
+    return np.pad(image, [*missing, (0, 0)], mode="edge"), np.pad(hole, missing, mode="edge")
 
 
 def look_at(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskgit.inpainting.any_size import Patch
+from maskgit.inpainting.any_size import Patch, widened
 from maskgit.inpainting.inpainter import GREY, Inpainter
 
 
@@ -21,10 +21,10 @@ def picture_after(
     known pixels bit for bit. The last step may differ from the finished fill, which is blended at
     the picture's own size.
     """
+    height, width = hole.shape
+    image, hole = widened(image, hole)
     shown = np.where(hole[..., None], np.uint8(GREY), image)
-    if step < 1:
-        return shown
-    for window, small, unknown, drawn, has_draft in patches:
+    for window, small, unknown, drawn, has_draft in patches if step > 0 else ():
         last = min(step, len(drawn.trajectory.tokens)) - 1
         task = small[None], unknown[None]
         draft = task[1] if has_draft else None
@@ -32,7 +32,7 @@ def picture_after(
         large = Image.fromarray(picture[0]).resize((window.side,) * 2, Image.Resampling.BICUBIC)
         part = np.asarray(large)[window.within]
         shown[window.inner] = np.where(window.fills[..., None], part, shown[window.inner])
-    return shown
+    return shown[:height, :width]
 
 
 def steps_taken(patches: Sequence[Patch]) -> int:

@@ -55,6 +55,21 @@ def test_laws_at_any_size(inpainter, photo, seed, drafts):
     assert np.array_equal(result, again)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 40), (40, 3), (2, 2)])
+def test_a_narrow_picture_is_filled_as_part_of_one_that_goes_on(inpainter, height, width):
+    image = np.random.default_rng(0).integers(256, size=(height, width, 3), dtype=np.uint8)
+    hole = np.zeros((height, width), dtype=bool)
+    hole[height // 2, width // 2] = True
+    down, right = max(0, 16 - height), max(0, 16 - width)
+    wide = np.pad(image, [(0, down), (0, right), (0, 0)], mode="edge")
+    wide_hole = np.pad(hole, [(0, down), (0, right)], mode="edge")
+    expected = fill_photo(inpainter, wide, wide_hole, LINEAR, 2, 0)
+    patches = []
+    filled = fill_photo(inpainter, image, hole, LINEAR, 2, 0, watch=patches.append)
+    assert np.array_equal(filled, expected[:height, :width])
+    assert picture_after(2, inpainter, image, hole, patches).shape == image.shape
+
+
 def test_every_part_of_a_scattered_hole_is_filled(inpainter):
     image = np.full((300, 500, 3), 200, dtype=np.uint8)
     hole = np.zeros((300, 500), dtype=bool)

@@ -39,9 +39,8 @@ def draw_images(count: int, size: int) -> np.ndarray:
 
 def our_training(params: Params, batch_size: int) -> TransformerTraining:
     """Returns the stage's training settings, without end and without evaluations."""
-    training = params.train.part(TransformerTraining)
     endless = {"steps": ENDLESS, "evaluations": 1, "batch_size": batch_size, "learning_rate": 1e-4}
-    return TransformerTraining(**dict(training) | endless)
+    return params.train.changed(**endless).part(TransformerTraining)
 
 
 def make_transformer(params: Params, grid: int, side: int = 0) -> MaskedTransformer:

@@ -277,7 +277,7 @@ def measure(params: Params) -> dict[str, object]:
 def filling_minutes(params: Params, row: dict) -> float:
     """Returns the minutes in which all methods fill and score the test images, by their rates."""
     _, tested = split_sizes(params.data)
-    plans = [params.inpaint.plan(name) for name in scored_methods(params)]
+    plans = [params.inpaint.plan(name) for name in scored_methods(params, params.teaches_mean)]
     fills = tested * sum(len(counts) * fills for counts, fills in plans)
     passes = tested * sum(sum(counts) * fills for counts, fills in plans) / ITERATIONS
     return (passes / row["inpaint_images_s"] + fills / row["score_images_s"]) / 60

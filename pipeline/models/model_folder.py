@@ -7,9 +7,8 @@ import pandas as pd
 
 from maskgit.model_folder import Config, folder_files
 from maskgit.trained_on import TrainedOn
-from maskgit.transformer.guidance import without_guide
+from maskgit.transformer.guidance import GuidedTransformer, without_guide
 from pipeline.models.checkpoints import read_model
-from pipeline.models.start import start_trained_on
 from pipeline.plumbing.files import load_array
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
@@ -18,15 +17,16 @@ from pipeline.plumbing.places import (
     MODEL,
     PREPARED,
     TOKENIZER,
+    TRAINED_ON,
     TRANSFORMER,
     has_mean_decoder,
 )
 
 
 def trained_on(params: Params) -> TrainedOn:
-    """Returns what the pipeline's transformer was trained on. Raises UserError."""
-    if params.keeps_transformer:
-        return start_trained_on(params.train.start_from)
+    """Returns what the pipeline's networks were trained on, here or where they come from."""
+    if params.keeps_mean:
+        return TrainedOn.model_validate_json((TRANSFORMER / TRAINED_ON).read_bytes())
     train = load_array(PREPARED / "train.npy", mmap_mode="r")
     return TrainedOn(
         source=Path(params.data.source).name,
@@ -46,12 +46,15 @@ def write_model_folder(
 
     uncertainty: of the transformer, with column `nats`. card: makes the model card from the config.
     """
+    tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)
+    decoding = params.decoding
+    if transformer.kind != GuidedTransformer.__name__:
+        decoding = decoding.changed(guidance=0.0)  # it has no guide
     config = Config(
-        decoding=params.decoding,
+        decoding=decoding,
         uncertainty=uncertainty["nats"].tolist(),
         trained_on=trained_on(params),
     )
-    tokenizer, transformer = read_model(TOKENIZER / MODEL), read_model(TRANSFORMER / MODEL)
     if not config.decoding.guidance:
         transformer = without_guide(transformer)
     drawer = read_model(MEAN_DECODER / MODEL) if has_mean_decoder() else None

@@ -5,7 +5,8 @@ dependency of the training stages. Faults are a UserError of one line.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, Model, read_checkpoint, restore
@@ -17,11 +18,8 @@ from pipeline.plumbing.places import project_root
 
 def start_trained_on(path: str) -> TrainedOn:
     """Returns what the models of a model folder were trained on."""
-    try:
-        config = json.loads((project_root() / path / "config.json").read_text(encoding="utf-8"))
-        return TrainedOn.model_validate(config["trained_on"])
-    except (OSError, ValueError, LookupError, TypeError):
-        raise UserError(f"train.start_from: {path} is not a model folder") from None
+    with _is_model_folder(path):
+        return TrainedOn.model_validate(_config(path)["trained_on"])
 
 
 def start_model(
@@ -48,8 +46,9 @@ def start_model(
 
 def start_mean_decoder(path: str, kinds: Sequence[type[Model]]) -> tuple[dict, Model] | None:
     """Returns the arguments and the network of a folder's decoder of mean codes, if it has one."""
-    if not _file(path, "mean_decoder").exists():
-        return None
+    with _is_model_folder(path):
+        if "mean_decoder" not in _config(path)["networks"]:
+            return None
     drawer, transformer = _read(path, "mean_decoder"), _read(path, "transformer")
     if drawer.partner != transformer.weights_hash():
         raise UserError(
@@ -57,6 +56,18 @@ def start_mean_decoder(path: str, kinds: Sequence[type[Model]]) -> tuple[dict, M
             "transformer"
         )
     return drawer.config, _restore(path, "mean_decoder", drawer, kinds)
+
+
+def _config(path: str) -> dict:
+    return json.loads((project_root() / path / "config.json").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _is_model_folder(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UserError(f"train.start_from: {path} is not a model folder") from None
 
 
 def _file(path: str, part: str) -> Path:

@@ -22,6 +22,7 @@ FEED_FORWARD_FILLS = Path("outputs/feed_forward/fills")
 
 MODEL = "model.safetensors"  # in TOKENIZER, TRANSFORMER, MEAN_DECODER and FEED_FORWARD
 UNCERTAINTY = "uncertainty.csv"  # in TRANSFORMER, for schedule `entropic`
+TRAINED_ON = "trained_on.json"  # in TRANSFORMER, where it was not trained here
 STEPS_CSV = "steps.csv"  # beside filled images: how many steps each took
 HOLES_CSV = "holes.csv"  # in PREPARED: kind and area of the holes to fill
 MASKS_CSV = "masks.csv"  # in PREPARED: the mask files that `data.holes` names, with their splits

@@ -92,13 +92,8 @@ def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     return Inpainter(*load_networks(), most_likely, inpaint.seamless), linear
 
 
-def leave_out(output: Path, reading: str) -> None:
-    """Writes an empty folder for the mean, where the models have no decoder of mean codes.
-
-    Raises UserError where it is the reading of the headline.
-    """
-    if reading == MEAN:
-        raise UserError("inpaint.reading is mean, but the models have no decoder of mean codes")
+def leave_out(output: Path) -> None:
+    """Writes an empty folder for a method that the models do not have."""
     if not ranks.rank():
         with fresh_folder(output):
             print(f"{output.name}: left out, since there is no decoder of mean codes")
@@ -109,8 +104,10 @@ def main(schedule: str) -> None:
     inpaint = params.inpaint
     images, holes = load_task(inpaint.split)
     output = INPAINTED / schedule
+    if inpaint.reading == MEAN and not has_mean_decoder():
+        raise UserError("inpaint.reading is mean, but the models have no decoder of mean codes")
     if schedule == MEAN and not has_mean_decoder():
-        return leave_out(output, inpaint.reading)
+        return leave_out(output)
     with (
         stage_run("inpaint", params, output, schedule),
         seconds_of(output) as times,

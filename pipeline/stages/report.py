@@ -62,9 +62,9 @@ def schedules(params: Params) -> list[str]:
     return list(dict.fromkeys(["cosine", "linear", "square", params.gamma]))
 
 
-def scored_methods(params: Params) -> list[str]:
-    """Returns all methods that have scores, in the order of the tables."""
-    return [*schedules(params), ONE_PASS, *([MEAN] if has_mean_decoder() else [])]
+def scored_methods(params: Params, mean: bool) -> list[str]:
+    """Returns all methods that have scores, in the order of the tables; mean: whether it has."""
+    return [*schedules(params), ONE_PASS, *([MEAN] if mean else [])]
 
 
 def merge_tables(names: list[str]) -> pd.DataFrame:
@@ -125,14 +125,14 @@ def main() -> None:
     names = schedules(params)
     steps = params.report.iterations
     with stage_run("report", params, MODEL_FOLDER) as run:
-        table = merge_tables(scored_methods(params))
-        images_scored = merge_image_scores(scored_methods(params))
+        methods = scored_methods(params, has_mean_decoder())
+        table, images_scored = merge_tables(methods), merge_image_scores(methods)
         chosen = params.decoding.model_dump(include={"gamma", "iterations", "reading"})
         row = chosen | headline(table, *params.headline)
         images, holes = load_task(params.inpaint.split)
         shown = images[: params.report.grid], holes[: params.report.grid]
         by_schedule = {f"{name} {steps}": results(name, steps) for name in names}
-        if has_mean_decoder():
+        if MEAN in methods:
             by_schedule |= {MEAN: results(MEAN, 1)}
         notes = other_notes(params)
         by_schedule |= {

@@ -20,12 +20,12 @@ from maskgit.transformer.training import TransformerTrainer, evaluate_transforme
 from maskgit.transformer.uncertainty import SHARES, uncertainty_curve
 from pipeline.models.checkpoints import build, save_model
 from pipeline.models.loop import check_shares, train
-from pipeline.models.start import start_model
-from pipeline.plumbing.files import fresh_folder, load_array
+from pipeline.models.start import start_model, start_trained_on
+from pipeline.plumbing.files import fresh_folder, load_array, write_atomically
 from pipeline.plumbing.importers import IMPORTERS
 from pipeline.plumbing.launch import cuda_graphs, network_stage
 from pipeline.plumbing.params import Params, Train, load_params
-from pipeline.plumbing.places import MODEL, PREPARED, TOKENS, TRANSFORMER, UNCERTAINTY
+from pipeline.plumbing.places import MODEL, PREPARED, TOKENS, TRAINED_ON, TRANSFORMER, UNCERTAINTY
 from pipeline.plumbing.snapshots import snapshots_of
 from pipeline.tracking.stage import stage_run
 
@@ -121,6 +121,10 @@ def import_model(params: Params, inputs: Inputs) -> None:
     with stage_run("train_transformer", params, TRANSFORMER), fresh_folder(TRANSFORMER) as folder:
         if params.keeps_transformer:
             config, model = kept_model(params, inputs.images.shape[1], transformer_kinds())
+            about = start_trained_on(train.start_from).model_dump_json(indent=2)
+            write_atomically(folder / TRAINED_ON, f"{about}\n".encode())
+            if not isinstance(model, GuidedTransformer):
+                print("transformer: it has no guide; inpaint.guidance is not used")
         else:
             config, model = IMPORTERS["train"].load()(
                 train.checkpoint, len(inputs.codebook), inputs.val_tokens.shape[1], folder

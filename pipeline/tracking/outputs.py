@@ -49,15 +49,15 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
             run.log_artifact(PREPARED / "preview.png")
         case _ if stage in TRAINED:
             folder = TRAINED[stage]
+            run.log_artifact(folder)
             if not (folder / "history.csv").exists():
-                return  # none was taught
+                return  # it is kept as it was, or there is none
             history = read_table(folder / "history.csv")
             for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))
             if "val_loss" in history:
                 run.log_metrics({"best_val_loss": history["val_loss"].min()})
             run.log_dataset(params.data.source, "training")
-            run.log_artifact(folder)
         case "reference":
             for row in read_table(REFERENCE / "scores.csv").to_dict("records"):
                 values = present(row, KEYS)

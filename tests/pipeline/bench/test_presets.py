@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from maskgit.device import DEVICE, best_device
 from pipeline.bench import presets
+from pipeline.bench.models import our_training
 from pipeline.bench.race import count_flops
 from pipeline.bench.step_memory import training_gigabytes
 from pipeline.cli import app
@@ -41,6 +42,12 @@ def test_one_command_measures_a_preset_on_the_processor(project):
     assert all(pd.isna(row[name]) for name in unknown)  # of a processor
     labels = [line.split("  ")[0] for line in result.output.splitlines()[2:]]
     assert labels[: len(presets.COLUMNS)] == list(presets.COLUMNS.values())
+
+
+def test_steps_are_measured_also_where_a_transformer_is_kept(project):
+    params = load_params(preset="tiny")
+    train = params.train.changed(start_from="model", steps=0)
+    assert our_training(params.changed(train=train), 8).steps > 0
 
 
 SETTINGS = {

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from maskgit.checkpoints import read_checkpoint
+from maskgit.model_folder import Config, folder_files
+from maskgit.transformer.guidance import without_guide
 from pipeline.models.model_folder import write_model_folder
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import MEAN, load_params
@@ -100,18 +102,22 @@ def test_with_0_steps_the_folder_is_kept_whole(small_models, tmp_path):
             )
             assert (kept.kind, kept.config) == (given.kind, given.config)
             assert kept.weights_hash() == given.weights_hash()
+        trained_on = load_config(start / "config.json")["trained_on"]
         history = pd.read_csv(TRANSFORMER / "history.csv")
         assert history["step"].tolist() == [0] and history["val_loss"].notna().all()
+        shutil.rmtree(start)  # as DVC does to outputs/model, where it is that
         (folder / "again").mkdir()
         uncertainty = pd.read_csv(TRANSFORMER / UNCERTAINTY)
         write_model_folder(folder / "again", load_params(), uncertainty, lambda config: "a card")
-        again, given = (load_config(path / "config.json") for path in (folder / "again", start))
-        assert again["trained_on"] == given["trained_on"]
+        assert load_config(folder / "again" / "config.json")["trained_on"] == trained_on
 
 
 def test_a_folder_without_a_decoder_of_mean_codes_is_kept_without(small_models, tmp_path):
     with project_from(small_models, tmp_path) as folder:
-        (keep_all(folder) / "mean_decoder.safetensors").unlink()
+        start = keep_all(folder)
+        config = load_config(start / "config.json")
+        del config["networks"]["mean_decoder"]
+        (start / "config.json").write_text(json.dumps(config))
         train_vqgan.main()
         train_decoder.main()
         assert not has_mean_decoder()
@@ -119,8 +125,37 @@ def test_a_folder_without_a_decoder_of_mean_codes_is_kept_without(small_models, 
         assert not any((INPAINTED / MEAN).glob("1"))
         path = folder / "params.yaml"
         path.write_text(path.read_text().replace("reading: sample", "reading: mean"))
-        with pytest.raises(UserError, match="the models have no decoder of mean codes"):
-            inpaint.main(MEAN)
+        for method in ("cosine", MEAN):
+            with pytest.raises(UserError, match="the models have no decoder of mean codes"):
+                inpaint.main(method)
+
+
+def test_a_half_copied_folder_is_named(small_models, tmp_path):
+    with project_from(small_models, tmp_path) as folder:
+        (keep_all(folder) / "mean_decoder.safetensors").unlink()
+        train_vqgan.main()
+        with pytest.raises(UserError, match=r"mean_decoder.safetensors cannot be read"):
+            train_decoder.main()
+
+
+def test_without_a_guide_no_guidance_is_recorded(small_models, tmp_path, capsys):
+    with project_from(small_models, tmp_path) as folder:
+        start = keep_all(folder)
+        whole, tokenizer = (
+            read_checkpoint(start / f"{name}.safetensors") for name in ("transformer", "tokenizer")
+        )
+        parts = tokenizer, without_guide(whole), None
+        config = Config.model_validate(load_config(start / "config.json"))
+        for name, content in folder_files(config, *parts, "a card").items():
+            (start / name).write_bytes(content)
+        for stage in (train_vqgan, encode, train_transformer, train_decoder):
+            stage.main()
+        assert "it has no guide; inpaint.guidance is not used" in capsys.readouterr().out
+        assert load_params().inpaint.guidance > 0
+        (folder / "again").mkdir()
+        uncertainty = pd.read_csv(TRANSFORMER / UNCERTAINTY)
+        write_model_folder(folder / "again", load_params(), uncertainty, lambda config: "a card")
+        assert load_config(folder / "again" / "config.json")["decoding"]["guidance"] == 0
 
 
 def test_a_decoder_of_another_transformer_is_not_kept(small_models, tmp_path):

@@ -23,6 +23,7 @@ from pipeline.reporting.text import rounded_count, with_interval
 SETTING = ["decoder", "schedule", "iterations"]
 KEYS = ["hole_kind", *SETTING]
 REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything is compared
+FAR = 100  # times the images; beyond, more of them are no remedy
 
 
 def settings_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +118,14 @@ def too_few_text(images: pd.DataFrame, settings: pd.DataFrame, found: pd.DataFra
         row = found.set_index(KEYS).loc[(kind, *best)] if best != REFERENCE else None
         if row is None or row["verdict"] or not row["difference"]:
             continue
-        wanted = rounded_count(images_needed(row["difference"], row["seen"], n))
+        needed = images_needed(row["difference"], row["seen"], n)
+        if needed > FAR * n:
+            lines.append(
+                f"- {kind}: {words(best)} and the reference are alike; {FAR} times the {n} images "
+                "would not tell them apart."
+            )
+            continue
+        wanted = rounded_count(needed)
         remedy = f"about {wanted} images would"
         if several:
             each = by_fill[(kind, *best)].unstack("fill").to_numpy()

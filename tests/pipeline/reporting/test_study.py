@@ -123,13 +123,13 @@ def test_an_undecided_setting_says_how_many_images_would_decide(images):
     assert line.endswith(" images would.")
 
 
-def slightly_better(fills, between_images, between_fills):
-    """As `equal_settings`, with a mean that is better by 0.9 standard errors."""
+def slightly_better(fills, between_images, between_fills, errors=0.9):
+    """As `equal_settings`, with a mean that is better by so many standard errors."""
     images = equal_settings(0, fills, between_images, between_fills)
     other = images["decoder"] == "halton"
     gap = images.loc[other, "kd_x"].mean() - images.loc[~other, "kd_x"].mean()
     error = np.sqrt(2 * (between_images**2 + between_fills**2 / fills) / N)
-    images.loc[other, "kd_x"] -= gap + 0.9 * error
+    images.loc[other, "kd_x"] -= gap + errors * error
     return images
 
 
@@ -143,6 +143,13 @@ def test_where_fills_differ_more_of_them_would_decide():
 def test_where_only_images_differ_no_number_of_fills_would_decide():
     said = too_few(slightly_better(3, between_images=1, between_fills=0.01))
     assert "images would, but no number of fills" in said
+
+
+def test_settings_that_are_alike_ask_for_no_million_of_images():
+    said = too_few(slightly_better(1, between_images=1, between_fills=0.01, errors=0.001))
+    assert said.endswith(
+        "the reference are alike; 100 times the 60 images would not tell them apart."
+    )
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,11 @@ def test_steps_are_measured_also_where_a_transformer_is_kept(project):
 
 
 SETTINGS = {
-    "a share of test images": ({"test": 0.1}, {}, {}),
-    "finite scalar quantization": ({}, {"quantizer": "fsq"}, {}),
-    "a measured schedule": ({}, {}, {"gamma": "entropic"}),
+    "a share, scalars and a measured schedule": (
+        {"test": 0.1},
+        {"quantizer": "fsq"},
+        {"gamma": "entropic"},
+    ),
     "a discriminator": ({}, {"adversarial_weight": 0.1}, {}),
 }
 

@@ -21,13 +21,23 @@ _END, _ZIP64 = b"PK\5\6", b"PK\6\7"
 _ZIP64_SIZE = 20  # bytes
 _LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises where it cannot open a zip or read one of its files. Damaged bytes do that:
-# NotImplementedError stands for an unknown version, method or flag, ValueError for a name that is
-# not the UTF-8 that its flag promises; ValueError and OSError for an offset outside the file. Some
-# sound zips do it, too. Those that can be told have a message of their own (_zip_fault, _is_part),
-# and so has a disk that fails (_disk_failed). An earlier part of a split zip cannot be told, nor a
-# zip whose list of files is encrypted or signed. So the message says that the zip may be sound.
-_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError)
+# What zipfile raises where it cannot open a zip. Of damaged bytes: NotImplementedError for a
+# version that it does not know, UnicodeDecodeError for a name that is not the UTF-8 of its flag. Of
+# a disk that fails: OSError (_disk_failed). Some sound zips cannot be opened, either. The last part
+# of a split zip has a message of its own (_is_part). An earlier part cannot be told, nor a zip
+# whose list of files is encrypted or signed. So the message says that the zip may be sound.
+_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError)
+# And one of its files: an offset that no file has is a ValueError or OSError; an unknown method or
+# flag, and an encryption of which the list says nothing, are a RuntimeError.
+_UNREADABLE_FILE = (
+    zipfile.BadZipFile,
+    ValueError,
+    OSError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)
 # Not bzip2, which packs gigabytes of equal bytes into a few.
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 # With the methods of PKWARE's APPNOTE 6.3.10, section 4.4.5, whose names zipfile lacks.
@@ -40,7 +50,6 @@ _METHODS = zipfile.compressor_names | {
     96: "jpeg",
 }
 _PATCH = 0x20  # flag of an entry that holds the changes to a file, not the file
-_CORRUPT_ENTRY = (*_UNREADABLE_ZIP, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def is_zip(path: Path) -> bool:
@@ -133,7 +142,7 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         with archive.open(info) as file:
             # In small chunks: if read at once, an entry of a kilobyte may unpack to gigabytes.
             return b"".join(iter(partial(file.read, _CHUNK), b""))
-    except _CORRUPT_ENTRY as error:
+    except _UNREADABLE_FILE as error:
         fault = f"cannot be read: {error.strerror}" if _disk_failed(error) else "damaged in the zip"
         raise UnusableImage(fault) from None
 

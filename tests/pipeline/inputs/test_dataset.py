@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -319,6 +320,32 @@ def test_faulty_zip_entry(tmp_path, offset, value, reason):
     source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})
     change_entry(source, offset, value)
     assert reasons(source) == {"good.png": "", "worse.png": reason}
+
+
+OFFSET = struct.pack("<HHQ", 1, 8, 2**63)  # in Zip64, larger than any file
+
+
+def test_an_offset_that_no_file_has_is_damage(tmp_path):
+    source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "worse.png": PNG})
+    data, end = source.read_bytes(), len(source.read_bytes()) - 22
+    size = struct.unpack_from("<L", data, end + 12)[0] + len(OFFSET)
+    source.write_bytes(
+        data[:end] + OFFSET + data[end : end + 12] + struct.pack("<L", size) + data[end + 16 :]
+    )
+    change_entry(source, 30, struct.pack("<H", len(OFFSET)))  # of the extra field
+    change_entry(source, 42, b"\xff\xff\xff\xff")  # where the data begins: see there
+    assert reasons(source) == {"good.png": "", "worse.png": "damaged in the zip"}
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "said"),
+    [(6, b"\x63\x00", "zip file version 9.9"), (46, b"\xff", "'utf-8' codec can't decode")],
+)
+def test_a_zip_that_cannot_be_opened_says_why(tmp_path, offset, value, said):
+    source = make_zip(tmp_path / "a.zip", {"good.png": PNG, "größer.png": PNG})
+    change_entry(source, offset, value)
+    with pytest.raises(UserError, match=f"a.zip is a corrupt zip \\({said}"):
+        reasons(source)
 
 
 def test_a_zip_that_lies_of_its_sizes_takes_little_memory(tmp_path):

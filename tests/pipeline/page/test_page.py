@@ -77,18 +77,41 @@ def take_sample(page):
     page.get_by_text("sample: 256 x 256 pixels").wait_for()
 
 
+def picture_of_editor(page):
+    """What the page shows of the editor, (H, W, 3)."""
+    shot = page.locator("#editor").screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
+
+
+def brushed_pixels(page):
+    from pipeline.page.page import COLOUR
+
+    return int((np.abs(picture_of_editor(page) - COLOUR).max(axis=2) < 40).sum())
+
+
+def more_is_brushed(page, before):
+    """Waits until more is brushed than `before`, and for a second nothing changes."""
+    for _ in range(30):
+        brushed = brushed_pixels(page)
+        page.wait_for_timeout(1000)
+        if before < brushed == brushed_pixels(page):
+            return True
+    return False
+
+
 def brush(page, below=0):
     """A stroke over the middle of the picture, or pixels of the window below it."""
     canvas = page.locator("#editor canvas").first
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)  # the canvas fits itself to its picture
+    before = brushed_pixels(page)
     box = canvas.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + below
     page.mouse.move(middle[0] - 40, middle[1] - 10)
     page.mouse.down()
     page.mouse.move(middle[0] + 40, middle[1] + 10, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(1000)  # it sends its layers a moment later
+    assert more_is_brushed(page, before)
 
 
 def fill(page):
@@ -161,8 +184,7 @@ def seen(page):
     editor = page.locator("#editor")
     editor.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
-    shot = Image.open(io.BytesIO(editor.screenshot())).convert("RGB")
-    green = np.abs(np.asarray(shot, dtype=int) - GREEN).max(axis=2) < 40
+    green = np.abs(picture_of_editor(page) - GREEN).max(axis=2) < 40
     rows, columns = (np.flatnonzero(green.any(axis=axis)).tolist() for axis in (1, 0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     assert green[top:bottom, left:right].mean() > 0.99
@@ -177,12 +199,13 @@ def test_the_tools_leave_a_photo_free_and_a_stroke_reaches_its_edge(page, tmp_pa
     page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
     page.get_by_text(f"photo: {size[0]} x {size[1]} pixels").wait_for()
     left, top, right, bottom = seen(page)
+    before = brushed_pixels(page)
     assert (right - left) / (bottom - top) == pytest.approx(size[0] / size[1], rel=0.1)
     page.mouse.move(left + 1, top + 1)
     page.mouse.down()
     page.mouse.move(left + 8, top + 8, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(1000)
+    assert more_is_brushed(page, before)
     fill(page)
     _, filled = saved(page, tmp_path)
     changed = (filled != photo).any(axis=2)
@@ -198,9 +221,10 @@ def test_dust_is_brushed_in_its_place_and_a_stroke_adds_to_it(page, tmp_path):
     page.get_by_text("scan: 300 x 200 pixels").wait_for()
     page.locator("#holes button").first.click()
     for kind in ("light", "dark"):
+        before = brushed_pixels(page)
         page.locator(f"#{kind}-dust").click()
         page.get_by_text(f"looks like {kind} dust").wait_for()
-        page.wait_for_timeout(2000)
+        assert more_is_brushed(page, before)
     brush(page)
     fill(page)
     share = float(re.search(r"(\d+\.\d) %", page.locator("#said").inner_text())[1])

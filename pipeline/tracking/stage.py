@@ -142,7 +142,8 @@ def stage_run(
     key: str | None = None,
 ) -> Iterator[StageRun | SilentRun]:
     """Makes an MLflow run around a stage's work, and completes it from the stage's files.
-     params: all parameters, of which those that dvc.yaml names for the stage are logged, or the
+
+    params: all parameters, of which those that dvc.yaml names for the stage are logged, or the
     values to log. output: the file or folder that is made and hashed. key: continues the run with
     this key. An exception ends the run as FAILED, a stop as KILLED.
     """

@@ -30,20 +30,39 @@ def read_study(folder: Path) -> pd.DataFrame:
         ) from None
 
 
+def in_every_study(studies: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
+    """Returns the findings that every study has, with a column `study`, and what was left out.
+
+    Left out are decoders that some study lacks, and single settings of other decoders, in words.
+    Raises UserError where the studies have no setting in common.
+    """
+    found = pd.concat(
+        [table.assign(study=name) for name, table in studies.items()], ignore_index=True
+    )
+    common = found.groupby(KEYS)["study"].transform("nunique") == len(studies)
+    if not common.any():
+        raise UserError(f"the studies {', '.join(studies)} have no setting in common")
+    decoders = set(found[common]["decoder"])
+    left_out = [
+        words(setting) if setting[0] in decoders else setting[0]
+        for setting in found[~common][SETTING].itertuples(index=False)
+    ]
+    return found[common], list(dict.fromkeys(left_out))
+
+
 def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Returns for each kind of hole which settings to take, a row each.
 
     studies: by name of data set, what `read_study` returns. The columns are `hole`, `advice`,
-    `setting`, `steps`, a cell for each data set, and `holds`.
+    `setting`, `steps`, a cell for each data set, and `holds`. Only settings count that every study
+    has; raises UserError where there is none.
 
     The first advice is the setting that takes the fewest steps of those that are shown to be worse
     in no study, the second the one that is shown to be better in the most studies, and worse in
     none. Of equal ones the lowest mean difference is taken.
     """
-    found = pd.concat(
-        [table.assign(study=name) for name, table in studies.items()], ignore_index=True
-    )
-    found["worse"] = DECIDES.better.sign * found["difference"]
+    found, _ = in_every_study(studies)
+    found = found.assign(worse=DECIDES.better.sign * found["difference"])
     rows = []
     for kind, of_kind in found.groupby("hole_kind", sort=False):
         settings = of_kind.groupby(SETTING, sort=False).agg(
@@ -88,7 +107,7 @@ def _cell(row: pd.Series) -> str:
 
 
 def advice_text(studies: dict[str, pd.DataFrame]) -> str:
-    """Returns the advice in Markdown, and for which holes no setting is shown to be better."""
+    """Returns the advice in Markdown, and what it says nothing about: holes and settings."""
     table = advice(studies)
     lines = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
     lines += [f"| {' | '.join(map(str, row))} |" for row in table.itertuples(index=False)]
@@ -100,4 +119,7 @@ def advice_text(studies: dict[str, pd.DataFrame]) -> str:
             f"\n\nIn {', '.join(silent)} holes no setting is shown to be better in one study and "
             "worse in none."
         )
+    _, left_out = in_every_study(studies)
+    if left_out:
+        text += f"\n\nLeft out, since a study lacks them: {'; '.join(left_out)}."
     return text

@@ -74,6 +74,17 @@ def test_where_none_is_shown_to_be_better_it_says_so(tmp_path):
     )
 
 
+def test_only_settings_that_every_study_has_are_advised(tmp_path):
+    a = read_study(study(tmp_path / "a", thin={FEW: 0.0, OTHER: -0.5}))
+    b = read_study(study(tmp_path / "b", thin={FEW: 0.0, MANY: -0.5}))
+    text = advice_text({"a": a, "b": b})
+    assert "| thin | fewest steps | confidence, cosine, 2 |" in text
+    assert "| best |" not in text
+    assert "Left out, since a study lacks them: halton; confidence, cosine, 16." in text
+    with pytest.raises(UserError, match="the studies a, c have no setting in common"):
+        advice({"a": a, "c": read_study(study(tmp_path / "c", thin={MANY: 0.0}))})
+
+
 def test_a_folder_without_a_report_is_told(tmp_path):
     with pytest.raises(UserError, match="has no report of a study"):
         read_study(tmp_path)

@@ -65,6 +65,7 @@ desktop = pytest.mark.parametrize("page", [DESKTOP], indirect=True)
 def page(request, chromium, address):
     width, height = request.param
     page = chromium.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(120_000)  # milliseconds: without a GPU the editor draws slowly
     page.hosts = set()
     page.on("request", lambda r: r.url.startswith("http") and page.hosts.add(r.url.split("/")[2]))
     page.goto(address)

@@ -140,6 +140,18 @@ def test_some_examples_are_partly_decided_already():
     assert counts.min() < 4 and counts.max() > 12
 
 
+def test_every_hole_has_its_turn_in_fixed_batches():
+    images = np.zeros((8, 16, 16, 3), dtype=np.uint8)
+    tokens = np.zeros((8, 16), dtype=np.uint16)
+    covered = torch.eye(16, dtype=torch.bool)[:2]  # kinds of holes take turns, as in `data.holes`
+    pixels = cells_to_pixels(covered, 16)
+    batches = fixed_batches(
+        images, tokens, Holes(pixels, covered, covered), True, SCHEDULES["cosine"], 5, 4
+    )
+    hidden = torch.cat([batch.hidden[batch.from_hole] for batch in batches])
+    assert torch.equal(hidden, covered.repeat(2, 1))
+
+
 def test_fixed_batches_stay_the_same_and_mix_both_kinds():
     tokens = np.arange(10 * 16, dtype=np.uint16).reshape(10, 16)
     images = np.random.default_rng(0).integers(256, size=(10, 16, 16, 3), dtype=np.uint8)

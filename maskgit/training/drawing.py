@@ -20,7 +20,7 @@ from maskgit.perception import PerceptualLoss
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
 from maskgit.training.discriminator import Adversary
-from maskgit.training.losses import DrawingLoss
+from maskgit.training.losses import DrawingLoss, looked_at
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
@@ -83,7 +83,7 @@ class DrawingTrainer(Trainer):
             "generators": self.generators,
         }
         self.adversary = None
-        if how.adversarial_weight:
+        if how.adversarial_weight and how.discriminator_step < how.steps:
             self.adversary = Adversary(perceptual, how.learning_rate)
             self.optimisers.append(self.adversary.adamw)
             self.parts |= self.adversary.parts
@@ -142,17 +142,19 @@ def evaluate_drawing(
     loss: DrawingLoss,
     batch_size: int,
 ) -> dict[str, float]:
-    """Returns the mean over images of the loss and of the PSNR in the hole, in dB.
+    """Returns the loss of all images, and the mean over images of the PSNR in the hole, in dB.
 
-    images: uint8 (N, H, W, 3); holes: bool (N, H, W), none empty.
+    images: uint8 (N, H, W, 3); holes: bool (N, H, W), none empty. No result depends on `batch_size`
+    but for rounding.
     """
     device = next(model.parameters()).device
+    area = looked_at(to_device(holes, device)).mean()
     total, psnr = 0.0, []
     for start in range(0, len(images), batch_size):
         truth = to_float(images[start : start + batch_size], device)
         hole = to_device(holes[start : start + batch_size], device)
         output = model(*look(mask_pixels(truth, hole), hole)).clamp(-1, 1)
-        total += len(truth) * loss(output, truth, hole)[0].item()
+        total += len(truth) * loss(output, truth, hole, area)[0].item()
         squares = (output - truth).square().mean(dim=1).masked_fill(~hole, 0) / 4
         error = squares.sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
         psnr.append(-10 * error.clamp_min(1e-10).log10())

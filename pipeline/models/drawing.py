@@ -37,7 +37,7 @@ def save_drawing(
     holed = np.where(holes[..., None], HOLE_COLOUR, images)
     filled = fill_as_trained(trainer, images, holes)
     save_picture(folder / "fills.png", grid(holed, 10), grid(filled, 10))
-    best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
+    best = next(row for row in history if row.get("val_loss") == trainer.best.loss)
     print(f"{name}: {best['val_psnr']:.2f} dB in the holes of the validation images")
 
 

@@ -10,7 +10,7 @@ from maskgit.feed_forward.filling import fill_holes, look
 from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.pixel_errors import psnr
-from maskgit.training.drawing import DrawingTrainer
+from maskgit.training.drawing import DrawingTrainer, evaluate_drawing
 from tests.trainings import DRAWING, Waits, assert_equal_weights, finish, through_a_file
 
 
@@ -38,6 +38,16 @@ def test_the_network_learns_and_repeats_itself(data):
     again = make_trainer(data)
     assert finish(again) == records
     assert_equal_weights(again.best.model, trainer.best.model)
+
+
+def test_the_validation_does_not_depend_on_the_batch_size(data):
+    trainer = make_trainer(data)
+    images, holes = data[-1]
+    holes = holes.copy()
+    holes[0, :32] = True  # its area differs from the others'
+    task = trainer.model.eval(), look, images, holes, trainer.loss
+    whole = evaluate_drawing(*task, len(images))
+    assert evaluate_drawing(*task, 3) == pytest.approx(whole, rel=1e-5)
 
 
 def test_the_validation_psnr_is_that_of_the_filled_pixels(data):
@@ -71,6 +81,13 @@ def test_a_discriminator_joins_and_the_best_is_of_what_comes_after(data, tmp_pat
     resumed.load_state_dict(state)
     assert finish(resumed) == records[11:]
     assert_equal_weights(resumed.model, trainer.model)
+
+
+def test_a_discriminator_that_never_joins_hinders_nothing(data):
+    never = make_trainer(data, PerceptualLoss(), adversarial_weight=0.5, discriminator_start=1.0)
+    plain = make_trainer(data)
+    assert finish(never)[-1][1]["val_loss"] == finish(plain)[-1][1]["val_loss"] == never.best.loss
+    assert_equal_weights(never.best.model, plain.best.model)
 
 
 def test_pixels_away_from_the_hole_have_no_loss(data):

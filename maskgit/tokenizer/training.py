@@ -44,10 +44,10 @@ HOLE_AREA = 0.1, 0.6  # share of the picture; a wide range, since other holes ar
 class TokenizerTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), flipping each at random.
 
-    graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`). drafts: the share of
-    the images with a hole that have a draft there (`maskgit.data.drafts`).
-    Every `evaluate_every` steps and at the end the metrics include the validation's (`val_...`)
-    and the codebook's usage and perplexity.
+    graphed: whether a step runs as one CUDA graph (`maskgit.training.graphs`). drafts: once
+    holes are drawn, three quarters of this share of the images have a draft
+    (`maskgit.data.drafts`). Every `evaluate_every` steps and at the end the metrics include the
+    validation's (`val_...`) and the codebook's usage and perplexity.
     """
 
     def __init__(

@@ -98,6 +98,10 @@ class Adversary:
 
 
 def mean_where_looked_at(maps: Sequence[Tensor], seen: Seen) -> Tensor:
-    """Returns the mean over maps (B, 1, h, w) and over their places with a pixel that counts."""
+    """Returns the sum over places with a pixel that counts, as a share of the pixels that count.
+
+    maps: (B, 1, h, w) each; the mean over them. A place stands for many pixels and counts whole, so
+    thin holes weigh more than by their area.
+    """
     counted = [each * F.adaptive_max_pool2d(seen.looked_at, each.shape[2:]) for each in maps]
     return sum(each.mean() for each in counted) / (len(counted) * seen.area)

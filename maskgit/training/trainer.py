@@ -45,7 +45,7 @@ class RandomGenerators:
             "numpy": self.numpy.bit_generator.state,
             "torch": self.torch.get_state(),
             "global": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
             "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
         }
         return {"ranks": ranks.all_gather(own)}
@@ -55,8 +55,8 @@ class RandomGenerators:
         self.numpy.bit_generator.state = state["numpy"]
         self.torch.set_state(state["torch"])
         torch.set_rng_state(state["global"])
-        if state["cuda"]:
-            torch.cuda.set_rng_state_all(state["cuda"])
+        for values in state["cuda"]:
+            torch.cuda.set_rng_state(values)
         for values in state["mps"]:
             torch.mps.set_rng_state(values)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from maskgit.device import has_float64
 from maskgit.inpainting.decoding import Trajectory, least_confident, to_gumbel, uniform_noise
-from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
+from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators, repeated
 from maskgit.inpainting.seam import composite
 from maskgit.inpainting.settings import CHOICE_TEMPERATURE, Sampler
 from maskgit.lab.settings import LabChoices
@@ -86,6 +86,11 @@ class LabInpainter(Inpainter):
         variant: int = 0,
     ) -> Iterator[tuple[int, Inpainted]]:
         """Yields each sweet spot with the images at that step of one run; see `Inpainter`."""
+        if len(images) == 1:  # as in `Inpainter.__call__`
+            twice = repeated(images, hole)
+            pair = self.sweep_iterations(*twice, gamma, iterations, seed, [*indices] * 2, variant)
+            yield from ((sweet_spot, filled.image(0)) for sweet_spot, filled in pair)
+            return
         generators = image_generators(seed, indices, variant)
         trajectory = self.trace(images, hole, gamma, max(iterations), generators)
         for sweet_spot in iterations:

@@ -106,6 +106,17 @@ def test_a_sweep_is_a_single_run_where_the_inpainter_says_so(models, task, kind)
     assert len(runs) == (1 if kind.sweeps_in_one_run else 2)
 
 
+def test_an_image_alone_is_decoded_as_in_company(models, task):
+    images, hole = task
+    inpainter = LabInpainter(*models)
+    both = inpainter.sweep_iterations(images, hole, COSINE, [2, 5], 0, range(2))
+    alone = inpainter.sweep_iterations(images[1:], hole[1:], COSINE, [2, 5], 0, [1])
+    for (step, together), (same_step, single) in zip(both, alone, strict=True):
+        assert step == same_step
+        assert (single.images == together.images[1:]).all()
+        assert torch.equal(single.trajectory.tokens, together.trajectory.tokens[:, 1:])
+
+
 def test_tokens_kept_means_known_tokens_kept(models, task):
     inpainter, result = run(models, task, 4, keep_tokens=True)
     tokens, hidden = inpainter.encode(*task)

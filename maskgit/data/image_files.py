@@ -153,9 +153,12 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     `Picture.own`. Raises UnusableImage for other kinds.
     """
     if isinstance(image, Image.Image):
-        if any("16" in str(tile.args) for tile in getattr(image, "tile", ())) and (
-            not image.mode.startswith("I;16")
-        ):
+        if image.mode == "I;16" and isinstance(image.info.get("transparency"), int):
+            raise UnusableImage(
+                "PIL cannot hold the fill of a 16-bit grey with a transparent value; "
+                "maskgit.open_picture can"
+            )
+        if _keeps_eight_of_sixteen(image):
             warnings.warn(
                 "Pillow keeps 8 of the 16 bits of this file; maskgit.open_picture keeps all",
                 stacklevel=2,
@@ -176,6 +179,14 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
     if own.shape[2] > 4:
         raise UnusableImage(f"an array has 1 to 4 channels, not {own.shape[2]}")
     return Picture(own)
+
+
+def _keeps_eight_of_sixteen(image: Image.Image) -> bool:
+    """Returns whether the file of a PIL image that was just opened has 16 bits and PIL keeps 8."""
+    if image.format not in ("PNG", "TIFF") or image.mode.startswith("I;16"):
+        return False
+    rawmodes = [args if isinstance(args, str) else args[0] for *_, args in image.tile]
+    return any(";16" in rawmode for rawmode in rawmodes)
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -75,6 +75,13 @@ def test_progress_counts_windows(fill):
     assert shares == [0.5, 1.0]
 
 
+def clear_grey():
+    """Returns an image of PIL as it opens a 16-bit grey PNG with a transparent value."""
+    image = Image.fromarray(np.zeros((70, 90), np.uint16))
+    image.info["transparency"] = 7
+    return image
+
+
 FAULTS = {
     "another size": ((PIXELS, HOLE[:60]), {}, "the mask is 90 x 60, the picture 90 x 70"),
     "all hole": ((PIXELS, np.ones_like(HOLE)), {}, "the mask is all hole"),
@@ -82,6 +89,7 @@ FAULTS = {
     "a schedule": ((PIXELS, HOLE), {"gamma": "sine"}, "should be one of cosine"),
     "no step": ((PIXELS, HOLE), {"iterations": 0}, "greater than or equal to 1"),
     "a seed": ((PIXELS, HOLE), {"seed": -1}, "greater than or equal to 0"),
+    "a transparent grey of 16 bits": ((clear_grey(), HOLE), {}, "maskgit.open_picture can"),
     "five channels": ((np.zeros((70, 90, 5), np.uint8), HOLE), {}, "1 to 4 channels"),
 }
 

@@ -1,5 +1,6 @@
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -13,6 +14,7 @@ from maskgit.data.image_files import (
     decode_image,
     decode_picture,
     encode_png,
+    picture_of,
     to_square,
 )
 
@@ -59,6 +61,22 @@ def test_16_bit_grey_is_scaled_not_clipped(kind):
     grey = np.array([[0, 257, 32896, 65535]], np.uint16)
     image = decode_image(encode(Image.fromarray(grey), kind))
     assert image[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("data", "warned"),
+    [
+        (encode_png(np.zeros((4, 5, 3), np.uint16)), True),
+        (encode_png(np.zeros((4, 5, 1), np.uint16)), False),  # PIL keeps all of grey
+        (encode_png(np.zeros((4, 5, 3), np.uint8)), False),
+        (encode(Image.new("RGB", (720, 4)), "BMP"), False),  # 2160 bytes a row
+    ],
+)
+def test_a_warning_says_where_pil_keeps_8_of_16_bits(data, warned):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        picture_of(Image.open(io.BytesIO(data)))
+    assert [str(each.message)[:24] for each in found] == ["Pillow keeps 8 of the 16"] * warned
 
 
 def test_pixels_of_unknown_range_are_refused():

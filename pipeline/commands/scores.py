@@ -13,12 +13,12 @@ from pipeline.plumbing.seconds import with_seconds
 from pipeline.reporting.comparisons import comparison_text
 from pipeline.reporting.text import scores_text
 
-LEGEND = f"""
-Brackets hold 95 % intervals over images. {{directions}}
+LEGEND = """
+Brackets hold 95 % intervals over images. {directions}
 The kernel distance decides. PSNR, SSIM and the Fréchet distance of few images favour blur.
-{{words}}
+{words}
 How to read them:   docs/scores.md
-Pictures and plots: {REPORTS / "summary"}/
+Pictures and plots: {folder}/summary/
 Every run:          maskgit ui"""
 WORDS = {
     "seconds": "for an image, of one core or the GPU, as measured when this machine filled them",
@@ -38,7 +38,10 @@ def directions(scores: list[Column]) -> str:
 
 
 def scores_page(table: Path) -> str:
-    """Returns the page for a table like reports/scores.csv and the differences beside it."""
+    """Returns the page for a table like reports/scores.csv and the differences beside it.
+
+    The answer is that of `metrics.json` beside the folder of the table, as the pipeline leaves it.
+    """
     if not table.is_file():
         raise UserError(f"{table} does not exist; run 'dvc repro' to make it")
     try:
@@ -47,7 +50,8 @@ def scores_page(table: Path) -> str:
         parts = [scores_text(shown)]
     except (ValueError, TypeError, LookupError):
         raise UserError(f"{table} is no table of scores; 'dvc repro' makes it again") from None
-    headline, differences = Path("metrics.json"), table.with_name("differences.csv")
+    headline = table.parent.parent / "metrics.json"
+    differences = table.with_name("differences.csv")
     if headline.is_file() and differences.is_file():
         row = json.loads(headline.read_text(encoding="utf-8"))
         compared = pd.read_csv(differences)
@@ -55,5 +59,7 @@ def scores_page(table: Path) -> str:
         parts.append("\n" + row["answer"])
     present = [name for name in WORDS if name in {*shown.columns, *found["schedule"]}]
     words = "\n".join(f"{name + ':':13} {WORDS[name]}" for name in present)
-    legend = LEGEND.format(directions=directions(score_columns(found.columns)), words=words)
+    legend = LEGEND.format(
+        directions=directions(score_columns(found.columns)), words=words, folder=table.parent
+    )
     return "\n".join([*parts, legend])

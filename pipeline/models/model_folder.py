@@ -25,9 +25,18 @@ from pipeline.plumbing.places import (
 
 def trained_on(params: Params) -> TrainedOn:
     """Returns what the pipeline's networks were trained on, here or where they come from."""
-    if params.keeps_mean:
+    if params.keeps_transformer:
         return TrainedOn.model_validate_json((TRANSFORMER / TRAINED_ON).read_bytes())
     train = load_array(PREPARED / "train.npy", mmap_mode="r")
+    if params.train.checkpoint:
+        return TrainedOn(
+            source=f"imported from {Path(params.train.checkpoint).name}",
+            sha256="",
+            images=0,
+            size=train.shape[1],
+            holes=[],
+            hole_area=params.data.hole_area,
+        )
     return TrainedOn(
         source=Path(params.data.source).name,
         sha256=content_hash(PREPARED),

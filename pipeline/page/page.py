@@ -248,9 +248,8 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
             with gr.Column():
                 right = FillColumn(fill)
         gr.Markdown(
-            f"The model has seen {known.images} images of {known.size} x {known.size} pixels "
-            f"({known.source}), and fills whatever you bring with what it knows of them. "
-            f"The sample: {CREDIT}."
+            f"The model has seen {known.words}, and fills whatever you bring with what it knows "
+            f"of them. The sample: {CREDIT}."
         )
         wire(page, left, right)
         blocks.unload(page.forget)

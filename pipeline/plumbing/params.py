@@ -7,6 +7,7 @@ Every stage calls `load_params()` and gets typed sections; the fields here decla
 import os
 import re
 import reprlib
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -234,6 +235,14 @@ class Study(Section):
     fills: Annotated[int, Field(ge=1, le=64)] = 1
 
 
+class Origin(Enum):
+    """Where networks were trained: all here, a part elsewhere or before, or all elsewhere."""
+
+    HERE = "here"
+    BOTH = "both"
+    ELSEWHERE = "elsewhere"
+
+
 class Params(Section):
     """The content of params.yaml."""
 
@@ -256,6 +265,15 @@ class Params(Section):
     def keeps_transformer(self) -> bool:
         """Whether the transformer of `train.start_from` is taken as it is."""
         return self.train.start_from is not None and not self.train.steps
+
+    @property
+    def origin(self) -> Origin:
+        """Where the networks were trained."""
+        if self.keeps_transformer or self.train.checkpoint:
+            return Origin.ELSEWHERE
+        if self.train.start_from or self.vqgan.checkpoint:
+            return Origin.BOTH
+        return Origin.HERE
 
     @property
     def teaches_mean(self) -> bool:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from maskgit.model_folder import Config
 from maskgit.scoring.scores import score_columns
-from pipeline.plumbing.params import MEAN, ONE_PASS
+from pipeline.plumbing.params import MEAN, ONE_PASS, Origin
 from pipeline.reporting.comparisons import label
 from pipeline.reporting.text import score_cells
 
@@ -23,8 +23,8 @@ tags: [inpainting, maskgit, vqgan]
 
 ![True images, their holes, a classic fill, and this model's]({grid})
 
-A VQGAN tokenizer and a bidirectional transformer (MaskGIT, arXiv 2202.04200), trained on {images:,}
-images of {size} x {size} pixels ({source}) with holes of the kinds {holes}.
+A VQGAN tokenizer and a bidirectional transformer (MaskGIT, arXiv 2202.04200), trained on
+{trained_on}{holes}.
 
 ## Use
 
@@ -60,10 +60,15 @@ The model draws best what it was trained on. {detail}
 What it draws is made up.
 """
 
-UNSEEN = """\
-Measured on {n} images that the model has never seen; copies of training images are left out."""
-KEPT = """\
-Measured on {n} images. The model was trained elsewhere, and may have seen some of them."""
+MEASURED = {
+    Origin.HERE: """\
+Measured on {n} images that the model has never seen; copies of training images are left out.""",
+    Origin.BOTH: """\
+Measured on {n} images that the last training has not seen. The networks that it began from were
+trained elsewhere or before, and may have seen some of them.""",
+    Origin.ELSEWHERE: """\
+Measured on {n} images. The model was trained elsewhere, and may have seen some of them.""",
+}
 
 SOFT = """Its fills have no more detail than {size} x {size}
 pixels, so a large hole in a large picture gets a soft fill."""
@@ -71,26 +76,26 @@ SHARP = """A large hole in a large picture is
 filled at {size} x {size} pixels first, then drawn again, down to the picture's own detail."""
 
 
-def model_card(config: Config, table: pd.DataFrame, answer: str, kept: bool) -> str:
+def model_card(config: Config, table: pd.DataFrame, answer: str, origin: Origin) -> str:
     """Returns the model card in Markdown.
 
     table: the report's table of scores, with a row of the model's own settings. answer: see
-    `comparisons.answer`. kept: whether the model was trained elsewhere.
+    `comparisons.answer`.
     """
     decoding, trained_on = config.decoding, config.trained_on
+    drawn = origin is Origin.HERE and trained_on.source == "synthetic"
     head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
     others = table[table["iterations"].isna() | table["schedule"].isin([ONE_PASS, MEAN])]
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
     return CARD.format(
         **decoding.model_dump(),
-        license=DRAWN if trained_on.source == "synthetic" else OTHER,
+        license=DRAWN if drawn else OTHER,
         grid=GRID,
         size=trained_on.size,
         detail=(SHARP if trained_on.drafts else SOFT).format(size=trained_on.size),
-        images=trained_on.images,
-        source=trained_on.source,
-        holes=", ".join(trained_on.holes),
-        measured=(KEPT if kept else UNSEEN).format(n=head["n"].iloc[0]),
+        trained_on=trained_on.words,
+        holes=f"\nwith holes of the kinds {', '.join(trained_on.holes)}" * bool(trained_on.holes),
+        measured=MEASURED[origin].format(n=head["n"].iloc[0]),
         table=_scores(shown),
         answer=answer,
     )

@@ -164,7 +164,7 @@ def main() -> None:
         write_table(REPORTS / "schedules.csv", plotted)
         write_atomically(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
-            card = partial(model_card, table=table, answer=found, kept=params.keeps_transformer)
+            card = partial(model_card, table=table, answer=found, origin=params.origin)
             write_model_folder(folder, params, uncertainty, card)
             best = {" ".join(map(str, params.headline)): results(*params.headline)}
             save_picture(folder / GRID, draw_grid(*shown, best))

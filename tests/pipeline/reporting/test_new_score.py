@@ -1,5 +1,7 @@
 """A score is an entry of one list: one that nothing else names reaches all that people read."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Better, Evaluation, Scope, Score
 from maskgit.scoring.scores import compute_scores
 from pipeline.commands.scores import scores_page
+from pipeline.plumbing.params import Origin
 from pipeline.reporting import plots
 from pipeline.reporting.card import model_card
 from pipeline.reporting.comparisons import compare
@@ -125,8 +128,28 @@ def test_the_headline_has_it(tables):
 def test_the_model_card_shows_it(tables, weights_config):
     table, _ = tables
     decoding = weights_config.decoding.changed(gamma="cosine", iterations=8)
-    card = model_card(weights_config.changed(decoding=decoding), table, "", kept=False)
+    card = model_card(weights_config.changed(decoding=decoding), table, "", Origin.HERE)
     assert "`median_hole` ↓ |" in card
+
+
+@pytest.mark.parametrize(
+    ("origin", "says"),
+    [
+        (Origin.HERE, "that the model has never seen"),
+        (Origin.BOTH, "may have seen some of them"),
+        (Origin.ELSEWHERE, "may have seen some of them"),
+    ],
+)
+def test_the_model_card_says_what_the_model_may_have_seen(tables, weights_config, origin, says):
+    table, _ = tables
+    changes = {
+        "decoding": weights_config.decoding.changed(gamma="cosine", iterations=8),
+        "trained_on": weights_config.trained_on.changed(source="synthetic", images=0, holes=[]),
+    }
+    card = model_card(weights_config.changed(**changes), table, "", origin)
+    assert says in " ".join(card.split())
+    assert ("license: apache-2.0" in card) == (origin is Origin.HERE)
+    assert "trained on\nan unknown number of images of 64 x 64 pixels (synthetic).\n" in card
 
 
 @pytest.fixture
@@ -141,6 +164,22 @@ def test_what_maskgit_prints_has_it_and_says_which_way_it_goes(tables, tmp_path,
     table.to_csv("scores.csv", index=False)
     (lower,) = [x for x in scores_page(Path("scores.csv")).splitlines() if "when lower" in x]
     assert "median_hole" in lower
+
+
+def test_a_tables_answer_is_that_of_its_own_run(tables, tmp_path, monkeypatch):
+    table, images = tables
+    monkeypatch.chdir(tmp_path)
+    for folder, answer in (("reports", "the last run"), ("kept/reports", "an earlier run")):
+        Path(folder).mkdir(parents=True)
+        table.to_csv(f"{folder}/scores.csv", index=False)
+        compare(images).to_csv(f"{folder}/differences.csv", index=False)
+        row = {"gamma": "cosine", "iterations": 8, "answer": f"Answer: {answer}."}
+        (Path(folder).parent / "metrics.json").write_text(json.dumps(row))
+    shutil.copytree("reports", "copies/cats")
+    assert "Answer: the last run." in scores_page(Path("reports/scores.csv"))
+    kept = scores_page(Path("kept/reports/scores.csv"))
+    assert "Answer: an earlier run." in kept and "kept/reports/summary/" in kept
+    assert "Answer:" not in scores_page(Path("copies/cats/scores.csv"))
 
 
 def test_the_documentation_lists_it(tables):

@@ -54,14 +54,23 @@ class Hashes:
         self.known = known
 
     def listing(self, files: list[Path], root: Path) -> list[tuple[str, int, str]]:
-        """Returns name (relative to `root`, with slashes), bytes and sha256 of each file."""
+        """Returns name (relative to `root`, with slashes), bytes and sha256 of each file.
+
+        The hash of a file that cannot be read is empty. Bytes of a name that are no UTF-8 are
+        escaped.
+        """
         rows = []
         for file in tqdm(files, desc="look for changed files", unit="file", delay=2):
             status = file.stat()
             key, mark = str(file.resolve()), (status.st_size, status.st_mtime_ns)
+            name = os.fsencode(os.path.relpath(file, root)).decode(errors="backslashreplace")
             if self.known.get(key, ())[:2] != mark:
-                self.known[key] = (*mark, file_hash(file))
-            rows.append((os.path.relpath(file, root), status.st_size, self.known[key][2]))
+                try:
+                    self.known[key] = (*mark, file_hash(file))
+                except PermissionError:
+                    rows.append((name, status.st_size, ""))
+                    continue
+            rows.append((name, status.st_size, self.known[key][2]))
         return rows
 
 

@@ -57,6 +57,24 @@ def test_a_record_has_name_size_and_hash_of_every_file(project):
     assert table["bytes"].eq(5).all() and table["sha256"].nunique() == 1
 
 
+def test_what_cannot_be_read_and_odd_names_are_recorded(project, monkeypatch):
+    try:
+        write(project / "photos" / os.fsdecode(b"caf\xe9.jpg"), b"first")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    read = listing.file_hash
+
+    def shut(path):
+        if path.name == "a.jpg":
+            raise PermissionError(13, "Permission denied", path)
+        return read(path)
+
+    monkeypatch.setattr(listing, "file_hash", shut)
+    table = recorded()
+    assert list(table["file"]) == ["photos/a.jpg", "photos/b.jpg", "photos/caf\\xe9.jpg"]
+    assert list(table["sha256"].isna()) == [True, False, False]
+
+
 def test_new_removed_renamed_and_edited_images_change_the_record(project):
     records = [recorded()]
     write(project / "photos/c.jpg", b"third")

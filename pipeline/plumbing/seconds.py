@@ -55,8 +55,11 @@ def with_seconds(table: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    folders = [REFERENCE, *(INPAINTED / name for name in table["schedule"].unique())]
-    found = [times for times in map(read_seconds, folders) if len(times)]
+    # Equal fills of two schedules share one file of times, which names one of them.
+    found = [read_seconds(REFERENCE)]
+    for name in table["schedule"].unique():
+        found.append(read_seconds(INPAINTED / name).assign(schedule=name))
+    found = [times for times in found if len(times)]
     return table.merge(pd.concat(found), "left", COLUMNS[:2]) if found else table
 
 

@@ -82,3 +82,11 @@ def test_every_row_gets_its_own_time_and_keeps_its_scores():
 def test_without_any_time_a_table_is_as_it_was():
     make(COSINE, "fills")
     pd.testing.assert_frame_equal(with_seconds(table()), table())
+
+
+def test_schedules_of_equal_fills_have_the_same_time_once():
+    for name in ("cosine", "square"):
+        make(INPAINTED / name, "equal fills", [(name, 2, 0.25)])
+    found = with_seconds(table())
+    pd.testing.assert_frame_equal(found.drop(columns="seconds"), table())
+    np.testing.assert_array_equal(found["seconds"], [0.25, np.nan, 0.25, np.nan, np.nan])

@@ -10,6 +10,7 @@ from pipeline.plumbing.entry import REPORT
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.yaml_files import read_yaml
 from pipeline.reporting.text import score_cells
+from pipeline.tracking.delivery import asking_mlflow
 from pipeline.tracking.store import database_file, open_store, own_store, store_uri
 
 
@@ -21,18 +22,19 @@ def report_runs(last: int | None) -> list[Run]:
     database = database_file(store_uri() or own_store())
     if database and not database.exists():
         raise UserError(f"{database} does not exist; {remedy()}")
-    opened = open_store()
-    found, token = [], None
-    while last is None or len(found) < last:
-        page = opened.client.search_runs(
-            [opened.reports],
-            "tags.stage = 'report' and status = 'FINISHED'",
-            order_by=["start_time DESC"],
-            page_token=token,
-        )
-        found, token = [*found, *page], page.token
-        if not token:
-            break
+    with asking_mlflow():
+        opened = open_store()
+        found, token = [], None
+        while last is None or len(found) < last:
+            page = opened.client.search_runs(
+                [opened.reports],
+                "tags.stage = 'report' and status = 'FINISHED'",
+                order_by=["start_time DESC"],
+                page_token=token,
+            )
+            found, token = [*found, *page], page.token
+            if not token:
+                break
     if not found:
         raise UserError(f"no report in MLflow's store; {remedy()}")
     return found[:last]

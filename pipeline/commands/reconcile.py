@@ -12,7 +12,7 @@ from pipeline.plumbing.entry import entry_hash, outputs, shown_params
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params, load_params
-from pipeline.tracking.delivery import reason, runs_waiting, send_ended
+from pipeline.tracking.delivery import asking_mlflow, reason, runs_waiting, send_ended
 from pipeline.tracking.stage import stage_run
 from pipeline.tracking.store import ENTRY_TAG, Store, open_store
 
@@ -68,14 +68,10 @@ def ledger() -> list[Made]:
 
     A stage without a run, whose files are as dvc.lock says, gets a run made from its files.
     """
-    from mlflow.exceptions import MlflowException
-
     locked, params, entries = list(locked_stages()), load_params(), outputs()
-    try:
+    with asking_mlflow():
         store = open_store()
         return [made(store, params, entries, stage) for stage in locked]
-    except MlflowException as error:
-        raise UserError(f"MLflow cannot say: {reason(error)}") from None
 
 
 def made(store: Store, params: Params, entries: dict, locked: PipelineStage) -> Made:

@@ -10,11 +10,13 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.plumbing.errors import UserError
 from pipeline.tracking.spool import Spool, ended_spools
 from pipeline.tracking.store import ENTRY_TAG, EXPERIMENT, KEY_TAG, open_store, store_uri
 
@@ -200,6 +202,17 @@ def send_ended(
 def runs_waiting(store: str | None = None) -> int:
     """Returns how many ended runs wait to be sent."""
     return sum(1 for _ in ended_spools(store))
+
+
+@contextmanager
+def asking_mlflow() -> Iterator[None]:
+    """Turns a fault of MLflow's store into a UserError."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise UserError(f"MLflow cannot say: {reason(error)}") from None
 
 
 def reason(fault: Exception) -> str:

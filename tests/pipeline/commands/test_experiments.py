@@ -108,6 +108,15 @@ def free_port():
         return free.getsockname()[1]
 
 
+@pytest.mark.parametrize("verb", ["compare", "ui"])
+def test_a_server_that_is_down_gets_a_line(tmp_path, monkeypatch, verb):
+    monkeypatch.chdir(tmp_path)
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    result = CliRunner().invoke(app, [verb])
+    assert str(result.exception) == f"error: MLflow cannot say: {address} does not answer"
+
+
 def answers(port):
     try:
         return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200

@@ -6,6 +6,7 @@ and with the fills of classic methods.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,12 +135,18 @@ def read_photos(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def read_masks(source: Path) -> list[np.ndarray]:
-    """Returns the masks of a folder or zip, bool (h, w) each. Raises UserError."""
+    """Returns the masks of a folder or zip, bool (h, w) each.
+
+    Those that are damaged are left out. Raises UserError where none is left.
+    """
+    masks = []
     with open_pictures(source) as entries:
-        try:
-            return [marked(decode_picture(load_file(entry).data)).hole for entry in entries]
-        except UnusableImage as error:
-            raise UserError(f"{source}: {error}") from None
+        for entry in entries:
+            with suppress(UnusableImage):
+                masks.append(marked(decode_picture(load_file(entry).data)).hole)
+    if not masks:
+        raise UserError(f"{source}: no mask that can be read")
+    return masks
 
 
 def stretched(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

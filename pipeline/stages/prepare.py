@@ -20,7 +20,7 @@ from maskgit.data.splits import SPLITS, assign_splits
 from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
 from pipeline.inputs.images import draw_image, make_batch, read_image
 from pipeline.inputs.mask_files import MaskFiles, counts_text, load_mask_files, mask_table
-from pipeline.inputs.untrusted import LINK_OUT, LINK_TO_FOLDER
+from pipeline.inputs.untrusted import EXTENSIONS, LINK_OUT, LINK_TO_FOLDER
 from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import (
     StoredArray,
@@ -256,10 +256,12 @@ def given_holes(data: Data, source: Source, tests: np.ndarray) -> np.ndarray | N
             f"{data.source}: the masks in mask64 are of whole pictures; "
             "set data.windows=0 or remove them"
         )
-    given = int((source.files["split"] == "test").sum())  # they come first
+    named = source.files["file"].str.lower().str.endswith(EXTENSIONS).to_numpy()
+    given = int((named & (source.files["split"] == "test")).sum())
     if len(masks) != given:
         raise UserError(f"{data.source}: {len(masks)} masks in mask64 for {given} test images")
-    return masks[tests]
+    number = named.cumsum() - 1  # of each picture; the test split comes first
+    return masks[number[tests]]
 
 
 def save_holes(

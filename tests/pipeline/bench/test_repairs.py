@@ -18,7 +18,7 @@ DAMAGED = [repairs.FILM_DAMAGE, *repairs.DAMAGE]
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with two photographs, one too small and one damaged, and a folder with a mask."""
+    """Two photographs, one too small and one damaged; a mask and its licence."""
     folder, masks = tmp_path / "photos", tmp_path / "masks"
     folder.mkdir()
     masks.mkdir()
@@ -29,6 +29,7 @@ def photos(tmp_path):
     mask = np.zeros((100, 100), dtype=np.uint8)
     mask[40:44, 10:60] = 255
     Image.fromarray(mask).save(masks / "hair.png")
+    (masks / "LICENSE").write_text("MIT")
     return folder, masks
 
 

@@ -362,3 +362,16 @@ def test_windows_of_the_training_images_alone_follow_them(tmp_path, source):
     assert np.array_equal(prepared[2]["train"][: len(whole)], whole)
     for split in ("val", "test"):
         assert np.array_equal(prepared[2][split], prepared[0][split])
+
+
+def test_a_note_beside_the_labs_test_images_takes_no_mask(tmp_path, made, pixels):
+    for split, count in {"train": 12, "val": 3, "test": 4}.items():
+        save(tmp_path / "lab/cat_face" / split, draw_cats(count, seed=count))
+    (tmp_path / "lab/cat_face/test/a_note.txt").write_text("of 2019")
+    masks = np.zeros((4, 64, 64), np.uint8)
+    for i in range(4):
+        masks[i, :, : 8 * i + 8] = 255  # known
+    save(tmp_path / "lab/mask64", masks)
+    made("lab")
+    holes = np.load(pixels / "test_holes.npy")
+    assert [(~hole).sum() // 64 for hole in holes] == [8, 16, 24, 32]

@@ -116,9 +116,7 @@ def plan(
     pictures = by_stem(pictures_in(source), source)
     if not mask.exists():
         raise UserError(f"{mask} does not exist; 'maskgit mask' draws masks")
-    to_file = source.is_file() and out.suffix != "" and not out.is_dir()
-    if to_file and out.suffix.lower() != ".png":
-        raise UserError(f"{out}: results are PNG, since JPEG would change the known pixels")
+    to_file = names_file(source, out)
     masks = by_stem(pictures_in(mask), mask)
     jobs = []
     for stem, picture in pictures.items():
@@ -130,6 +128,14 @@ def plan(
     results = [result for job in jobs for result in job.results]
     keep_originals(results, [*pictures.values(), *masks.values()])
     return jobs
+
+
+def names_file(source: Path, out: Path) -> bool:
+    """Returns whether `out` names the file of a single result. Raises UserError if no PNG."""
+    to_file = source.is_file() and out.suffix != "" and not out.is_dir()
+    if to_file and out.suffix.lower() != ".png":
+        raise UserError(f"{out}: results are PNG, since JPEG would change the known pixels")
+    return to_file
 
 
 def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix: str) -> list[Job]:
@@ -144,13 +150,17 @@ def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix:
     for name, path in by_stem(pictures_in(mask), mask).items():
         if match := is_mask.fullmatch(name):
             masks.setdefault(match[1], []).append(path)
-    jobs = []
+    jobs, to_file = [], names_file(source, out)
     for stem, picture in by_stem(pictures, source).items():
         if stem not in masks:
             raise UserError(f"{mask}: no mask for {picture.name}, as {stem}{suffix}.png would be")
+        if to_file and len(masks[stem]) > 1:
+            raise UserError(
+                f"{mask}: {len(masks[stem])} masks for {picture.name}; make --out a folder"
+            )
         for own in masks[stem]:
             name = picture.stem if len(masks[stem]) == 1 else own.stem
-            results = numbered(out / f"{name}.png", variants)
+            results = numbered(out if to_file else out / f"{name}.png", variants)
             jobs.append(Job(picture, own, results, source, mask))
     results = [result for job in jobs for result in job.results]
     keep_originals(results, [*pictures, *(path for paths in masks.values() for path in paths)])

@@ -22,8 +22,10 @@ def shipped_weights() -> Path:
     In a clone the folder lies beside the package `pipeline`; a wheel carries it inside.
     """
     package = Path(__file__).parents[1]
-    places = (WEIGHTS, package / WEIGHTS, package.parent / WEIGHTS)
-    return next((place for place in places if place.exists()), MODEL_FOLDER)
+    for place in (package / WEIGHTS, package.parent / WEIGHTS):
+        if place.exists():
+            return WEIGHTS if WEIGHTS.exists() and WEIGHTS.samefile(place) else place
+    return MODEL_FOLDER
 
 
 def load_fill(folder: Path) -> Fill:

@@ -26,4 +26,7 @@ def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) ->
         if missing:
             raise UserError(f"{missing[0]} does not exist; name a folder test_results")
         rows[caption] = [load_picture(name) for name in names]
+        for name, picture in zip(names, rows[caption], strict=True):
+            if picture.shape != truth.shape[1:]:
+                raise UserError(f"{name} is not of the size of the test images")
     return labelled_rows(rows)

@@ -67,6 +67,12 @@ def labelled_rows(rows: dict[str, Sequence[np.ndarray]]) -> np.ndarray:
     return np.asarray(canvas)
 
 
+def check_png(path: Path) -> None:
+    """Raises UserError where the path of a picture to write is not that of a PNG file."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path}: name a file that ends in .png")
+
+
 def save_picture(path: Path, *pictures: np.ndarray) -> None:
     """Writes pictures side by side as one file; lower ones are padded with white."""
     height = max(picture.shape[0] for picture in pictures)

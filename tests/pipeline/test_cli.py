@@ -146,14 +146,6 @@ def test_an_exported_model_fills_as_the_pipelines_own(project):
     assert (project / "exported.png").read_bytes() == (project / "own.png").read_bytes()
 
 
-def test_before_anything_is_trained_the_weights_that_come_with_the_project_fill(project):
-    picture(project / "a.png")
-    hole(project / "hole.png")
-    (project / MODEL_FOLDER).rename(project / "weights")
-    result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "filled.png")
-    assert result.exit_code == 0 and "1 of 1 filled by weights" in result.output
-
-
 @pytest.mark.parametrize("models", ["small_models", "small_fsq_models"])
 def test_an_export_in_half_precision_fills_too(models, tmp_path, monkeypatch, request):
     project = shutil.copytree(request.getfixturevalue(models), tmp_path / "project")
@@ -296,6 +288,35 @@ def test_without_trained_models_the_shipped_weights_fill_from_any_folder(project
     hole(project / "hole.png")
     result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png")
     assert result.exit_code == 0 and "1 of 1 filled by" in result.output
+
+
+def test_somebody_elses_folder_called_weights_is_not_taken_for_them(project):
+    shutil.rmtree(project / "outputs")
+    (project / "weights").mkdir()
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png")
+    assert result.exit_code == 0, result.exception
+
+
+def test_a_single_result_has_the_name_that_it_is_given(project):
+    picture(project / "a.png")
+    hole(project / "masks/a_mask.png")
+    arguments = "inpaint", "a.png", "--mask", "masks", "--mask-suffix", "_mask", "--out"
+    assert run(*arguments, "out.png").exit_code == 0
+    assert (project / "out.png").is_file()
+    assert "results are PNG" in str(run(*arguments, "out.jpg").exception)
+    hole(project / "masks/a_mask2.png")
+    assert "2 masks for a.png; make --out a folder" in str(run(*arguments, "b.png").exception)
+
+
+def test_pictures_are_png_and_folders_have_names_of_their_own(project):
+    for arguments in (("grid", "cats", "ours=a"), ("simulate", "verdicts.pgn")):
+        message = str(run(*arguments).exception)
+        assert message == f"error: {arguments[1]}: name a file that ends in .png"
+    for verb in (("grid", "cats.png"), ("advice",)):
+        message = str(run(*verb, "ours=a", "ours=b").exception)
+        assert message == "error: 'ours' is given 2 times; name each folder differently"
 
 
 def test_scores_is_the_hidden_old_name_of_table():

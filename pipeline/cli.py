@@ -70,7 +70,7 @@ def inpaint(
     gamma: Annotated[str | None, typer.Option(help="Mask schedule.")] = None,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, metavar="N", help=f"Decoding iterations: {units()}."),
+        typer.Option(min=1, max=1024, metavar="N", help=f"How long to decode, in {units()}."),
     ] = None,
     reading: Annotated[
         str | None,
@@ -346,7 +346,7 @@ def grid(
 def advice(
     studies: Annotated[list[str], typer.Argument(help="NAME=FOLDER, a copy of reports/study.")],
 ) -> None:
-    """Print which decoder, schedule and steps to use, by the studies of several data sets.
+    """Print which decoder, schedule and iterations to use, by the studies of several data sets.
 
     "dvc repro study/dvc.yaml" writes such a folder. Each setting is compared with MaskGIT's own
     decoder under cosine with 8 iterations. All intervals of a study hold at once with 95 %.

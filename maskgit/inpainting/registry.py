@@ -23,7 +23,7 @@ class Registered:
     """
 
     place: str
-    unit: str = "steps"
+    unit: str = "iterations"
     own_loop: bool = False
     settings: str = ""
     check: Callable[[Any, int], None] = lambda sampler, iterations: None
@@ -54,5 +54,5 @@ def step_decoders() -> list[str]:
 
 def units() -> str:
     """Returns, in a few words, what `iterations` counts under each decoder."""
-    others = {name: entry.unit for name, entry in DECODERS.items() if entry.unit != "steps"}
-    return ", ".join(["decoding steps", *(f"{unit} for {name}" for name, unit in others.items())])
+    others = {name: entry.unit for name, entry in DECODERS.items() if entry.unit != "iterations"}
+    return ", ".join(["iterations", *(f"{unit} for {name}" for name, unit in others.items())])

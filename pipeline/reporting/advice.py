@@ -57,7 +57,7 @@ def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
     `setting`, `steps`, a cell for each data set, and `holds`. Only settings count that every study
     has; raises UserError where there is none.
 
-    The first advice is the setting that takes the fewest steps of those that are shown to be worse
+    The first advice is the setting that takes the fewest passes of those that are shown to be worse
     in no study, the second the one that is shown to be better in the most studies, and worse in
     none. Of equal ones the lowest mean difference is taken.
     """
@@ -75,7 +75,7 @@ def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
         better = kept[kept["shown_better"] > 0]
         fewest = kept.sort_values(["steps", "worse"]).index[:1]
         best = better.sort_values(["shown_better", "worse"], ascending=[False, True]).index[:1]
-        for name, chosen in (("fewest steps", fewest), ("best", best)):
+        for name, chosen in (("fewest passes", fewest), ("best", best)):
             rows += [_row(kind, name, setting, of_kind, list(studies)) for setting in chosen]
     return pd.DataFrame(rows)
 

@@ -115,7 +115,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Returns the advice: the fewest steps that are not shown to be worse than the best."""
+    """Returns the advice: the fewest passes that are not shown to be worse than the best."""
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
@@ -133,23 +133,25 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     schedule, iterations = _parts(use)
     times = f"{iterations} iteration{'s' if iterations != '1' else ''}"
     if round(steps[use]) != int(iterations):
-        times += f" ({steps[use]:.1f} steps)"
+        times += f" ({steps[use]:.1f} passes)"
     words = [f"Answer: gamma={schedule} with {times}, {score} {value[use]:.4f}."]
     pairs = chosen[chosen["first"].isin(settings) & chosen["second"].isin(settings)]
     told_apart = favoured(pairs["low"].to_numpy(), pairs["high"].to_numpy(), better).any()
     if len(pairs) and not told_apart:
         words.append(
-            f"It takes the fewest steps of {len(settings)} settings, between which no difference "
-            f"is shown{_too_few(pairs, n)}."
+            f"It takes the fewest passes of {len(settings)} settings, between which no "
+            f"difference is shown{_too_few(pairs, n)}."
         )
     elif use == best:
         words.append(
-            f"It is the {superlative} of {len(settings)} settings, and no fewer steps keep up."
+            f"It is the {superlative} of {len(settings)} settings, and none with fewer passes "
+            "keeps up."
         )
     else:
         words.append(
-            f"Of {len(settings)} settings {len(good)} are not shown to be worse than the "
-            f"{superlative}, {best} ({value[best]:.4f}), and of these it takes the fewest steps; "
+            f"Of {len(settings)} settings {len(good)} are statistically "
+            f"indistinguishable from the {superlative}, {best} ({value[best]:.4f}). Of these it "
+            "takes the fewest passes; "
             f"it lies {_apart(difference, low, high, better)} {beyond}."
         )
         needed = images_needed(difference, seen, n)

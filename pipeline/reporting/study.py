@@ -1,4 +1,4 @@
-"""Plans and reports the study: decoders, schedules and steps against a reference, by holes."""
+"""Plans and reports the study: decoders, schedules and iterations against a reference, by holes."""
 
 from math import ceil, isfinite
 from pathlib import Path
@@ -67,14 +67,14 @@ def less_the_reference(images: pd.DataFrame, index: list[str]) -> pd.DataFrame:
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
     """Returns the findings in Markdown, two tables.
 
-    The first has for each kind of hole the reference, the best setting, and the fewest steps not
+    The first has for each kind of hole the reference, the best setting, and the fewest passes not
     shown to be worse than the reference. The second counts verdicts by decoder.
     """
     score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
     best_of_all, _ = EXTREMES[DECIDES.better]
     lines = [
         f"| hole | reference | `{score}` | {best_of_all} | `{score}` | less the reference | "
-        "fewest steps that keep up with the reference | less the reference |",
+        "fewest passes that keep up with the reference | less the reference |",
         "|---|---|---:|---|---:|---:|---|---:|",
     ]
     for kind, rows in settings.groupby("hole_kind", sort=False):
@@ -152,7 +152,7 @@ def words(setting: tuple[str, str, int]) -> str:
     """Returns the name of a setting: 'halton, cosine, 8'."""
     decoder, gamma, iterations = setting
     unit = DECODERS[decoder].unit
-    if unit != "steps":  # such a decoder has no schedule
+    if unit != "iterations":  # such a decoder has no schedule
         return f"{decoder}, {iterations} {unit}"
     return f"{decoder}, {gamma}, {iterations}"
 
@@ -184,5 +184,5 @@ def plot_study(settings: pd.DataFrame, path: Path) -> None:
         row[0].set_ylabel(score.label)
         row[-1].legend(title=lines, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     for axis in axes[-1]:
-        axis.set_xlabel("steps")
+        axis.set_xlabel("passes")
     save(figure, path)

@@ -50,7 +50,7 @@ def test_differences_are_shares_of_the_reference(studies):
 def test_an_advice_holds_in_every_study(studies):
     found = advice({name: read_study(folder) for name, folder in studies.items()})
     fewest, best = found.to_dict("records")
-    assert (fewest["advice"], fewest["setting"]) == ("fewest steps", "halton, cosine, 3")
+    assert (fewest["advice"], fewest["setting"]) == ("fewest passes", "halton, cosine, 3")
     assert (best["advice"], best["setting"]) == ("best", "confidence, cosine, 16")
     assert best["holds"] == "shown to be better in 2 of 2"
     assert best["b"].startswith("-50 %") and best["b"].endswith("better")
@@ -64,7 +64,7 @@ def test_the_command_prints_the_table(studies):
     assert result.exit_code == 0, result.output
     header, _, fewest, _ = result.output.splitlines()
     assert header == "| hole | advice | setting | steps | a | b | holds |"
-    assert fewest.startswith("| thin | fewest steps | halton, cosine, 3 | 3.0 |")
+    assert fewest.startswith("| thin | fewest passes | halton, cosine, 3 | 3.0 |")
 
 
 def test_where_none_is_shown_to_be_better_it_says_so(tmp_path):
@@ -78,7 +78,7 @@ def test_only_settings_that_every_study_has_are_advised(tmp_path):
     a = read_study(study(tmp_path / "a", thin={FEW: 0.0, OTHER: -0.5}))
     b = read_study(study(tmp_path / "b", thin={FEW: 0.0, MANY: -0.5}))
     text = advice_text({"a": a, "b": b})
-    assert "| thin | fewest steps | confidence, cosine, 2 |" in text
+    assert "| thin | fewest passes | confidence, cosine, 2 |" in text
     assert "| best |" not in text
     assert "Left out, since a study lacks them: halton; confidence, cosine, 16." in text
     with pytest.raises(UserError, match="the studies a, c have no setting in common"):

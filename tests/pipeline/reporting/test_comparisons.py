@@ -132,7 +132,7 @@ def test_the_text_compares_what_stands_around_the_headline(images):
 def test_the_answer_is_the_fewest_iterations_that_are_not_shown_to_be_worse(images):
     text = answer(images, compare(images))
     assert text.startswith("Answer: gamma=square with 5 iterations, kd_x 1.")
-    assert "Of 5 settings 2 are not shown to be worse than the lowest, square 8" in text
+    assert "Of 5 settings 2 are statistically indistinguishable from the lowest, square 8" in text
     needed = re.search(r"60 images are too few to tell a difference as small; about ([\d,]+)", text)
     assert int(needed[1].replace(",", "")) > N
     assert text.endswith("It is better than the best other fill, telea (" + text[-8:])
@@ -174,7 +174,7 @@ def test_where_no_difference_is_shown_the_answer_says_that_the_images_are_too_fe
     assert set(differences["verdict"]) <= {"no difference shown", ""}
     text = answer(few(steps), differences)
     assert f"with {min(5, steps)} iterations" in text and "lowest" not in text
-    assert "It takes the fewest steps of 2 settings, between which no difference is shown" in text
+    assert "It takes the fewest passes of 2 settings, between which no difference is shown" in text
     assert re.search(r"8 images are too few; about [\d,]+ would show one\.", text)
 
 

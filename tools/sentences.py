@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-MOST_WORDS = 30  # in any sentence
+MOST_WORDS = 25  # in any sentence
 MOST_MEAN = 18  # words a sentence, on any page
 
 

@@ -54,7 +54,7 @@ def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Returns for each kind of hole which settings to take, a row each.
 
     studies: by name of data set, what `read_study` returns. The columns are `hole`, `advice`,
-    `setting`, `steps`, a cell for each data set, and `holds`. Only settings count that every study
+    `setting`, `passes`, a cell for each data set, and `holds`. Only settings count that every study
     has; raises UserError where there is none.
 
     The first advice is the setting that takes the fewest passes of those that are shown to be worse
@@ -94,7 +94,7 @@ def _row(
         holds = f"shown to be better in {shown} of {len(studies)}"
     return (
         {"hole": kind, "advice": name, "setting": words(setting)}
-        | {"steps": f"{by_study['steps'].mean():.1f}"}
+        | {"passes": f"{by_study['steps'].mean():.1f}"}
         | {study: _cell(by_study.loc[study]) for study in studies}
         | {"holds": holds}
     )

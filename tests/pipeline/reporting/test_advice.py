@@ -63,7 +63,7 @@ def test_the_command_prints_the_table(studies):
     result = CliRunner().invoke(app, ["advice", *words])
     assert result.exit_code == 0, result.output
     header, _, fewest, _ = result.output.splitlines()
-    assert header == "| hole | advice | setting | steps | a | b | holds |"
+    assert header == "| hole | advice | setting | passes | a | b | holds |"
     assert fewest.startswith("| thin | fewest passes | halton, cosine, 3 | 3.0 |")
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app, home_expanded
+from pipeline.models.fill import shipped_weights
 from pipeline.plumbing.places import MODEL_FOLDER
+from tests.clone import ROOT
 from tests.small_models import write_params
 
 
@@ -288,6 +291,12 @@ def test_without_trained_models_the_shipped_weights_fill_from_any_folder(project
     hole(project / "hole.png")
     result = run("inpaint", "a.png", "--mask", "hole.png", "--out", "out.png")
     assert result.exit_code == 0 and "1 of 1 filled by" in result.output
+
+
+def test_in_a_clone_the_shipped_weights_have_their_short_name(project, monkeypatch):
+    assert shipped_weights() == ROOT / "weights"
+    monkeypatch.chdir(ROOT)
+    assert shipped_weights() == Path("weights")
 
 
 def test_somebody_elses_folder_called_weights_is_not_taken_for_them(project):

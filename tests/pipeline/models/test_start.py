@@ -13,15 +13,16 @@ import yaml
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import Config, folder_files
 from maskgit.transformer.guidance import without_guide
-from pipeline.models.model_folder import write_model_folder
+from pipeline.models.model_folder import trained_on, write_model_folder
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.params import MEAN, load_params
+from pipeline.plumbing.params import MEAN, Origin, load_params
 from pipeline.plumbing.places import (
     INPAINTED,
     MEAN_DECODER,
     MODEL,
     MODEL_FOLDER,
     TOKENIZER,
+    TRAINED_ON,
     TRANSFORMER,
     UNCERTAINTY,
     has_mean_decoder,
@@ -110,6 +111,25 @@ def test_with_0_steps_the_folder_is_kept_whole(small_models, tmp_path):
         uncertainty = pd.read_csv(TRANSFORMER / UNCERTAINTY)
         write_model_folder(folder / "again", load_params(), uncertainty, lambda config: "a card")
         assert load_config(folder / "again" / "config.json")["trained_on"] == trained_on
+
+
+def test_a_model_folder_says_where_its_networks_come_from(small_models, tmp_path):
+    with project_from(small_models, tmp_path) as folder:
+        continued = load_params()
+        assert (continued.origin, trained_on(continued).images) == (Origin.BOTH, 30)
+        about = load_config(folder / "cats-model/config.json")["trained_on"]
+        TRANSFORMER.mkdir(parents=True)
+        (TRANSFORMER / TRAINED_ON).write_text(json.dumps(about))
+        kept = continued.changed(train=continued.train.changed(steps=0))
+        assert kept.teaches_mean  # here; the rest is what the folder says
+        assert (kept.origin, trained_on(kept).model_dump(mode="json")) == (Origin.ELSEWHERE, about)
+        imported = continued.changed(
+            vqgan=continued.vqgan.changed(checkpoint="lab/VQGAN.pt"),
+            train=continued.train.changed(start_from=None, checkpoint="lab/MaskGit.pt"),
+        )
+        found = trained_on(imported)
+        assert imported.origin is Origin.ELSEWHERE
+        assert (found.source, found.images, found.holes) == ("imported from MaskGit.pt", 0, [])
 
 
 def test_a_folder_without_a_decoder_of_mean_codes_is_kept_without(small_models, tmp_path):

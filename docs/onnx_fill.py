@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from onnxruntime import InferenceSession
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.ndarray:
@@ -73,7 +73,17 @@ def pasted(drawn: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray
     return np.where(hole[..., None], made, image)
 
 
-if __name__ == "__main__":
+def main() -> None:
     folder, picture, mask, out = map(Path, sys.argv[1:])
-    hole = np.asarray(Image.open(mask).convert("L")) >= 128
-    Image.fromarray(fill(folder, np.asarray(Image.open(picture).convert("RGB")), hole)).save(out)
+    image, mask = [
+        np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+        for path in (picture, mask)
+    ]
+    hole = mask.max(axis=2) >= 128
+    if not hole.any() or hole.all():
+        sys.exit("the mask marks nothing or everything; white is filled, black kept")
+    Image.fromarray(fill(folder, image, hole)).save(out)
+
+
+if __name__ == "__main__":
+    main()

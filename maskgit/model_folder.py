@@ -4,9 +4,10 @@ A model folder holds `config.json`, `tokenizer.safetensors`, `transformer.safete
 `README.md`, the model card; for the mean reading also `mean_decoder.safetensors`. A tokenizer and a
 transformer that were not trained with each other fill holes with noise, so each carries the hash of
 the other's weights, and a pair that does not match is refused. A decoder of mean codes carries the
-hash of its transformer's weights.
+hash of its transformer's weights. Where SHA256SUMS lies beside them, weights must agree with it.
 """
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from maskgit.inpainting.settings import Decoding
 from maskgit.trained_on import TrainedOn
 from maskgit.validation import Positive, Section, fault_of
 
-CONFIG, CARD = "config.json", "README.md"
+CONFIG, CARD, SUMS = "config.json", "README.md", "SHA256SUMS"
 PARTS = "tokenizer", "transformer"
 MEAN_DECODER = "mean_decoder"  # a part that a folder may lack
 
@@ -107,11 +108,22 @@ def read_model_folder(folder: Path) -> ModelFolder:
             continue
         if not path.is_file():
             raise BadModel(missing_message(path))
+        check_sum(path)
         try:
             parts.append(read_checkpoint(path))
         except BadCheckpoint as error:
             raise BadModel(f"{path} {error}") from None
     return ModelFolder(config, *parts)
+
+
+def check_sum(path: Path) -> None:
+    """Raises BadModel where a file does not agree with SHA256SUMS beside it, if it is there."""
+    sums = path.with_name(SUMS)
+    if sums.is_file():
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if f"{digest}  {path.name}" not in sums.read_text(encoding="utf-8").splitlines():
+            raise BadModel(f"{path} is damaged: its checksum differs")
 
 
 def describe_networks(*parts: Checkpoint | None) -> dict[str, dict]:

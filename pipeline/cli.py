@@ -78,7 +78,7 @@ def inpaint(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=MAX_SEED, metavar="N", help="Each seed gives another fill."),
+        typer.Option(min=0, max=MAX_SEED, metavar="N", help="Each seed draws another sample."),
     ] = None,
     variants: Annotated[
         int, typer.Option(min=1, max=64, metavar="N", help="Fills of each picture.")
@@ -115,7 +115,7 @@ def inpaint(
     """
     with plain_errors():
         from maskgit.data.masks import rule
-        from pipeline.commands.model import wanted_decoding
+        from pipeline.commands.model import wanted_decoding, without_effect
         from pipeline.commands.photos import fill_all, plan, said_of_folders
         from pipeline.models.fill import default_model_folder, load_fill
 
@@ -124,7 +124,8 @@ def inpaint(
         options = {"gamma": gamma, "iterations": iterations, "reading": reading, "seed": seed}
         decoding = wanted_decoding(fill, variants, **options)
         planned = plan(source, mask, out, variants, mask_suffix)
-        for line in said_of_folders(source, mask, mask_suffix):
+        idle = without_effect(decoding, variants, options)
+        for line in idle + said_of_folders(source, mask, mask_suffix):
             print(printable(line), file=sys.stderr)
         jobs = [job for job in planned if not (skip_existing and job.is_done())]
         filled, copied, failed = fill_all(jobs, fill, decoding, invert_mask, grow)

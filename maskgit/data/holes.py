@@ -24,6 +24,20 @@ def dilate(hole: np.ndarray, by: int) -> np.ndarray:
     return ndimage.distance_transform_edt(~hole) <= by
 
 
+def stretched(hole: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Returns a hole, bool (H, W), stretched to a shape, (height, width).
+
+    A pixel that the hole touches belongs to it. So hairs and scratches stay whole where a large
+    mask is scaled down, and no known pixel has a part of the hole in it.
+    """
+    import cv2
+
+    smaller = min(hole.shape[1], shape[1]), min(hole.shape[0], shape[0])
+    touched = cv2.resize(hole.astype(np.float32), smaller, interpolation=cv2.INTER_AREA) > 0
+    same = touched.view(np.uint8)
+    return cv2.resize(same, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT).view(bool)
+
+
 def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
     """Draws a rectangle with sides in a ratio of at most two; bool (size, size)."""
     aspect = 2 ** rng.uniform(-1, 1)
@@ -165,6 +179,7 @@ HOLES: dict[str, Callable[[np.random.Generator, int, float], np.ndarray]] = {
     "every_second_line": every_second_line,
     "super_resolution": super_resolution,
 }
+PIXEL_PATTERNS = {"every_second_line", "super_resolution"}  # scaled, these would be other holes
 
 
 def draw_holes(

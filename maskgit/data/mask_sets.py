@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maskgit.data.holes import stretched
 from maskgit.data.splits import assign_splits
 
 # Buckets of the share of the picture, each with its upper end, as Liu et al. and others print them.
@@ -18,19 +19,11 @@ VALIDATION, TEST = 0.1, 0.25  # shares of the masks: of those that are not teste
 
 
 def fit_mask(hole: np.ndarray, size: int) -> np.ndarray:
-    """Returns the middle square of a hole, bool (H, W), scaled; bool (size, size).
-
-    A pixel that the hole touches belongs to it. So hairs and scratches stay whole where a large
-    mask is scaled down, and no known pixel has a part of the hole in it.
-    """
-    import cv2
-
+    """Returns the middle square of a hole, bool (H, W), scaled by `stretched`."""
     height, width = hole.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = hole[top : top + side, left : left + side].astype(np.float32)
-    how = cv2.INTER_AREA if side > size else cv2.INTER_NEAREST
-    return cv2.resize(square, (size, size), interpolation=how) > 0
+    return stretched(hole[top : top + side, left : left + side], (size, size))
 
 
 def turned(hole: np.ndarray, symmetry: int) -> np.ndarray:

@@ -13,7 +13,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from maskgit.data.image_files import Picture, UnusableImage, eight_bits
 
@@ -37,15 +36,9 @@ class Marked(NamedTuple):
         return Marked(~self.hole, how, self.notes)
 
 
-def marked(mask: Picture, shape: tuple[int, int] | None = None) -> Marked:
-    """Returns the hole of a mask, by the rule above.
-
-    shape: (height, width) to stretch the hole to, by nearest neighbours.
-    """
+def marked(mask: Picture) -> Marked:
+    """Returns the hole of a mask, by the rule above."""
     hole, how, _ = _marked(eight_bits_of_mask(mask.own))
-    if shape is not None and hole.shape != shape:
-        stretched = Image.fromarray(hole).resize(shape[::-1], Image.Resampling.NEAREST)
-        hole = np.asarray(stretched)
     return Marked(hole, how, mask.notes)
 
 

@@ -4,6 +4,7 @@ The photographs are whole. Each is damaged here, so that fills can be compared w
 and with the fills of classic methods.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -118,18 +119,22 @@ class Repair(NamedTuple):
 def read_photos(source: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yields name and pixels, uint8 (H, W, 3), of the photographs of a folder or zip.
 
-    Those that are damaged or too small are left out. Raises UserError where none is left.
+    Those that are damaged or too small are left out, with a line. Raises UserError where none is
+    left.
     """
     count = 0
     with open_pictures(source) as entries:
         for entry in tqdm(entries, "repairs", unit="photo"):
             try:
                 photo = decode_image(load_file(entry).data)
-            except UnusableImage:
+            except UnusableImage as error:
+                tqdm.write(f"left out: {entry.file}: {error}", file=sys.stderr)
                 continue
-            if min(photo.shape[:2]) >= LEAST_SIDE:
-                count += 1
-                yield entry.file, photo
+            if min(photo.shape[:2]) < LEAST_SIDE:
+                tqdm.write(f"left out: {entry.file}: below {LEAST_SIDE} pixels", file=sys.stderr)
+                continue
+            count += 1
+            yield entry.file, photo
     if not count:
         raise UserError(f"{source}: no photograph of {LEAST_SIDE} x {LEAST_SIDE} pixels or more")
 
@@ -149,7 +154,7 @@ def read_masks(source: Path) -> list[np.ndarray]:
     return masks
 
 
-def stretched(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def laid_over(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Returns a mask, bool, stretched to a square of the longer side and cut to the shape."""
     square = cv2.resize(mask.astype(np.float32), (max(shape), max(shape)))
     return square[: shape[0], : shape[1]] >= 0.5
@@ -161,7 +166,7 @@ def damages(
     """Yields kind and hole, bool of that shape, of all damage to photograph `number`."""
     rng = np.random.default_rng(number)
     if masks:
-        yield FILM_DAMAGE, stretched(masks[number % len(masks)], shape)
+        yield FILM_DAMAGE, laid_over(masks[number % len(masks)], shape)
     for kind, draw in DAMAGE.items():
         canvas = np.zeros(shape, dtype=np.uint8)
         draw(rng, canvas)
@@ -228,7 +233,7 @@ def run_repairs(model: Path, photos: Path, masks: Path | None) -> None:
         rows, views = [], {}
         for number, (photo, truth) in enumerate(read_photos(photos)):
             for damage, hole in damages(truth.shape[:2], number, drawn):
-                if hole.any():
+                if hole.any() and not hole.all():
                     repaired = repair(fill, photo, damage, truth, hole)
                     rows.append(repaired.rows())
                     views[photo, damage] = repaired.views()

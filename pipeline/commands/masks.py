@@ -9,13 +9,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskgit.data.dust import find_dust
-from maskgit.data.holes import HOLES, draw_numbered_holes
+from maskgit.data.holes import HOLES, PIXEL_PATTERNS, draw_numbered_holes
 from maskgit.data.image_files import Picture, UnusableImage, decode_picture
 from maskgit.data.masks import percent
 from pipeline.commands.photos import by_stem, keep_originals, pictures_in, read_picture, save_png
 from pipeline.plumbing.errors import UserError
 
-MASK_SIZE = 256  # random masks are drawn at this size and stretched to the picture
+MASK_SIZE = 256  # random masks are drawn at this size and stretched; patterns of pixels are not
 
 # From a picture and its number in the folder to its hole, bool (H, W).
 Draw = Callable[[Picture, int], np.ndarray]
@@ -29,15 +29,18 @@ class Outcome(NamedTuple):
 
 
 def random_hole(kind: str, area: tuple[float, float], seed: int) -> Draw:
-    """Draws a random hole, stretched to the picture; hole i is seeded by i. Raises UserError."""
+    """Draws a random hole of the picture's size; hole i is seeded by i. Raises UserError."""
     if kind not in HOLES:
         raise UserError(f"--kind: should be one of {', '.join(HOLES)}")
     if not 0 < area[0] <= area[1] < 1:
         raise UserError("--area: should be two shares between 0 and 1, the smaller first")
 
     def draw(picture: Picture, number: int) -> np.ndarray:
-        hole = draw_numbered_holes([number], [kind], area, MASK_SIZE, seed)[0]
         height, width = picture.shape
+        size = max(height, width) if kind in PIXEL_PATTERNS else MASK_SIZE
+        hole = draw_numbered_holes([number], [kind], area, size, seed)[0]
+        if kind in PIXEL_PATTERNS:
+            return hole[:height, :width]
         return np.asarray(Image.fromarray(hole).resize((width, height), Image.Resampling.NEAREST))
 
     return draw

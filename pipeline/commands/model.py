@@ -23,6 +23,19 @@ def wanted_decoding(fill: Fill, count: int, **changes: object) -> Decoding:
         raise UserError(f"--{error}") from None
 
 
+def without_effect(decoding: Decoding, count: int, options: dict[str, object]) -> list[str]:
+    """Returns a line where options of a command change nothing, since the fill is always the same.
+
+    options: those given, by name; None where one was left out. count: the number of fills.
+    """
+    if decoding.reading != "mean" or decoding.mean_steps > 1:
+        return []
+    given = {name for name, value in options.items() if value is not None} - {"reading"}
+    idle = [f"--{name}" for name in sorted(given)]
+    idle += ["--variants"] if count > 1 else []
+    return [f"without effect on the reading mean: {', '.join(idle)}"] if idle else []
+
+
 def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> None:
     """Copies all files of a model folder, once it has been loaded. Raises UserError.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from unicodedata import normalize
 import numpy as np
 from tqdm import tqdm
 
-from maskgit.data.holes import dilate
+from maskgit.data.holes import dilate, stretched
 from maskgit.data.image_files import TOO_LARGE, Picture, UnusableImage, decode_picture, encode_png
 from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, marked
 from maskgit.filling import Fill
@@ -61,16 +61,23 @@ def pictures_in(source: Path) -> list[Path]:
     return found
 
 
-def passed_over(sources: Iterable[Path]) -> list[str]:
-    """Returns a line for each folder with other files than pictures: how many of which ending."""
+def passed_over(sources: Sequence[Path]) -> list[str]:
+    """Returns lines on what a folder has beside its pictures: folders, and files by ending."""
     lines = []
     for folder in dict.fromkeys(source for source in sources if source.is_dir()):
-        endings = Counter(
-            path.suffix.lower() or "without an ending"
+        others = [
+            path
             for path in folder.iterdir()
             if not is_hidden(path.name)
-            and not path.is_dir()
             and path.suffix.lower() not in EXTENSIONS
+            and path not in sources
+        ]
+        within = sum(path.is_dir() for path in others)
+        if within:
+            named = "1 folder" if within == 1 else f"{within} folders"
+            lines.append(f"{folder}: passed over: {named} in it; give each by itself")
+        endings = Counter(
+            path.suffix.lower() or "without an ending" for path in others if not path.is_dir()
         )
         if endings:
             counts = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
@@ -143,7 +150,9 @@ def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix:
     if not mask.is_dir():
         raise UserError(f"{mask} is not a folder; --mask-suffix finds masks in a folder by name")
     is_mask = re.compile(rf"(.+){re.escape(normalize('NFC', suffix))}\d*")
-    pictures = [path for path in pictures_in(source) if not is_mask.fullmatch(same_name(path))]
+    pictures = pictures_in(source)
+    if source.resolve() == mask.resolve():
+        pictures = [path for path in pictures if not is_mask.fullmatch(same_name(path))]
     if not pictures:
         raise UserError(f"{source}: all pictures in it end in {suffix!r}, as masks do")
     masks: dict[str, list[Path]] = {}
@@ -202,9 +211,8 @@ def load_job(job: Job, invert: bool = False, grow: int = 0) -> PictureWithHole:
         raise UnusableImage(f"{name}: {error}") from None
     if not job.shared_mask:
         check_shape(mask.shape, picture.shape, name)
-    shown = marked(mask, picture.shape)
-    shown = shown.inverted() if invert else shown
-    hole = dilate(shown.hole, grow)
+    shown = marked(mask).inverted() if invert else marked(mask)
+    hole = dilate(stretched(shown.hole, picture.shape), grow)
     if hole.any() or not job.masks.is_dir():
         check_hole(hole, name, invert)
     return PictureWithHole(picture, shown._replace(hole=hole))

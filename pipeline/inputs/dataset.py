@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from maskgit.data.holes import stretched
 from maskgit.data.image_files import UnusableImage, decode_picture
 from maskgit.data.masks import marked
 from pipeline.inputs.images import File, SourceImage, read_image
@@ -218,7 +219,13 @@ def _read_hole(entry: Entry, size: int) -> np.ndarray:
         mask = decode_picture(_read_bytes(entry))
     except UnusableImage as unusable:
         raise UserError(f"mask {entry.file!r}: {unusable}; replace this file") from None
-    return ~marked(mask, (size, size)).hole  # in the lab's files white is known
+    height, width = mask.shape
+    if height != width:  # its picture is cropped or padded to a square
+        raise UserError(
+            f"mask {entry.file!r}: is {width} x {height}; masks in mask64 are square"
+        )
+    known = marked(mask).hole  # white, in the lab's files
+    return stretched(~known, (size, size))
 
 
 def _read_bytes(entry: Entry) -> bytes:

@@ -25,8 +25,8 @@ def is_parquet(name: str) -> bool:
 def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
     """Returns the rows of a file as entries, with the paths in the file, or else numbers, as names.
 
-    Numbers are used unless every row has a path of its own. prefix: the start of all names. Raises
-    UserError where the file cannot be used.
+    Numbers are used unless every row has a path of its own, and some of these have an ending.
+    prefix: the start of all names. Raises UserError where the file cannot be used.
     """
     try:
         rows = _Rows(path)
@@ -35,9 +35,8 @@ def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
         raise UserError(f"{path} may not be read: change its permissions") from None
     except _CORRUPT as error:
         raise UserError(f"{path} is a corrupt Parquet file ({error}): fetch it again") from None
-    names = (
-        paths if all(paths) and len(set(paths)) == len(paths) else map(_number, range(rows.count))
-    )
+    own = all(paths) and len(set(paths)) == len(paths)
+    names = paths if own and any(Path(path).suffix for path in paths) else _numbers(rows.count)
     entries = enumerate(map(Path.as_posix, map(Path, names)))
     return [
         Entry(prefix + name, partial(rows.read, row), "")
@@ -57,8 +56,8 @@ def expand_parquet(root: Path, entries: list[Entry]) -> list[Entry]:
     return expanded
 
 
-def _number(row: int) -> str:
-    return f"{row}{EXTENSIONS[0]}"  # the ending is a name only: bytes tell what a picture is
+def _numbers(count: int) -> list[str]:
+    return [f"{row}{EXTENSIONS[0]}" for row in range(count)]  # bytes tell what a picture is
 
 
 class _Rows:

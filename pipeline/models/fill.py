@@ -5,7 +5,7 @@ from pathlib import Path
 from maskgit import load
 from maskgit.checkpoints import ForeignCheckpoint
 from maskgit.filling import Fill
-from maskgit.model_folder import CONFIG, MEAN_DECODER, PARTS, BadModel
+from maskgit.model_folder import CONFIG, BadModel
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import verify_checksum
 from pipeline.plumbing.places import MODEL_FOLDER, WEIGHTS
@@ -31,14 +31,11 @@ def shipped_weights() -> Path:
 def load_fill(folder: Path) -> Fill:
     """Loads a model folder. Raises UserError.
 
-    The pipeline's own model is also checked against its SHA256SUMS; 'dvc repro' makes it again.
+    Of the pipeline's own model the settings are checked, too; 'dvc repro' makes it again.
     """
     own = folder == MODEL_FOLDER
     if own:
-        for name in (CONFIG, *(f"{part}.safetensors" for part in PARTS)):
-            verify_checksum(folder / name)
-        if (drawer := folder / f"{MEAN_DECODER}.safetensors").exists():
-            verify_checksum(drawer)
+        verify_checksum(folder / CONFIG)
     try:
         return load(folder)
     except BadModel as error:

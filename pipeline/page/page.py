@@ -212,7 +212,8 @@ class FillColumn:
         with gr.Accordion("More: schedules, iterations, seed", open=False, elem_id="more"):
             label = f"Mask schedules and readings, up to {MAX_WAYS} side by side"
             self.ways = gr.CheckboxGroup(ways_of(fill), value=[own_way(tuned)], label=label)
-            self.iterations = gr.Slider(1, 32, tuned.iterations, step=1, label="Iterations")
+            most = max(32, tuned.iterations)
+            self.iterations = gr.Slider(1, most, tuned.iterations, step=1, label="Iterations")
             self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0)
         self.gallery = gr.Gallery(
             label="Fills; choose one",

@@ -86,7 +86,10 @@ def beats(new: np.ndarray, old: np.ndarray, better: Better) -> tuple[bool, str]:
 
 
 def signature(decoding: Decoding) -> ModelSignature:
-    """Returns the types of the served model; the report's own settings are the defaults."""
+    """Returns the types of the served model; the report's own settings are the defaults.
+
+    The default of `reading` is empty: see `Served.decoding`.
+    """
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("image", "mask")]),
         outputs=Schema([ColSpec(DataType.string, name) for name in ("image", "filled", "notes")]),
@@ -94,7 +97,7 @@ def signature(decoding: Decoding) -> ModelSignature:
             [
                 ParamSpec("gamma", DataType.string, decoding.gamma),
                 ParamSpec("iterations", DataType.long, decoding.iterations),
-                ParamSpec("reading", DataType.string, decoding.reading),
+                ParamSpec("reading", DataType.string, ""),
                 ParamSpec("seed", DataType.long, decoding.seed),
             ]
         ),

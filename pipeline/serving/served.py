@@ -19,12 +19,14 @@ from maskgit.schedules import NAMES
 MAX_ITERATIONS = 1024  # above the number of tokens, more iterations change nothing
 
 
-def picture(text: str, column: str) -> Picture:
+def picture(text: object, column: str) -> Picture:
     """Decodes a picture from the base64 of its file. Raises UnusableImage.
 
     The text may have line breaks. It may be a data URI as browsers give it:
     data:image/png;base64,... (RFC 2397).
     """
+    if not isinstance(text, str):
+        raise UnusableImage(f"{column}: missing")
     plain = re.sub(r"^data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
     try:
         data = base64.b64decode(plain, validate=True)
@@ -54,21 +56,32 @@ class Served(PythonModel):
 
     def predict(self, context, model_input: pd.DataFrame, params: dict) -> pd.DataFrame:
         """Returns a row for each row. Raises MlflowException, answered as 400 with its message."""
-        gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
-        how = seed, gamma, iterations, params["reading"]
         try:
-            if gamma not in NAMES:
-                raise ValueError(f"gamma: should be one of {', '.join(NAMES)}, not {gamma!r}")
-            if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
-                raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
+            how = self.decoding(params)
             filled = [
-                self.fill(picture(image, "image"), picture(mask, "mask"), *how)
+                self.fill(picture(image, "image"), picture(mask, "mask"), **how)
                 for image, mask in zip(model_input["image"], model_input["mask"], strict=True)
             ]
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         rows = [(base64_png(each), each.filled, "; ".join(each.notes)) for each in filled]
         return pd.DataFrame(rows, columns=["image", "filled", "notes"])
+
+    def decoding(self, params: dict) -> dict[str, object]:
+        """Returns the settings of a fill that a request changes. Raises ValueError.
+
+        MLflow hands over defaults for what a request leaves out. So a schedule or iterations are
+        asked for where they differ from the model's own. Without `reading` they ask for samples.
+        """
+        gamma, iterations, seed = params["gamma"], params["iterations"], params["seed"]
+        if gamma not in NAMES:
+            raise ValueError(f"gamma: should be one of {', '.join(NAMES)}, not {gamma!r}")
+        if not 1 <= iterations <= MAX_ITERATIONS or seed < 0:
+            raise ValueError(f"iterations should be 1 to {MAX_ITERATIONS}, seed 0 or more")
+        own = self.fill.config.decoding
+        asked = {"gamma": gamma, "iterations": iterations, "seed": seed}
+        changed = {name: value for name, value in asked.items() if value != getattr(own, name)}
+        return changed | ({"reading": params["reading"]} if params["reading"] else {})
 
 
 set_model(Served())

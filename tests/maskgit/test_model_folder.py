@@ -10,6 +10,7 @@ from maskgit import load
 from maskgit.checkpoints import read_checkpoint
 from maskgit.model_folder import BadModel, folder_files, read_model_folder
 from maskgit.tokenizer.registry import TOKENIZERS
+from pipeline.plumbing.hashing import write_sums
 from pipeline.plumbing.places import MODEL_FOLDER
 
 
@@ -100,6 +101,18 @@ def test_faults_are_one_line(folder, spoil, message):
     with pytest.raises(BadModel) as caught:
         load(folder)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "transformer", "mean_decoder"])
+def test_weights_that_differ_from_the_checksums_beside_them_are_refused(folder, part):
+    write_sums(folder)
+    load(folder)
+    changed = read_checkpoint(folder / f"{part}.safetensors")
+    name = next(iter(changed.state))
+    changed.state[name] = changed.state[name] + 1
+    (folder / f"{part}.safetensors").write_bytes(changed.to_bytes())
+    with pytest.raises(BadModel, match=rf"{part}\.safetensors is damaged: its checksum differs"):
+        load(folder)
 
 
 def test_half_precision_is_half_the_size_and_fills_almost_alike(folder, tmp_path):

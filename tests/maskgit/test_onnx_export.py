@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from maskgit import load
@@ -72,6 +73,31 @@ def test_the_loop_in_numpy_fills_as_ours(folder, tmp_path, monkeypatch, example)
         assert np.abs(example.fill(tmp_path, image, hole, reading="mean") - expected).max() <= 1
     drawn = [example.fill(tmp_path, images[0], holes[0], seed=seed) for seed in (1, 1, 2)]
     assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
+
+
+def test_the_example_reads_masks_and_pictures_as_the_command_line_does(
+    tmp_path, monkeypatch, example
+):
+    """A red brush is a hole, a picture is turned upright, and an empty mask is refused."""
+    seen = []
+    monkeypatch.setattr(
+        example, "fill", lambda folder, image, hole: seen.append((image, hole)) or image
+    )
+    turned = Image.new("RGB", (6, 4))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    turned.save(tmp_path / "photo.jpg", exif=exif)
+    mask = np.zeros((6, 4, 3), np.uint8)
+    mask[2:4, 1:3, 0] = 255
+    Image.fromarray(mask).save(tmp_path / "red.png")
+    Image.fromarray(mask * 0).save(tmp_path / "empty.png")
+    for name, refused in (("red.png", nullcontext()), ("empty.png", pytest.raises(SystemExit))):
+        files = [str(tmp_path / each) for each in ("photo.jpg", name, "out.png")]
+        monkeypatch.setattr("sys.argv", ["onnx_fill.py", "model", *files])
+        with refused:
+            example.main()
+    ((image, hole),) = seen
+    assert image.shape == (6, 4, 3) and np.array_equal(hole, mask[..., 0] > 0)
 
 
 def test_a_model_of_tokens_only_is_refused(token_models):

@@ -239,6 +239,26 @@ def test_masks_are_drawn_for_each_picture(project):
     assert run("inpaint", "in", "--mask", "masks", "--out", "out").exit_code == 0
 
 
+@pytest.mark.parametrize("kind", ["every_second_line", "super_resolution"])
+def test_patterns_of_pixels_are_drawn_at_the_size_of_the_picture(project, kind):
+    picture(project / "in/a.png", 70, 45)
+    assert run("mask", "in", "--out", "masks", "--kind", kind).exit_code == 0
+    mask = read(project / "masks/a.png") > 0
+    known = np.zeros((45, 70), bool)
+    known[::2, :: 1 if kind == "every_second_line" else 2] = True
+    assert np.array_equal(mask, ~known)
+
+
+def test_one_mask_for_all_keeps_its_hairs_where_it_is_scaled_down(project):
+    pixels = picture(project / "in/a.png", 64, 64)
+    mask = np.zeros((400, 400), np.uint8)
+    mask[200, 50:350] = 255
+    Image.fromarray(mask).save(project / "hair.png")
+    assert run("inpaint", "in", "--mask", "hair.png", "--out", "out").exit_code == 0
+    changed = (read(project / "out/a.png") != pixels).any(axis=2)
+    assert changed[32, 8:56].all() and not changed[:32].any() and not changed[33:].any()
+
+
 def test_dust_is_found_in_each_picture(project):
     (project / "in").mkdir()
     smooth = np.full((200, 300, 3), 90, np.uint8)
@@ -317,6 +337,33 @@ def test_a_single_result_has_the_name_that_it_is_given(project):
     assert "results are PNG" in str(run(*arguments, "out.jpg").exception)
     hole(project / "masks/a_mask2.png")
     assert "2 masks for a.png; make --out a folder" in str(run(*arguments, "b.png").exception)
+
+
+def test_a_picture_whose_name_ends_as_masks_do_is_filled_where_masks_lie_elsewhere(project):
+    picture(project / "in/venice_mask.png")
+    hole(project / "masks/venice_mask_mask.png")
+    arguments = "inpaint", "in", "--mask", "masks", "--mask-suffix", "_mask", "--out", "out"
+    assert run(*arguments).exit_code == 0
+    assert (project / "out/venice_mask.png").is_file()
+
+
+def test_folders_in_a_folder_of_pictures_are_named_but_those_of_the_masks(project):
+    for name in ("in/a.png", "in/2024/b.png", "in/2025/c.png"):
+        picture(project / name)
+    hole(project / "in/masks/a.png")
+    result = run("inpaint", "in", "--mask", "in/masks", "--out", "out")
+    assert result.exit_code == 0 and "1 of 1 filled" in result.output
+    assert "in: passed over: 2 folders in it; give each by itself" in result.stderr
+
+
+def test_options_that_change_nothing_are_named(project):
+    picture(project / "a.png")
+    hole(project / "hole.png")
+    arguments = "inpaint", "a.png", "--mask", "hole.png", "--out", "out"
+    said = run(*arguments, "--reading", "mean", "--seed", "3", "--variants", "2").stderr
+    assert "without effect on the reading mean: --seed, --variants" in said
+    for options in (("--seed", "3"), ("--reading", "mean")):
+        assert "without effect" not in run(*arguments, *options).stderr
 
 
 def test_pictures_are_png_and_folders_have_names_of_their_own(project):

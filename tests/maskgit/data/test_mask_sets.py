@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from maskgit.data.holes import draw_holes, draw_numbered_holes
+from maskgit.data.holes import draw_holes, draw_numbered_holes, stretched
 from maskgit.data.mask_sets import (
     AREAS,
     SYMMETRIES,
@@ -40,6 +40,21 @@ def test_every_pixel_that_the_middle_square_of_a_mask_touches_is_hole(size, heig
 @given(arrays(bool, (16, 16)))
 def test_a_mask_of_the_pictures_size_stays_as_it_is(mask):
     assert np.array_equal(fit_mask(mask, 16), mask)
+
+
+@given(st.tuples(*[st.integers(1, 40)] * 4), st.data())
+def test_a_stretched_mask_has_a_hole_wherever_the_mask_has_one_and_nowhere_else(sizes, data):
+    (height, width, *shape) = sizes
+    mask = data.draw(arrays(bool, (height, width)))
+    found = stretched(mask, tuple(shape))
+    assert found.shape == tuple(shape) and found.dtype == bool
+    for y, x in np.ndindex(*shape):
+        rows = mask[y * height // shape[0] : -(-(y + 1) * height // shape[0])]
+        assert found[y, x] <= rows[:, x * width // shape[1] : -(-(x + 1) * width // shape[1])].any()
+    for y, x in np.argwhere(mask):
+        ends = [int(y * shape[0] / height), -int(-(y + 1) * shape[0] // height)]
+        across = [int(x * shape[1] / width), -int(-(x + 1) * shape[1] // width)]
+        assert found[slice(*ends), slice(*across)].any()
 
 
 def test_a_hair_one_pixel_wide_stays_whole():

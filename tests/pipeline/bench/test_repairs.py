@@ -18,7 +18,7 @@ DAMAGED = [repairs.FILM_DAMAGE, *repairs.DAMAGE]
 
 @pytest.fixture
 def photos(tmp_path):
-    """Two photographs, one too small and one damaged; a mask and its licence."""
+    """Two photographs, one too small and one damaged; a hair, a mask of all, and a licence."""
     folder, masks = tmp_path / "photos", tmp_path / "masks"
     folder.mkdir()
     masks.mkdir()
@@ -29,12 +29,13 @@ def photos(tmp_path):
     mask = np.zeros((100, 100), dtype=np.uint8)
     mask[40:44, 10:60] = 255
     Image.fromarray(mask).save(masks / "hair.png")
+    Image.fromarray(mask * 0 + 255).save(masks / "white.png")
     (masks / "LICENSE").write_text("MIT")
     return folder, masks
 
 
 def test_every_damage_is_repaired_by_every_method_and_held_against_what_was_there(
-    photos, small_models, tmp_path
+    photos, small_models, tmp_path, capsys
 ):
     with project_with_store(tmp_path):
         repairs.run_repairs(small_models / MODEL_FOLDER, *photos)
@@ -43,7 +44,10 @@ def test_every_damage_is_repaired_by_every_method_and_held_against_what_was_ther
         assert list(rows["photo"].unique()) == ["0.png", "1.png"]
         assert list(rows["damage"].unique()) == DAMAGED
         methods = ["sample", "mean", *repairs.CLASSIC]
-        assert list(rows["method"].unique()) == methods and len(rows) == 2 * 5 * len(methods)
+        assert list(rows["method"].unique()) == methods and len(rows) == 9 * len(methods)
+        assert set(rows[rows["damage"] == repairs.FILM_DAMAGE]["photo"]) == {"0.png"}
+        said = capsys.readouterr().err
+        assert "left out: 2.png: below 128 pixels" in said and "left out: broken.png: " in said
         of_spots = table.loc["spots"]
         better = min(of_spots.loc[name, repairs.ERROR] for name in repairs.CLASSIC)
         for name in methods:

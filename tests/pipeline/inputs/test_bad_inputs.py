@@ -350,7 +350,7 @@ BAD = {
     # weights
     "no weights": Bad(
         lambda: tokenizer(Path(MODEL_FILE).unlink),
-        f"{MODEL_FILE} does not exist; run 'dvc repro' to make it",
+        f"{MODEL_FILE} does not exist{AGAIN}",
     ),
     "empty weights": Bad(
         lambda: tokenizer(lambda: Path(MODEL_FILE).write_bytes(b"")),

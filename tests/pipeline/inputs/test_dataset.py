@@ -91,6 +91,11 @@ def test_rows_whose_paths_repeat_or_are_missing_go_by_their_numbers(tmp_path):
     assert list(reasons(path)) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
+def test_rows_whose_paths_have_no_ending_go_by_their_numbers(tmp_path):
+    path = make_parquet(tmp_path / "cats.parquet", {"000123": PNG, "000124": encode(WIDE + 1)})
+    assert reasons(path) == {"0.jpg": "", "1.jpg": ""}
+
+
 def test_a_folder_of_shards_as_data_sets_have_it(tmp_path):
     folder = make_folder(tmp_path, {"README.md": b"# Cats", "data/c.png": PNG})
     for shard in ("train-00000", "train-00001"):
@@ -414,6 +419,10 @@ def test_lab_masks(make_source):
     assert not hole[0, 32:].any()
     assert not hole[1].any()
     np.testing.assert_array_equal(read_lab_masks(source, 16), hole[:, ::4, ::4])
+    point = np.full((64, 64, 3), 255, np.uint8)
+    point[21, 22] = 0
+    (small,) = read_lab_masks(make_source({**LAB, "mask64/2.png": encode(point)}, "point"), 16)[:1]
+    assert small.sum() == 1 and small[5, 5]  # what is to be filled is not lost by scaling
     assert hole.view(np.uint8).max() == 1  # what scikit-image adds up
 
 
@@ -421,6 +430,14 @@ def test_folders_named_as_the_lab_names_them_are_plain_elsewhere(make_source):
     source = make_source({"train/a.png": PNG, "mask64/a.png": PNG})
     assert splits(source) == [("mask64/a.png", "", ""), ("train/a.png", "", "")]
     assert read_lab_masks(source, 64) is None
+
+
+def test_a_lab_mask_that_is_not_square_is_refused_since_its_picture_is_cropped(make_source):
+    wide = encode(np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(
+        UserError, match=r"mask 'mask64/3\.png': is 64 x 48; masks in mask64 are square"
+    ):
+        read_lab_masks(make_source({**LAB, "mask64/3.png": wide}), 64)
 
 
 def test_lab_without_masks(make_source):

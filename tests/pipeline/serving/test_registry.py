@@ -24,12 +24,21 @@ from mlflow import MlflowClient
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskgit import load
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import find
 from pipeline.cli import app
 from pipeline.plumbing.params import load_params
-from pipeline.plumbing.places import PREPARED
-from pipeline.serving.registry import NAME, REQUIREMENTS, beats, hash_of_test_set, register
+from pipeline.plumbing.places import MODEL_FOLDER, PREPARED
+from pipeline.serving.registry import (
+    NAME,
+    REQUIREMENTS,
+    beats,
+    hash_of_test_set,
+    register,
+    signature,
+)
+from pipeline.serving.served import Served
 from tests.clone import ROOT
 from tests.import_graph import closure
 from tests.small_models import save_small_models, write_params
@@ -244,7 +253,23 @@ def test_the_command_line_fills_as_the_served_model_does(server, project):
     assert np.array_equal(np.asarray(Image.open("filled.png")), filled(server))
 
 
+def test_settings_of_a_request_mean_what_they_mean_elsewhere(small_models):
+    """MLflow hands over the defaults of the signature for what is left out."""
+    served = Served()
+    served.fill = load(small_models / MODEL_FOLDER)
+    served.fill.config = served.fill.config.changed(
+        decoding=served.fill.config.decoding.changed(reading="mean")
+    )
+    own = served.fill.config.decoding
+    defaults = {each.name: each.default for each in signature(own).params.params}
+    for asked in ({}, {"seed": 5}, {"iterations": 3}, {"gamma": "square"}, {"reading": "sample"}):
+        wanted = served.fill.decoding(**served.decoding(defaults | asked))
+        assert wanted == served.fill.decoding(**asked), asked
+    assert served.fill.decoding(**served.decoding(defaults)).reading == "mean"
+
+
 FAULTS = {
+    "missing": ({"mask": None}, "mask: missing"),
     "no base64": ({"image": "?"}, "image: not base64"),
     "no picture": ({"mask": "bm8gcGljdHVyZQ=="}, "mask: not an image"),
     "another size": ({"mask": encoded(HOLE[:8, :9])}, "the mask is 9 x 8, the picture 90 x 50"),

@@ -22,7 +22,6 @@ test: $(BIN)/.installed
 	ruff check .
 	ruff format --check .
 	lint-imports
-	$(DOCS)
 	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadscope $(if $(SEED),--randomly-seed=$(SEED))
 
 docs: $(BIN)/.installed

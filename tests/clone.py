@@ -15,9 +15,12 @@ ROOT = Path(__file__).parents[1]
 
 
 class Clone:
-    """A clone of the committed and uncommitted project, with sizes for a test."""
+    """A clone of the committed and uncommitted project, with sizes for a test.
 
-    def __init__(self, folder):
+    few_steps: the tokenizer and the decoder of mean codes train less than preset `tiny` has it.
+    """
+
+    def __init__(self, folder, few_steps=False):
         self.folder = folder
         self.output = ""
         listed = self.run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
@@ -31,6 +34,8 @@ class Clone:
         params["vqgan"]["batch_size"] = 16
         params["inpaint"]["iterations"] = [1, 3]
         params["report"] |= {"iterations": 3, "grid": 2}
+        if few_steps:
+            params["vqgan"]["steps"], params["mean_decoder"]["steps"] = 24, 12
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         self.commit("start")
 

@@ -126,7 +126,7 @@ def finished_clone(tmp_path_factory):
     with FileLock(shared / "finished.lock"):
         if not made.exists():
             (shared / "finished").mkdir()
-            clone = Clone(shared / "finished")
+            clone = Clone(shared / "finished", few_steps=True)
             clone.output = clone.run("dvc", "repro")
             clone.commit("first run")
             made.write_bytes(pickle.dumps(clone))

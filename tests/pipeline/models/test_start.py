@@ -43,7 +43,8 @@ def project_from(models, folder):
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
     for name in ("presets.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
-    with project_with_store(folder):
+    with project_with_store(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare, "TRAINING_HOLES", 64)
         prepare.main()
         yield folder
 
@@ -111,6 +112,56 @@ def test_with_0_steps_the_folder_is_kept_whole(small_models, tmp_path):
         uncertainty = pd.read_csv(TRANSFORMER / UNCERTAINTY)
         write_model_folder(folder / "again", load_params(), uncertainty, lambda config: "a card")
         assert load_config(folder / "again" / "config.json")["trained_on"] == trained_on
+
+
+def enough(*arguments):
+    """In place of a training."""
+    raise UserError("enough")
+
+
+def test_a_new_decoder_for_a_kept_transformer_sees_drafts_as_the_transformer_did(
+    small_models, tmp_path, monkeypatch
+):
+    """A fill begins with a draft where the folder says so, whatever `drafts` is now."""
+    taught = []
+    monkeypatch.setattr(
+        train_decoder,
+        "DrawingTrainer",
+        lambda *arguments: taught.append(arguments[-1]) or enough(),
+    )
+    with project_from(small_models, tmp_path) as folder:
+        keep_all(folder)
+        values = yaml.safe_load((folder / "params.yaml").read_text())
+        values["mean_decoder"]["steps"] = 2
+        (folder / "params.yaml").write_text(yaml.safe_dump(values))
+        config = load_config(folder / "cats-model/config.json")
+        config["trained_on"]["drafts"] = 0.25
+        (folder / "cats-model/config.json").write_text(json.dumps(config))
+        for stage in (train_vqgan, encode, train_transformer):
+            stage.main()
+        with pytest.raises(UserError, match="enough"):
+            train_decoder.main()
+    assert taught == [0.25]
+
+
+def test_a_training_that_goes_on_is_validated_on_what_its_network_sees(
+    small_models, tmp_path, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(
+        train_transformer.Inputs,
+        "examples",
+        lambda inputs, sees_pixels, gamma, seed: seen.append(sees_pixels) or [],
+    )
+    with project_from(small_models, tmp_path) as folder:
+        path = folder / "params.yaml"
+        path.write_text(path.read_text().replace("pixels: true", "pixels: false"))
+        for stage in (train_vqgan, encode):
+            stage.main()
+        monkeypatch.setattr(train_transformer, "TransformerTrainer", enough)
+        with pytest.raises(UserError, match="enough"):
+            train_transformer.main()
+    assert seen == [True]
 
 
 def test_a_model_folder_says_where_its_networks_come_from(small_models, tmp_path):

@@ -49,6 +49,18 @@ def address(small_models, folder):
         blocks.close()
 
 
+def test_the_slider_reaches_the_iterations_of_any_model(small_models):
+    import gradio as gr
+
+    from pipeline.page.page import FillColumn
+
+    fill = load(small_models / MODEL_FOLDER)
+    many = fill.config.decoding.changed(iterations=40)
+    fill.config = fill.config.changed(decoding=many)
+    with gr.Blocks():
+        assert FillColumn(fill).iterations.maximum == 40
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with sync_api.sync_playwright() as playwright:

@@ -1,12 +1,15 @@
 import pytest
+import torch
 import yaml
 from pydantic import ValidationError
 
+from maskgit.data.drafts import COARSENESS
 from maskgit.inpainting.registry import DECODERS, Registered
 from maskgit.tokenizer.settings import TokenizerConfig, TokenizerTraining
+from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.params import load_params
+from pipeline.plumbing.params import COARSEST_DRAFT, load_params
 from pipeline.stages.sources import KEYS
 from tests.clone import ROOT
 from tests.wing import needs_lab
@@ -114,6 +117,9 @@ BAD = {
         [50, 64],
         r"feed_forward.channels.0: .* multiple of 32, but it is 50",
     ),
+    "data.test": (0.6, r"data.test: should be a number of images from 4, or a share below 0.5"),
+    "vqgan.channels": (144, r"vqgan: channels should be a multiple of 16, above 128 of 32"),
+    "inpaint.choose": ("medoid", r"inpaint: choose=medoid needs best_of of 3 or more"),
     "score.others": ({"telea": "fills"}, r"score.others: 'telea' is a row of the tables already"),
     "report.iterations": (9, r"report.iterations \(9\) should be one of inpaint.iterations"),
     "data": (None, r"data: .* but it is None"),
@@ -125,6 +131,43 @@ def test_bad_values_get_one_line_that_names_the_key(project, key, value, message
     with pytest.raises(UserError, match=r"^params.yaml: .*" + message) as caught:
         load_params(project(key, value))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data.holes", ["thin", "masks/thin"]),
+        ("data.holes", ["masks/NA"]),
+        ("score.others", {"hole": "fills"}),
+        ("score.others", {"None": "fills"}),
+    ],
+)
+def test_names_that_tables_or_pictures_would_mistake_are_refused(project, key, value):
+    with pytest.raises(UserError, match=rf"^params.yaml: {key.partition('.')[0]}.*name"):
+        load_params(project(key, value))
+
+
+@pytest.mark.parametrize("channels", [16, 48, 128, 160, 192, 256, 320, 384])
+def test_a_tokenizer_of_any_width_that_is_allowed_can_be_built(project, channels):
+    found = load_params(project("vqgan.channels", channels)).vqgan
+    with torch.device("meta"):
+        VQGAN(**found.part(TokenizerConfig).model_dump())
+
+
+def test_shares_leave_half_of_the_images_to_train(project):
+    project("data.test", 0.3)
+    assert load_params(project("data.validation", 0.2)).data.test == 0.3
+    with pytest.raises(UserError, match=r"test and validation leave less than half of the images"):
+        load_params(project("data.validation", 0.3))
+
+
+def test_drafts_are_of_whole_pixels(project):
+    project("drafts", 0.25)
+    project("data.size", 96)
+    load_params(project("report.iterations", 5))
+    with pytest.raises(UserError, match=r"drafts need a data\.size in steps of 8"):
+        load_params(project("data.size", 100))
+    assert max(COARSENESS) == COARSEST_DRAFT
 
 
 def test_a_number_of_codes_that_the_quantizer_cannot_have_is_named(project):

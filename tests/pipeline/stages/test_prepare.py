@@ -125,10 +125,10 @@ def test_the_lab_layout_keeps_its_splits_and_masks_and_no_leak(tmp_path, pixels)
     assert [hole[0].sum() for hole in holes] == [4, 12, 16, 20]
 
 
-def run_prepare(folder, source, **changes):
-    """python -m pipeline.stages.prepare in `folder`, with the parameters changed."""
+def run_prepare(folder, source):
+    """python -m pipeline.stages.prepare in `folder`, for a few images of the source."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    values["data"] |= {"source": str(source)} | changes
+    values["data"] |= {"source": str(source), "count": 40, "test": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
     shutil.copy(ROOT / "presets.yaml", folder)
     return subprocess.run(
@@ -148,25 +148,17 @@ def faulty_sources(folder):
     (folder / "bad/a.png").write_bytes(b"no image")
     shutil.make_archive(str(folder / "none"), "zip", folder / "empty")
     (folder / "corrupt.zip").write_bytes(b"PK no zip")
-    return {
-        "missing": "does not exist",
-        "empty": "holds no image files",
-        "none.zip": "holds no image files",
-        "corrupt.zip": "corrupt zip",
-        "bad": "none of its 1 files is a usable image",
-        "few": "too few",
-        "same": "too few",
-    }
 
 
-def test_faulty_sources_get_one_line_and_leave_nothing_half_written(tmp_path):
-    for name, message in faulty_sources(tmp_path).items():
-        result = run_prepare(tmp_path, tmp_path / name)
-        last = result.stderr.strip().splitlines()[-1]
-        assert result.returncode == 1, name
-        assert last.startswith("error: ") and name in last and message in last
-        assert "Traceback" not in result.stderr
-        assert not list((tmp_path / "data").iterdir())
+FAULTY = {
+    "missing": "does not exist",
+    "empty": "holds no image files",
+    "none.zip": "holds no image files",
+    "corrupt.zip": "corrupt zip",
+    "bad": "none of its 1 files is a usable image",
+    "few": "too few",
+    "same": "too few",
+}
 
 
 @pytest.fixture
@@ -176,6 +168,26 @@ def made(tmp_path, pixels, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setattr("pipeline.stages.prepare.TRAINING_HOLES", 8)
     return lambda source, **changes: prepare(parameters(source, **changes), 0, pixels, ALONE)[0]
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faulty_sources_are_named_with_their_fault_and_nothing_is_written(
+    tmp_path, made, pixels, name
+):
+    faulty_sources(tmp_path)
+    with pytest.raises(UserError) as error:
+        made(tmp_path / name)
+    assert name in str(error.value) and FAULTY[name] in str(error.value)
+    assert "\n" not in str(error.value) and not list(pixels.iterdir())
+
+
+def test_the_fault_of_a_source_is_the_last_line_and_leaves_nothing_half_written(tmp_path):
+    faulty_sources(tmp_path)
+    result = run_prepare(tmp_path, tmp_path / "few")
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert last.startswith("error: ") and "few: " in last and "too few" in last
+    assert not list((tmp_path / "data").iterdir())
 
 
 def test_a_source_with_too_few_images_counts_the_reasons_and_names_the_settings(tmp_path, made):
@@ -199,6 +211,13 @@ def test_a_source_with_too_few_images_counts_the_reasons_and_names_the_settings(
     assert table.loc["b.png", "duplicate_of"] == "a.png"
 
 
+def test_one_image_is_too_few_to_test_with(tmp_path, made):
+    for split, count in {"train": 12, "val": 3, "test": 1}.items():
+        save(tmp_path / "lab/cat_face" / split, draw_cats(count, seed=count))
+    with pytest.raises(UserError, match="lab: one image is too few for the test split"):
+        made("lab")
+
+
 def test_the_table_of_a_source_that_failed_goes_when_one_is_prepared(tmp_path, made):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.png").write_bytes(b"")
@@ -219,19 +238,18 @@ def test_linked_images_are_prepared_where_that_is_asked_for(tmp_path, made):
     assert (made("links", follow_links=True)["split"] != "").all()
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        folder = tmp_path / name
-        folder.mkdir()
-        assert run_prepare(folder, "synthetic", count=40, test=4).returncode == 0
-    first_of = tmp_path / "a/data/prepared"
-    files = [path.relative_to(first_of) for path in first_of.rglob("*") if path.is_file()]
+def test_the_same_seed_gives_the_same_bytes(tmp_path, monkeypatch):
+    assert run_prepare(tmp_path, "synthetic").returncode == 0
+    first, second = tmp_path / "data/prepared", tmp_path / "again"
+    second.mkdir()
+    monkeypatch.chdir(tmp_path)
+    prepare(parameters("synthetic", count=40), 0, second, ALONE)
+    files = [path.relative_to(second) for path in second.rglob("*") if path.is_file()]
     written = {"manifest.csv", "holes.csv", "test_holes.npy", "test_holes/image_000.png"}
     assert written <= {file.as_posix() for file in files}
     for file in files:
-        first, second = (tmp_path / name / "data/prepared" / file for name in ("a", "b"))
-        assert first.read_bytes() == second.read_bytes(), file
-    manifest = pd.read_csv(tmp_path / "a/data/prepared/manifest.csv")
+        assert (first / file).read_bytes() == (second / file).read_bytes(), file
+    manifest = pd.read_csv(second / "manifest.csv")
     assert list(manifest) == ["file", "split", "sha256", "duplicate_of", "reason", "notes"]
 
 
@@ -247,12 +265,12 @@ def make_sources(folder):
     return ["synthetic", "photos", "photos.zip", "photos.parquet"]
 
 
-@pytest.mark.parametrize("cut", [{"crops": 1}, {"windows": 2}], ids=["crops", "windows"])
-def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch, cut):
+@pytest.mark.parametrize(("cut", "sources"), [({"crops": 1}, 4), ({"windows": 2}, 2)])
+def test_any_number_of_processes_leaves_the_same_bytes(tmp_path, monkeypatch, cut, sources):
     monkeypatch.setattr(workers, "_PAYS", -1)
     monkeypatch.setattr("pipeline.stages.prepare.TRAINING_HOLES", 70)
     with Workers(2) as two:
-        for source in make_sources(tmp_path):
+        for source in make_sources(tmp_path)[:sources]:
             path = source if source == "synthetic" else tmp_path / source
             data = parameters(path, count=70, **cut)
             left = []
@@ -348,15 +366,15 @@ def test_masks_of_whole_pictures_are_refused_for_windows(tmp_path, made):
 
 
 @pytest.mark.parametrize("source", ["synthetic", "photos"])
+@pytest.mark.usefixtures("made")
 def test_windows_of_the_training_images_alone_follow_them(tmp_path, source):
     save(tmp_path / "photos", draw_cats(40, seed=3, size=100))
     prepared = {}
     for crops in (0, 2):
-        assert run_prepare(tmp_path, source, count=40, test=4, crops=crops).returncode == 0
-        prepared[crops] = {
-            split: np.load(tmp_path / f"data/prepared/{split}.npy")
-            for split in ("train", "val", "test")
-        }
+        folder = tmp_path / f"{crops} crops"
+        folder.mkdir()
+        prepare(parameters(source, count=40, crops=crops), 0, folder, ALONE)
+        prepared[crops] = {split: np.load(folder / f"{split}.npy") for split in SPLITS}
     whole = prepared[0]["train"]
     assert len(prepared[2]["train"]) == 3 * len(whole)
     assert np.array_equal(prepared[2]["train"][: len(whole)], whole)

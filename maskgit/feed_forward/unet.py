@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from maskgit.data.known_pixels import KnownPixelEmbedding
 from maskgit.feed_forward.settings import UNetConfig
+from maskgit.tokenizer.settings import norm_groups
 from maskgit.tokenizer.vqgan import GroupNorm, ResidualBlock
 
 STRIDE = 2  # pixels of the picture for each place of the highest resolution, per side
@@ -47,7 +48,7 @@ class UNet(nn.Module):
         self.up_blocks = nn.ModuleList(map(ResidualBlock, reversed(finer)))
         first = c.channels[0]
         self.to_pixels = nn.Sequential(
-            GroupNorm(min(32, first // 4), first),
+            GroupNorm(norm_groups(first), first),
             nn.SiLU(),
             nn.Conv2d(first, 3 * STRIDE**2, 3, padding=1),
             nn.PixelShuffle(STRIDE),

@@ -27,9 +27,23 @@ class TokenizerConfig(Section):
     quantizer: Annotated[str, one_of(CODES)] = "kmeans"
 
     @model_validator(mode="after")
+    def check_channels(self) -> "TokenizerConfig":
+        for width in (self.channels, self.channels // 2):
+            if width % norm_groups(width):
+                raise ValueError(
+                    "channels should be a multiple of 16, above 128 of 32, and above 256 of 64"
+                )
+        return self
+
+    @model_validator(mode="after")
     def check_codebook_size(self) -> "TokenizerConfig":
         CODES[self.quantizer](self.codebook_size)
         return self
+
+
+def norm_groups(channels: int) -> int:
+    """Returns the number of groups of a group norm over so many channels."""
+    return min(32, channels // 4)
 
 
 class TokenizerTraining(Adversarial):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from maskgit.data.known_pixels import KNOWN_CHANNELS, KnownPixelEmbedding, mask_pixels
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import QUANTIZERS, Quantized
-from maskgit.tokenizer.settings import TokenizerConfig
+from maskgit.tokenizer.settings import TokenizerConfig, norm_groups
 
 
 class GroupNorm(nn.GroupNorm):
@@ -37,10 +37,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, kernel: int = 3):
         super().__init__()
         self.block = nn.Sequential(
-            GroupNorm(min(32, channels // 4), channels),
+            GroupNorm(norm_groups(channels), channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, kernel, padding=kernel // 2),
-            GroupNorm(min(32, channels // 4), channels),
+            GroupNorm(norm_groups(channels), channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, kernel, padding=kernel // 2),
         )

@@ -221,9 +221,7 @@ def _read_hole(entry: Entry, size: int) -> np.ndarray:
         raise UserError(f"mask {entry.file!r}: {unusable}; replace this file") from None
     height, width = mask.shape
     if height != width:  # its picture is cropped or padded to a square
-        raise UserError(
-            f"mask {entry.file!r}: is {width} x {height}; masks in mask64 are square"
-        )
+        raise UserError(f"mask {entry.file!r}: is {width} x {height}; masks in mask64 are square")
     known = marked(mask).hole  # white, in the lab's files
     return stretched(~known, (size, size))
 

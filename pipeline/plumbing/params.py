@@ -61,6 +61,10 @@ def one_or_several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+READ_AS_MISSING = {"NA", "NaN", "nan", "NULL", "null", "None"}  # by pandas, in tables
+COARSEST_DRAFT = 8  # pixels, see `maskgit.data.drafts`
+LEAST_TRAINED = 0.5  # share of the images, see `maskgit.data.splits`
+
 Several = (BeforeValidator(one_or_several), Field(min_length=1))  # of a list, or a name alone
 
 
@@ -76,7 +80,7 @@ class Data(Section):
     crops: Annotated[int, Field(ge=0, le=64)]
     windows: Annotated[int, Field(ge=0, le=64)] = 0
     validation: Annotated[float, Field(gt=0, lt=0.5)]
-    test: Annotated[int, Field(ge=4, le=10**7)] | Annotated[float, Field(gt=0, lt=0.5)]
+    test: int | float
     holes: Annotated[list[HoleKind], *Several]
     hole_area: tuple[Share, Share]
 
@@ -95,12 +99,31 @@ class Data(Section):
         """The names of `holes` in tables: of mask files the name of their folder or zip."""
         return [kind if kind in HOLES else Path(kind).name for kind in self.holes]
 
+    @field_validator("test", mode="before")
+    @classmethod
+    def check_test(cls, value: Any) -> Any:
+        number, share = type(value) is int, type(value) is float
+        if not (number and 4 <= value <= 10**7) and not (share and 0 < value < 0.5):
+            raise ValueError("should be a number of images from 4, or a share below 0.5")
+        return value
+
+    @model_validator(mode="after")
+    def check_shares(self) -> "Data":
+        share = self.test if isinstance(self.test, float) else 0
+        if (1 - share) * (1 - self.validation) < LEAST_TRAINED:
+            raise ValueError(
+                "test and validation leave less than half of the images to train; lower one of them"
+            )
+        return self
+
     @model_validator(mode="after")
     def check_names_of_mask_sets(self) -> "Data":
         names = [Path(path).name for path in dict.fromkeys(self.mask_sets)]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"two sets of masks are called {twice[0]}; rename one of them")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sets of masks are called {name}; rename one of them")
+            if name in HOLES or name in READ_AS_MISSING:
+                raise ValueError(f"a set of masks may not be called {name}; rename it")
         return self
 
     @model_validator(mode="after")
@@ -171,6 +194,7 @@ class MeanDecoder(MeanDecoderSize, DrawingTraining):
 
 ONE_PASS = "one_pass"  # a method beside the schedules: the most likely codes, in one step
 MEAN = "mean"  # a method beside the schedules: the mean codes, see `maskgit.inpainting.mean`
+ROWS_OF_GRIDS = "true", "hole"  # see `pipeline.reporting.grids`
 OTHER_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -190,6 +214,12 @@ class Inpaint(Sampler):
     @model_validator(mode="after")
     def iterations_suit_the_decoder(self) -> "Inpaint":
         self.check_iterations(max(self.iterations))
+        return self
+
+    @model_validator(mode="after")
+    def a_medoid_is_one_of_three_or_more(self) -> "Inpaint":
+        if self.choose == "medoid" and self.best_of < 3:
+            raise ValueError("choose=medoid needs best_of of 3 or more: two are equally far apart")
         return self
 
 
@@ -213,8 +243,10 @@ class Score(Section):
         for name in value:
             if not OTHER_METHOD.fullmatch(name):
                 raise ValueError(f"{name!r} should have letters, digits and _ only, a letter first")
-            if name in {*NAMES, *BASELINES, ONE_PASS, MEAN, *BOUNDS}:
+            if name in {*NAMES, *BASELINES, ONE_PASS, MEAN, *BOUNDS, *ROWS_OF_GRIDS}:
                 raise ValueError(f"{name!r} is a row of the tables already; choose another name")
+            if name in READ_AS_MISSING:
+                raise ValueError(f"{name!r} would be read as missing; choose another name")
         return value
 
 
@@ -326,6 +358,8 @@ class Params(Section):
                 "drafts are seen in the known pixels: leave vqgan.checkpoint empty and set "
                 "train.pixels=true, or set drafts=0"
             )
+        if self.drafts and self.data.size % COARSEST_DRAFT:
+            raise ValueError("drafts need a data.size in steps of 8; or set drafts=0")
         return self
 
     @model_validator(mode="after")

@@ -174,8 +174,11 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
         manifest.loc[kept, "split"] = splits
     manifest.loc[~kept, "split"] = ""
     for split in SPLITS:
-        if not (manifest["split"] == split).any():
+        count = (manifest["split"] == split).sum()
+        if not count:
             raise refusal(data, f"no usable image is left for the {split} split", manifest)
+        if split == "test" and count == 1:  # scores compare sets
+            raise refusal(data, "one image is too few for the test split", manifest)
     return manifest
 
 

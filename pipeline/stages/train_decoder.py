@@ -17,7 +17,7 @@ from pipeline.models.checkpoints import build, load_model, read_model, save_mode
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
 from pipeline.models.perceptual import perceptual_network
-from pipeline.models.start import start_mean_decoder
+from pipeline.models.start import start_mean_decoder, start_trained_on
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import Params, load_params
@@ -47,10 +47,13 @@ def main() -> None:
     if not params.mean_decoder.steps or checkpoint.kind != VQGAN.__name__:
         return leave_out(params)
     settings, views, seed = params.mean_decoder, params.encode.views, params.seed
+    drafts = params.drafts
+    if params.keeps_transformer:  # which says whether a fill begins with a draft
+        drafts = start_trained_on(params.train.start_from).drafts
     data = load_drawing_data(views)
     check_shares(settings.batch_size)
     values = {"mean_decoder": settings.model_dump(), "views": views}
-    values |= {"drafts": params.drafts, "seed": seed}
+    values |= {"drafts": drafts, "seed": seed}
     with (
         snapshots_of("train_decoder", values) as snapshots,
         stage_run("train_decoder", params, MEAN_DECODER, key=snapshots.run_key) as run,
@@ -62,7 +65,7 @@ def main() -> None:
         model = build(MeanDecoder, config).copy_weights(tokenizer)
         network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
         perceptual = perceptual_network(settings)
-        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, params.drafts)
+        trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, drafts)
         history = train(trainer, snapshots, run, "train mean decoder")
         if ranks.rank():
             return

@@ -142,7 +142,6 @@ def main() -> None:
         return import_model(params, inputs)
     check_shares(settings.batch_size)
     gamma = make_gamma(settings.gamma)
-    examples = inputs.examples(settings.pixels, gamma, seed)
     values = {"train": settings.model_dump(), "drafts": params.drafts, "seed": seed}
     with (
         snapshots_of("train_transformer", values) as snapshots,
@@ -153,6 +152,7 @@ def main() -> None:
             config, model = started_model(params, inputs.images.shape[1])
         else:
             config, model = new_model(settings, inputs)
+        examples = inputs.examples(model.sees_pixels, gamma, seed)
         data = inputs.images, inputs.tokens, inputs.holes, examples
         how = settings, gamma, seed, cuda_graphs(), params.drafts
         trainer = TransformerTrainer(model, *data, *how)

@@ -7,7 +7,6 @@ the other's weights, and a pair that does not match is refused. A decoder of mea
 hash of its transformer's weights. Where SHA256SUMS lies beside them, weights must agree with it.
 """
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, read_checkpoint
+from maskgit.checksums import agrees_with_sums
 from maskgit.inpainting.settings import Decoding
 from maskgit.trained_on import TrainedOn
 from maskgit.validation import Positive, Section, fault_of
 
-CONFIG, CARD, SUMS = "config.json", "README.md", "SHA256SUMS"
+CONFIG, CARD = "config.json", "README.md"
 PARTS = "tokenizer", "transformer"
 MEAN_DECODER = "mean_decoder"  # a part that a folder may lack
 
@@ -108,22 +108,13 @@ def read_model_folder(folder: Path) -> ModelFolder:
             continue
         if not path.is_file():
             raise BadModel(missing_message(path))
-        check_sum(path)
+        if not agrees_with_sums(path):
+            raise BadModel(f"{path} is damaged: its checksum differs")
         try:
             parts.append(read_checkpoint(path))
         except BadCheckpoint as error:
             raise BadModel(f"{path} {error}") from None
     return ModelFolder(config, *parts)
-
-
-def check_sum(path: Path) -> None:
-    """Raises BadModel where a file does not agree with SHA256SUMS beside it, if it is there."""
-    sums = path.with_name(SUMS)
-    if sums.is_file():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if f"{digest}  {path.name}" not in sums.read_text(encoding="utf-8").splitlines():
-            raise BadModel(f"{path} is damaged: its checksum differs")
 
 
 def describe_networks(*parts: Checkpoint | None) -> dict[str, dict]:

@@ -21,12 +21,13 @@ _END, _ZIP64 = b"PK\5\6", b"PK\6\7"
 _ZIP64_SIZE = 20  # bytes
 _LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises where it cannot open a zip: NotImplementedError for a version later than 6.3,
-# UnicodeDecodeError for a name that is marked as UTF-8 and is not, OSError where the disk fails
-# (_disk_failed), BadZipFile for all else. None but OSError proves a fault: a later version may be
-# sound, and so may a zip whose tool marks all names as UTF-8. An earlier part of a split zip, and a
-# zip whose list of files is encrypted or signed, look damaged, too; the last part has a message of
-# its own (_is_part). So the message says that the zip may be sound.
+# What zipfile raises where it cannot open a zip. OSError: the file cannot be opened or read, which
+# says nothing of the zip and has a message of its own (_disk_failed). NotImplementedError: a
+# version later than 6.3. UnicodeDecodeError: a name that is marked as UTF-8 and is not.
+# BadZipFile: all else. None of them proves damage. A later version may be sound, and so may a zip
+# whose tool marks all names as UTF-8. An earlier part of a split zip, and a zip whose list of files
+# is encrypted or signed, look damaged; the last part has a message of its own (_is_part). So the
+# message says that the zip may be of a kind that Python cannot read.
 _UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError)
 # And one of its files: an offset that no file has is a ValueError or OSError; an unknown method or
 # flag, and an encryption of which the list says nothing, are a RuntimeError.

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from maskgit.checksums import SUMS, agrees_with_sums, file_hash
 from pipeline.plumbing.errors import UserError
-
-SUMS = "SHA256SUMS"  # in every folder that a stage makes, as `sha256sum --check` reads it
 
 
 def write_sums(folder: Path) -> None:
-    """Writes SHA256SUMS of a folder's files."""
+    """Writes SHA256SUMS of a folder's files, as in every folder that a stage makes."""
     files = (file for file in files_in(folder) if file != folder / SUMS)
     sums = "".join(f"{file_hash(f)}  {f.relative_to(folder).as_posix()}\n" for f in files)
     (folder / SUMS).write_text(sums, encoding="utf-8")
@@ -24,18 +23,8 @@ def verify_checksum(path: Path) -> None:
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; run 'dvc repro' to make it")
-    sums = path.with_name(SUMS)
-    if (
-        sums.is_file()
-        and f"{file_hash(path)}  {path.name}" not in sums.read_text(encoding="utf-8").splitlines()
-    ):
+    if not agrees_with_sums(path):
         raise UserError(f"{path} is damaged: its checksum differs; 'dvc repro' makes it again")
-
-
-def file_hash(path: Path) -> str:
-    """Returns the sha256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -243,8 +243,10 @@ class Score(Section):
         for name in value:
             if not OTHER_METHOD.fullmatch(name):
                 raise ValueError(f"{name!r} should have letters, digits and _ only, a letter first")
-            if name in {*NAMES, *BASELINES, ONE_PASS, MEAN, *BOUNDS, *ROWS_OF_GRIDS}:
+            if name in {*NAMES, *BASELINES, ONE_PASS, MEAN, *BOUNDS}:
                 raise ValueError(f"{name!r} is a row of the tables already; choose another name")
+            if name in ROWS_OF_GRIDS:
+                raise ValueError(f"{name!r} is a row of the pictures already; choose another name")
             if name in READ_AS_MISSING:
                 raise ValueError(f"{name!r} would be read as missing; choose another name")
         return value

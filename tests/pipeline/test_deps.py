@@ -20,6 +20,7 @@ from tests.stages import (
 
 HARMLESS = ("pipeline.plumbing", "pipeline.tracking", "pipeline.serving")
 WEIGHTLESS = {
+    "maskgit.checksums",
     "maskgit.schedules",
     "maskgit.validation",
     "maskgit.device",

@@ -231,8 +231,8 @@ def mask(
     """Make a mask for each picture, as large as the picture: a random hole (white), or its dust.
 
     With --find dust a mask marks light specks, hairs and scratches, as on scans of film. Look at it
-    before you fill: it misses much, and takes some detail for dust. Pictures that cannot be read
-    are listed, and the exit code is then 1.
+    before you fill: it misses much, and takes some detail for dust. Masks that are there already
+    are kept. Pictures that cannot be read are listed, and the exit code is then 1.
 
     Example: maskgit mask scans --find dust --out masks
     """
@@ -245,10 +245,11 @@ def mask(
         draw = dust(find == "dark-dust") if find else random_hole(kind, area, seed)
         for line in passed_over([source]):
             print(printable(line), file=sys.stderr)
-        made, failed = save_masks(source, out, draw)
-        for line in made if find else []:
+        made, kept, failed = save_masks(source, out, draw)
+        for line in [*kept, *(made if find else [])]:
             print(printable(line))
-        print(f"{len(made)} {'mask' if len(made) == 1 else 'masks'} in {printable(str(out))}")
+        count = len(made) + len(kept)
+        print(f"{count} {'mask' if count == 1 else 'masks'} in {printable(str(out))}")
         for line in failed[:-1]:
             print(f"no mask: {printable(line)}", file=sys.stderr)
         if failed:

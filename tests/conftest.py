@@ -16,7 +16,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from torch import nn
 
-from maskgit.scoring import features
+from maskgit.scoring import published
 from maskgit.scoring.torchvision_import import import_torchvision
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.transformer.guidance import GuidedTransformer
@@ -144,7 +144,7 @@ def random_weights(tmp_path_factory):
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    path = tmp_path_factory.mktemp("weights") / features.FID_WEIGHTS_NAME
+    path = tmp_path_factory.mktemp("weights") / published.FID_WEIGHTS.name
     torch.save(network.state_dict(), path)
     return path
 
@@ -152,4 +152,4 @@ def random_weights(tmp_path_factory):
 @pytest.fixture
 def random_weights_pass_as_official(monkeypatch, random_weights):
     digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(features, "FID_WEIGHTS_SHA256", digest)
+    monkeypatch.setattr(published, "FID_WEIGHTS", published.FID_WEIGHTS._replace(sha256=digest))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from maskgit.data.dust import find_dust
-from pipeline.bench.repairs import read_masks, read_photos, stretched
+from pipeline.bench.repairs import laid_over, read_masks, read_photos
 
 NEAR = np.ones((5, 5), np.uint8)  # what is marked two pixels from dust is no mistake
 
@@ -33,7 +33,7 @@ def main() -> None:
     masks = read_masks(arguments.masks)
     specks, hit, right, there, wrong, clean = np.zeros(6)
     for number, (_, photo) in enumerate(read_photos(arguments.photos)):
-        dust = stretched(masks[number % len(masks)], photo.shape[:2])
+        dust = laid_over(masks[number % len(masks)], photo.shape[:2])
         found = find_dust(dusty(photo, dust, number))
         count, labels = cv2.connectedComponents(dust.astype(np.uint8))
         beside = cv2.dilate(dust.astype(np.uint8), NEAR) > 0

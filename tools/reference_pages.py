@@ -90,9 +90,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         NOTE,
-        "All settings are in `params.yaml`. `dvc exp run -S SECTION.NAME=VALUE` changes one for",
-        "one experiment. Where the default is `preset`, the value comes from `presets.yaml`; the",
-        "second table of a section shows it. An empty default means none.",
+        "All settings are in `params.yaml`. `dvc exp run -S SECTION.NAME=VALUE` writes one into it",
+        "and runs; the value stays there. Where the default is `preset`, the value comes from",
+        "`presets.yaml`; the second table of a section shows it. An empty default means none.",
         "",
     ]
     top = {name: value for name, value in values.items() if not isinstance(value, dict)}

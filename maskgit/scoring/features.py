@@ -5,7 +5,6 @@ EfficientNet-Lite0 and -Lite2, whose weights come with Python packages. Their di
 comparable, so that the names of scores contain that of their network.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,16 +20,15 @@ from torch.nn import functional as F
 
 from maskgit import perception, ranks
 from maskgit.device import GPU_BATCH, best_device
+from maskgit.scoring import published
 from maskgit.scoring.networks import EXTRACTORS, NETWORK_LABELS
 from maskgit.scoring.torchvision_import import import_torchvision
 
 # As pytorch_fid.inception.FID_WEIGHTS_URL, which cannot be imported without torchvision.
 FID_WEIGHTS_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-    "pt_inception-2015-12-05-6726825d.pth"
+    f"{published.FID_WEIGHTS.name}"
 )
-FID_WEIGHTS_NAME = FID_WEIGHTS_URL.rpartition("/")[2]
-FID_WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 # Long enough for a slow server to answer, short enough for someone who is offline.
 CONNECT_TIMEOUT_SECONDS = 5
@@ -124,14 +122,14 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
     if kind not in ("auto", "inception"):
         return efficientnet_lite(kind)
     if weights is not None:
-        check_official(Path(weights), FID_WEIGHTS_NAME, FID_WEIGHTS_SHA256)
+        published.FID_WEIGHTS.check(Path(weights))
         return _fid(Path(weights))
     try:
         return _fid(_cached_or_downloaded_fid_weights())
     except OSError as error:
         if kind == "inception":
             raise FileNotFoundError(
-                f"no official FID weights: give the path of {FID_WEIGHTS_NAME}, "
+                f"no official FID weights: give the path of {published.FID_WEIGHTS.name}, "
                 f"or put the file into {_hub_checkpoints()} (download failed: {error})"
             ) from error
         fallback = efficientnet_lite(FALLBACK)
@@ -243,26 +241,6 @@ def _fid(path: Path) -> Extractor:
     return replace(inception(path), official=True, source=f"Inception, official FID weights {path}")
 
 
-def check_official(path: Path, name: str, sha256: str) -> None:
-    """Checks the hash of a published file: raises FileNotFoundError or ValueError.
-
-    name: under which it was published; sha256: its hash in hex, or the first digits of it.
-    """
-    if not path.is_file():  # reading a pipe would block
-        raise FileNotFoundError(f"there is no file {path}")
-    found = _sha256(path)
-    if not found.startswith(sha256):
-        raise ValueError(
-            f"{path} is not the official {name}: "
-            f"its sha256 is {found}, and should start with {sha256}"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _hub_checkpoints() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
@@ -272,8 +250,8 @@ def _cached_or_downloaded_fid_weights() -> Path:
 
     A damaged file there is replaced. Raises OSError where the download fails.
     """
-    cached = _hub_checkpoints() / FID_WEIGHTS_NAME
-    if not (cached.is_file() and _sha256(cached) == FID_WEIGHTS_SHA256):
+    cached = _hub_checkpoints() / published.FID_WEIGHTS.name
+    if not (cached.is_file() and published.FID_WEIGHTS.is_at(cached)):
         _download_fid_weights(cached)
     return cached
 
@@ -287,6 +265,6 @@ def _download_fid_weights(target: Path) -> None:
             partial = Path(scratch) / target.name
             with partial.open("wb") as file:
                 shutil.copyfileobj(response, file)
-            if _sha256(partial) != FID_WEIGHTS_SHA256:
+            if not published.FID_WEIGHTS.is_at(partial):
                 raise OSError(f"{FID_WEIGHTS_URL} delivered something else than the FID weights")
             partial.replace(target)

@@ -11,11 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from maskgit.scoring.features import check_official
+from maskgit.scoring import published
 from maskgit.scoring.torchvision_import import import_torchvision
-
-ALEXNET_NAME = "alexnet-owt-7be5be79.pth"
-ALEXNET_SHA256 = "7be5be79"  # its first digits, which torchvision puts into the name
 
 
 def lpips_network(alexnet: str | os.PathLike) -> nn.Module:
@@ -25,13 +22,13 @@ def lpips_network(alexnet: str | os.PathLike) -> nn.Module:
     downloaded.
 
     Args:
-        alexnet: path of torchvision's ImageNet weights, ALEXNET_NAME.
+        alexnet: path of torchvision's ImageNet weights, `published.ALEXNET`.
 
     Raises:
         FileNotFoundError: there is no file at `alexnet`.
         ValueError: it is not that file.
     """
-    check_official(Path(alexnet), ALEXNET_NAME, ALEXNET_SHA256)
+    published.ALEXNET.check(Path(alexnet))
     import_torchvision()
     from lpips import LPIPS
 

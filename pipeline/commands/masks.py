@@ -25,6 +25,7 @@ class Outcome(NamedTuple):
     """What became of the pictures, a line for each."""
 
     made: list[str]
+    kept: list[str]
     failed: list[str]
 
 
@@ -54,14 +55,18 @@ def dust(dark: bool) -> Draw:
 def save_masks(source: Path, out: Path, draw: Draw) -> Outcome:
     """Saves a mask for each picture, as large as the picture, white = hole, with a progress bar.
 
-    A line says how much is marked, or why there is no mask. Raises UserError.
+    A mask that is there already is kept: people correct masks by hand. A line says how much is
+    marked, or why there is no new mask. Raises UserError.
     """
     pictures = by_stem(pictures_in(source), source)
     targets = [out / f"{stem}.png" for stem in pictures]
     keep_originals(targets, list(pictures.values()))
-    outcome = Outcome([], [])
+    outcome = Outcome([], [], [])
     planned = zip(pictures.values(), targets, strict=True)
     for number, (path, target) in enumerate(tqdm(planned, "mask", len(targets), unit="picture")):
+        if target.exists():
+            outcome.kept.append(f"{target} is there already, and was kept; delete it for a new one")
+            continue
         try:
             hole = draw(decode_picture(read_picture(path, source)), number)
         except (UnusableImage, OSError) as error:

@@ -13,7 +13,7 @@ def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) ->
     """Draws rows of true images, holes and Telea's fills, and one for each folder `test_results`.
 
     truth: uint8 (N, H, W, 3); holes: bool (N, H, W); results: folders by caption. Returns uint8
-    (H, W, 3). Raises UserError where a picture is missing.
+    (H, W, 3). Raises UserError where a picture is missing, or a caption is that of another row.
     """
     rows = {
         "true": truth,
@@ -21,6 +21,8 @@ def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) ->
         "telea": [BASELINES["telea"](*pair) for pair in zip(truth, holes, strict=True)],
     }
     for caption, folder in results.items():
+        if caption in rows:
+            raise UserError(f"a row {caption!r} is there already; choose another caption")
         names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
         missing = [name for name in names if not name.is_file()]
         if missing:

@@ -2,7 +2,8 @@
 
 DVC cannot follow a path that a parameter names. So this stage runs each time and writes a table of
 names, sizes and hashes for each such parameter. It does not read unchanged files again. The stages
-that use the files depend on these tables.
+that use the files depend on these tables. Weights that cannot be the published ones are refused
+here, before any training.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from maskgit.scoring import published
 from pipeline.inputs.listing import files_behind, hashes
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder
@@ -26,6 +28,7 @@ KEYS = (
     "score.lpips",
     "score.others",
 )
+PUBLISHED = {"score.weights": published.FID_WEIGHTS, "score.lpips": published.ALEXNET}
 
 
 def paths_of(key: str, params: Params) -> list[Path]:
@@ -49,6 +52,15 @@ def paths_of(key: str, params: Params) -> list[Path]:
     return [project_root() / path for path in named]
 
 
+def check_published(key: str, paths: list[Path]) -> None:
+    """Raises UserError where the parameter is to name a published file, and names another one."""
+    for path in paths if key in PUBLISHED else []:
+        try:
+            PUBLISHED[key].check(path)
+        except (ValueError, OSError) as error:
+            raise UserError(f"{key}: {error}") from None
+
+
 def check_history() -> None:
     """Raises UserError in a temporary copy of an experiment whose result DVC would lose."""
     root = project_root()
@@ -68,8 +80,9 @@ def main() -> None:
     with hashes() as known, fresh_folder(SOURCES) as folder:
         for key in KEYS:
             follow_links = not key.startswith("data.") or params.data.follow_links
-            rows = []
-            for path in paths_of(key, params):
+            rows, paths = [], paths_of(key, params)
+            check_published(key, paths)
+            for path in paths:
                 rows += known.listing(files_behind(path, follow_links), path.parent)
             table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
             table.to_csv(folder / f"{key}.csv", index=False)

@@ -18,7 +18,9 @@ from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
 from pipeline.cli import app, home_expanded
 from pipeline.models.fill import shipped_weights
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import MODEL_FOLDER
+from pipeline.reporting.grids import draw_grid
 from tests.clone import ROOT
 from tests.small_models import write_params
 
@@ -239,6 +241,17 @@ def test_masks_are_drawn_for_each_picture(project):
     assert run("inpaint", "in", "--mask", "masks", "--out", "out").exit_code == 0
 
 
+def test_masks_corrected_by_hand_are_kept(project):
+    for name in "ab":
+        picture(project / f"in/{name}.png", 64, 64)
+    (project / "masks").mkdir()
+    (project / "masks/a.png").write_bytes(b"corrected by hand")
+    result = run("mask", "in", "--out", "masks")
+    assert (project / "masks/a.png").read_bytes() == b"corrected by hand"
+    assert "masks/a.png is there already, and was kept; delete it for a new one" in result.output
+    assert "2 masks in masks" in result.output and read(project / "masks/b.png").any()
+
+
 @pytest.mark.parametrize("kind", ["every_second_line", "super_resolution"])
 def test_patterns_of_pixels_are_drawn_at_the_size_of_the_picture(project, kind):
     picture(project / "in/a.png", 70, 45)
@@ -373,6 +386,13 @@ def test_pictures_are_png_and_folders_have_names_of_their_own(project):
     for verb in (("grid", "cats.png"), ("advice",)):
         message = str(run(*verb, "ours=a", "ours=b").exception)
         assert message == "error: 'ours' is given 2 times; name each folder differently"
+
+
+@pytest.mark.parametrize("caption", ["true", "hole", "telea"])
+def test_a_caption_that_every_grid_has_is_refused(caption):
+    pictures = np.zeros((1, 8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match=f"a row '{caption}' is there already; choose another"):
+        draw_grid(pictures, np.ones((1, 8, 8), bool), {caption: Path("results")})
 
 
 def test_scores_is_the_hidden_old_name_of_table():

@@ -1,5 +1,6 @@
 """The documentation: links, commands, settings and messages exist; sentences are short."""
 
+import importlib
 import os
 import re
 import shlex
@@ -176,6 +177,11 @@ def test_presets_schedules_and_make_targets_that_a_page_names_exist(page):
 
 
 @needs_lab
+@pytest.mark.parametrize("tool", sorted(path.stem for path in (ROOT / "tools").glob("*.py")))
+def test_every_tool_can_be_imported(tool):
+    importlib.import_module(f"tools.{tool}")
+
+
 def test_messages_of_troubleshooting_are_messages_of_the_code():
     code = "".join(
         path.read_text(encoding="utf-8")

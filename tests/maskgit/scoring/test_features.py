@@ -16,12 +16,12 @@ from maskgit.scoring import features
 from maskgit.scoring.distances import frechet_distance
 from maskgit.scoring.features import (
     FALLBACK,
-    FID_WEIGHTS_NAME,
     choose_extractor,
     efficientnet_lite,
     inception,
 )
 from maskgit.scoring.networks import EXTRACTORS, NETWORK_LABELS
+from maskgit.scoring.published import FID_WEIGHTS
 from maskgit.scoring.torchvision_import import import_torchvision
 
 
@@ -184,13 +184,13 @@ class TestChooseExtractor:
         assert not offline.exists()
 
     def test_inception_without_weights_says_what_to_do(self, offline):
-        with pytest.raises(FileNotFoundError, match=FID_WEIGHTS_NAME) as error:
+        with pytest.raises(FileNotFoundError, match=FID_WEIGHTS.name) as error:
             choose_extractor("inception", None)
         assert str(offline) in str(error.value)
 
     @pytest.mark.parametrize("kind", ["auto", "inception"])
     def test_wrong_file_is_named(self, kind, tmp_path, offline):
-        path = tmp_path / FID_WEIGHTS_NAME
+        path = tmp_path / FID_WEIGHTS.name
         path.write_bytes(b"not the weights")
         with pytest.raises(ValueError, match="6726825d") as error:
             choose_extractor(kind, str(path))
@@ -211,19 +211,19 @@ class TestChooseExtractor:
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_weights_in_the_hub_cache_are_found(self, offline, random_weights):
         offline.mkdir(parents=True)
-        (offline / FID_WEIGHTS_NAME).symlink_to(random_weights)
+        (offline / FID_WEIGHTS.name).symlink_to(random_weights)
         assert choose_extractor("auto", None).official
 
     def test_damaged_cache_counts_as_none(self, offline):
         offline.mkdir(parents=True)
-        (offline / FID_WEIGHTS_NAME).write_bytes(b"half a download")
+        (offline / FID_WEIGHTS.name).write_bytes(b"half a download")
         assert choose_extractor("auto", None).name == FALLBACK
 
     @pytest.mark.usefixtures("random_weights_pass_as_official")
     def test_download_fills_the_cache(self, offline, random_weights, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))
         assert choose_extractor("inception", None).official
-        assert [path.name for path in offline.iterdir()] == [FID_WEIGHTS_NAME]
+        assert [path.name for path in offline.iterdir()] == [FID_WEIGHTS.name]
 
     def test_wrong_download_leaves_nothing_behind(self, offline, random_weights, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))

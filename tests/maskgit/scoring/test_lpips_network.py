@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskgit.scoring import lpips_network as module
+from maskgit.scoring import published
 from maskgit.scoring.lpips_network import lpips_network
 from maskgit.scoring.perceptual_errors import BATCH, lpips_errors
 from maskgit.scoring.torchvision_import import import_torchvision
@@ -23,7 +23,7 @@ def backbone():
 @pytest.fixture(scope="module")
 def weights(backbone, tmp_path_factory):
     """They, in a file like the official one, but for the classifier, most of it."""
-    path = tmp_path_factory.mktemp("weights") / module.ALEXNET_NAME
+    path = tmp_path_factory.mktemp("weights") / published.ALEXNET.name
     state = backbone.state_dict()
     torch.save({name: state[name] for name in state if name.startswith("features.")}, path)
     return path
@@ -32,7 +32,7 @@ def weights(backbone, tmp_path_factory):
 @pytest.fixture
 def network(weights, monkeypatch):
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(module, "ALEXNET_SHA256", digest[:8])
+    monkeypatch.setattr(published, "ALEXNET", published.ALEXNET._replace(sha256=digest[:8]))
     monkeypatch.setattr(torch.hub, "download_url_to_file", None)  # a download would fail
     return lpips_network(weights)
 
@@ -78,7 +78,9 @@ def test_it_is_a_distance_and_of_each_pair_alone(images, network):
 
 
 def test_any_other_file_is_refused(weights, tmp_path):
-    with pytest.raises(ValueError, match=rf"is not the official {module.ALEXNET_NAME}: its sha256"):
+    with pytest.raises(
+        ValueError, match=rf"is not the official {published.ALEXNET.name}: its sha256"
+    ):
         lpips_network(weights)
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        lpips_network(tmp_path / module.ALEXNET_NAME)
+        lpips_network(tmp_path / published.ALEXNET.name)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from maskgit.scoring.features import FID_WEIGHTS_NAME, choose_extractor, efficientnet_lite
+from maskgit.scoring.features import choose_extractor, efficientnet_lite
+from maskgit.scoring.published import FID_WEIGHTS
 from pipeline.cli import app
 from pipeline.commands.folders import (
     compare_folders,
@@ -60,7 +61,7 @@ def test_the_fid_is_that_of_pytorch_fid(tmp_path, random_weights):
     b = fill(tmp_path / "b", waves(5, 1))
     cache = tmp_path / "hub" / "checkpoints"
     cache.mkdir(parents=True)
-    (cache / FID_WEIGHTS_NAME).symlink_to(random_weights)
+    (cache / FID_WEIGHTS.name).symlink_to(random_weights)
     theirs = subprocess.run(
         [sys.executable, "-c", PYTORCH_FID, a, b, "--device", "cpu", "--num-workers", "0"],
         env=os.environ | {"TORCH_HOME": str(tmp_path)},

@@ -1,5 +1,6 @@
 """DVC sees what changed behind a path that a parameter names."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 from maskgit.data.cats.cat import draw_cats
+from maskgit.scoring.published import Published
 from pipeline.inputs import listing
 from pipeline.plumbing.errors import UserError
 from pipeline.stages import sources
@@ -149,6 +151,20 @@ def test_masks_and_fills_that_parameters_name_count(project):
 def test_a_path_that_is_missing_stops_with_its_mend(project):
     with pytest.raises(UserError, match=r"data.source: gone does not exist.*dvc freeze sources"):
         recorded(value="gone")
+
+
+@pytest.mark.parametrize("key", ["score.weights", "score.lpips"])
+def test_weights_that_are_not_the_published_ones_stop_before_any_work(project, key):
+    write(project / "weights.pth", b"others")
+    with pytest.raises(UserError, match=rf"{key}: .*weights.pth is not the official .*sha256"):
+        recorded(key, value="weights.pth")
+
+
+def test_published_weights_are_recorded(project, monkeypatch):
+    write(project / "weights.pth", b"published")
+    published = Published("weights.pth", hashlib.sha256(b"published").hexdigest()[:8])
+    monkeypatch.setitem(sources.PUBLISHED, "score.weights", published)
+    assert list(recorded("score.weights", value="weights.pth")["file"]) == ["weights.pth"]
 
 
 def test_drawn_images_have_an_empty_record(project):

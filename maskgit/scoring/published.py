@@ -1,0 +1,43 @@
+"""Weights that others published, known by their hash; this module loads no torch."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """A published file: its name there, and its sha256 in hex, or the first digits of it."""
+
+    name: str
+    sha256: str
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at `path` is the published one. Raises OSError where none is there."""
+        return _sha256(path).startswith(self.sha256)
+
+    def check(self, path: Path) -> None:
+        """Raises FileNotFoundError, or ValueError where the file at `path` is another one."""
+        if not path.is_file():  # reading a pipe would block
+            raise FileNotFoundError(f"there is no file {path}")
+        found = _sha256(path)
+        if not found.startswith(self.sha256):
+            raise ValueError(
+                f"{path} is not the official {self.name}: "
+                f"its sha256 is {found}, and should start with {self.sha256}"
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# The official weights of the FID, see `maskgit.scoring.features`.
+FID_WEIGHTS = Published(
+    "pt_inception-2015-12-05-6726825d.pth",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+)
+
+# torchvision's ImageNet weights of AlexNet, for `maskgit.scoring.lpips_network`. torchvision puts
+# the first digits of the hash into the name.
+ALEXNET = Published("alexnet-owt-7be5be79.pth", "7be5be79")

@@ -9,7 +9,7 @@ from maskgit.model_folder import CARD, folder_files, read_model_folder
 from maskgit.onnx_export import onnx_files
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.hashing import write_sums
+from pipeline.plumbing.files import fresh_folder
 
 
 def wanted_decoding(fill: Fill, count: int, **changes: object) -> Decoding:
@@ -45,16 +45,17 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not an empty folder; name another")
     graphs = as_onnx(fill) if onnx else {}
-    shutil.copytree(folder, out, dirs_exist_ok=True)
-    if half:
-        config, *parts = read_model_folder(folder)
-        halved = [None if part is None else part.half() for part in parts]
-        files = folder_files(config, *halved, card="")
-        for name in files.keys() - {CARD}:
-            (out / name).write_bytes(files[name])
-    for name, content in graphs.items():
-        (out / name).write_bytes(content)
-    write_sums(out)
+    with fresh_folder(out.resolve()) as made:
+        for path in folder.iterdir():
+            shutil.copyfile(path, made / path.name)  # without modes: DVC's files may be read-only
+        if half:
+            config, *parts = read_model_folder(folder)
+            halved = [None if part is None else part.half() for part in parts]
+            files = folder_files(config, *halved, card="")
+            for name in files.keys() - {CARD}:
+                (made / name).write_bytes(files[name])
+        for name, content in graphs.items():
+            (made / name).write_bytes(content)
 
 
 def as_onnx(fill: Fill) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """Fills the pictures of a folder: finds the mask of each, reads, fills and saves them."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from maskgit.data.masks import Marked, check_hole, check_shape, filled_with, mar
 from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
-from pipeline.plumbing.errors import UserError, out_of_memory
+from pipeline.plumbing.errors import UserError, disk_is_full, out_of_memory
 from pipeline.plumbing.files import write_atomically
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
@@ -132,8 +133,7 @@ def plan(
         own = masks[stem] if mask.is_dir() else mask
         result = out if to_file else out / f"{stem}.png"
         jobs.append(Job(picture, own, numbered(result, variants), source, mask))
-    results = [result for job in jobs for result in job.results]
-    keep_originals(results, [*pictures.values(), *masks.values()])
+    check_results(jobs, [*pictures.values(), *masks.values(), *beside(source, to_file)])
     return jobs
 
 
@@ -142,6 +142,8 @@ def names_file(source: Path, out: Path) -> bool:
     to_file = source.is_file() and out.suffix != "" and not out.is_dir()
     if to_file and out.suffix.lower() != ".png":
         raise UserError(f"{out}: results are PNG, since JPEG would change the known pixels")
+    if not to_file and out.is_file():
+        raise UserError(f"{out} is a file; name a folder for the results")
     return to_file
 
 
@@ -171,8 +173,8 @@ def plan_with_suffix(source: Path, mask: Path, out: Path, variants: int, suffix:
             name = picture.stem if len(masks[stem]) == 1 else own.stem
             results = numbered(out if to_file else out / f"{name}.png", variants)
             jobs.append(Job(picture, own, results, source, mask))
-    results = [result for job in jobs for result in job.results]
-    keep_originals(results, [*pictures, *(path for paths in masks.values() for path in paths)])
+    used = [*pictures, *(path for paths in masks.values() for path in paths)]
+    check_results(jobs, [*used, *beside(source, to_file)])
     return jobs
 
 
@@ -183,12 +185,35 @@ def numbered(result: Path, variants: int) -> tuple[Path, ...]:
     return tuple(result.with_stem(f"{result.stem}-{k}") for k in range(1, variants + 1))
 
 
+def beside(source: Path, to_file: bool) -> list[Path]:
+    """Returns the files beside a single picture whose result gets a name from it."""
+    return list(source.parent.iterdir()) if source.is_file() and not to_file else []
+
+
+def check_results(jobs: list[Job], originals: list[Path]) -> None:
+    """Raises UserError where results would collide, or take the place of a picture or a mask."""
+    results = [result for job in jobs for result in job.results]
+    name, count = Counter(results).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{name}: {count} results would have this name; rename pictures or masks")
+    keep_originals(results, originals)
+
+
 def keep_originals(results: list[Path], originals: list[Path]) -> None:
-    """Raises UserError where a result would take the place of a picture or a mask."""
-    taken = {path.resolve() for path in originals if path.exists()}
+    """Raises UserError where a result would take the place of a picture or a mask.
+
+    Files are compared, since some disks take names in capitals or with other accents for the same.
+    """
+    taken = {file_id(path) for path in originals if path.exists()}
     for result in results:
-        if result.exists() and result.resolve() in taken:
+        if result.exists() and file_id(result) in taken:
             raise UserError(f"{result} would be overwritten; name another --out")
+
+
+def file_id(path: Path) -> tuple[int, int]:
+    """Returns what tells a file from all others."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 class PictureWithHole(NamedTuple):
@@ -244,9 +269,11 @@ def fill_all(
     """Fills and saves the pictures of all jobs, with a progress bar; returns a line for each.
 
     The line says how much was filled, or why nothing was. invert: black is the hole, not white.
-    grow: pixels by which each hole is widened.
+    grow: pixels by which each hole is widened. Raises UserError or OSError where no result can be
+    saved.
     """
     outcome = Outcome([], [], [])
+    make_folders(jobs)
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
@@ -262,6 +289,8 @@ def fill_all(
                     save_png(filled.own, result, filled.profile)
                     outcome.filled.append(f"{result}: {'; '.join([filled.filled, *filled.notes])}")
             except (UnusableImage, OSError) as error:
+                if disk_is_full(error):  # no other result would find room
+                    raise
                 outcome.failed.append(f"{job.picture}: {error}")
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
@@ -269,6 +298,17 @@ def fill_all(
                 outcome.failed.append(f"{job.picture}: {TOO_LARGE}; fill a smaller copy")
             show(bar, number, 1, 1)
     return outcome
+
+
+def make_folders(jobs: list[Job]) -> None:
+    """Makes the folders of the results, before minutes are spent on fills.
+
+    Raises UserError or OSError where one cannot be made or written.
+    """
+    for folder in {result.parent for job in jobs for result in job.results}:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{folder}: no permission to write into it; name another --out")
 
 
 def copy(job: Job, picture: Picture) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from maskgit.data.image_files import encode_png
 from pipeline.inputs.others import greyed, task_names
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import load_task, write_atomically, write_table
+from pipeline.plumbing.files import load_task, whole_folder, write_atomically, write_table
 from pipeline.plumbing.hashing import file_hash
 from pipeline.plumbing.params import load_params
 
@@ -23,12 +23,13 @@ def write_task(out: Path) -> int:
         raise UserError(f"{out} exists and is not an empty folder; name another")
     masks = holes.astype(np.uint8) * 255
     rows = []
-    for folder, pixels in {"images": greyed(images, holes), "masks": masks}.items():
-        for name, each in zip(task_names(images, holes), pixels, strict=True):
-            path = out / folder / f"{name}.png"
-            write_atomically(path, encode_png(each))
-            height, width = each.shape[:2]
-            rows.append((f"{folder}/{path.name}", width, height, file_hash(path)))
-    manifest = pd.DataFrame(rows, columns=["file", "width", "height", "sha256"])
-    write_table(out / "manifest.csv", manifest)
+    with whole_folder(out.resolve()) as made:
+        for folder, pixels in {"images": greyed(images, holes), "masks": masks}.items():
+            for name, each in zip(task_names(images, holes), pixels, strict=True):
+                path = made / folder / f"{name}.png"
+                write_atomically(path, encode_png(each))
+                height, width = each.shape[:2]
+                rows.append((f"{folder}/{path.name}", width, height, file_hash(path)))
+        manifest = pd.DataFrame(rows, columns=["file", "width", "height", "sha256"])
+        write_table(made / "manifest.csv", manifest)
     return len(images)

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, score_columns
 from pipeline.commands.experiments import differing, headline, report_runs
-from pipeline.plumbing.errors import SIGNALS, handled_signals, stop_now
+from pipeline.plumbing.errors import handled_signals, stop_now
 from pipeline.tracking.store import open_store, own_store, store_uri
 
 VIEW_TAG = "mlflow.sharedViewState."  # prefix of the tags in which the UI keeps views of a table
@@ -81,9 +81,7 @@ def serve(port: int) -> int:
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # MLflow's jobs evaluate language models. Each kind of job would start a process.
     lean = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
-    signals = SIGNALS if outlives_terminal else (*SIGNALS, signal.SIGHUP)
-    with handled_signals(stop_now, signals):
+    with handled_signals(stop_now):
         process = subprocess.Popen(command, env=lean, start_new_session=True)
         try:
             return process.wait()

@@ -78,7 +78,7 @@ class Hashes:
 def hashes() -> Iterator[Hashes]:
     """Yields the hashes that earlier runs found; new ones are kept for the next run.
 
-    They are stored in `.maskgit/` of the project.
+    They are stored in `.maskgit/` of the project, also after an error or a stop.
     """
     path = project_root() / ".maskgit/hashes.csv"
     known = {}
@@ -86,9 +86,11 @@ def hashes() -> Iterator[Hashes]:
         rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="surrogateescape")))
         known = {file: (int(size), int(when), digest) for file, size, when, digest in rows}
     before = dict(known)
-    yield Hashes(known)
-    if known != before:
-        now, text = time.time_ns(), io.StringIO()
-        settled = (row for row in known.items() if now - row[1][1] > SETTLED * 10**9)
-        csv.writer(text).writerows((file, *found) for file, found in settled)
-        write_atomically(path, text.getvalue().encode("utf-8", errors="surrogateescape"))
+    try:
+        yield Hashes(known)
+    finally:
+        if known != before:
+            now, text = time.time_ns(), io.StringIO()
+            settled = (row for row in known.items() if now - row[1][1] > SETTLED * 10**9)
+            csv.writer(text).writerows((file, *found) for file, found in settled)
+            write_atomically(path, text.getvalue().encode("utf-8", errors="surrogateescape"))

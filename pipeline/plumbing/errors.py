@@ -1,7 +1,7 @@
 """Ends commands without a traceback: faults are one line that names the remedy.
 
-Exit codes: 1 for a fault, 143 after SIGTERM, 130 after Ctrl-C, as in shells. DVC records a stage as
-done only when its exit code is zero.
+Exit codes: 1 for a fault, 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP, as in shells. DVC
+records a stage as done only when its exit code is zero.
 """
 
 import errno
@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Stops: Ctrl-C, `kill`, and a terminal that is closed. Windows lacks the last.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 SMALLER = "-S train.accumulate=2 -S vqgan.accumulate=2 divides batches (docs/choose-a-preset.md)"
 
 
@@ -21,7 +24,7 @@ class UserError(Exception):
 
 
 class Stopped(SystemExit):
-    """Raised when the command is stopped by Ctrl-C or SIGTERM."""
+    """Raised when the command is stopped by one of SIGNALS."""
 
     def __init__(self, signum: int, message: str = "stopped"):
         super().__init__(128 + signum)
@@ -50,8 +53,8 @@ def plain_errors() -> Iterator[None]:
     """Runs a command so that a fault or a stop prints one line on stderr.
 
     Faults are a UserError, a file that cannot be read or written, a full disk, full memory, and a
-    device that is not there. Ctrl-C and SIGTERM raise Stopped, so that every `finally` runs and no
-    partial files are left. Characters that the terminal's encoding lacks, as in file names, are
+    device that is not there. Stops raise Stopped, so that every `finally` runs and no partial files
+    are left. Characters that the terminal's encoding lacks, as in file names, are
     printed escaped.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -88,16 +91,20 @@ def stop_now(signum: int, frame: FrameType | None) -> None:
     raise Stopped(signum)
 
 
-@contextmanager
-def handled_signals(handler, signals: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
-    """Handles Ctrl-C and SIGTERM by `handler`; outside the main thread, nothing changes.
+def outlives(signum: signal.Signals) -> bool:
+    """Returns whether the command is to outlive this signal: that of its terminal, by nohup."""
+    return signum.name == "SIGHUP" and signal.getsignal(signum) is signal.SIG_IGN
 
-    signals: others than those two.
-    """
+
+@contextmanager
+def handled_signals(handler) -> Iterator[None]:
+    """Handles SIGNALS by `handler`; outside the main thread, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum in signals}
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS if not outlives(signum)}
+    for signum in before:
+        signal.signal(signum, handler)
     try:
         yield
     finally:
@@ -118,7 +125,7 @@ class StopRequest:
 
 @contextmanager
 def stop_later() -> Iterator[StopRequest]:
-    """Yields a request that records Ctrl-C and SIGTERM instead of stopping."""
+    """Yields a request that records SIGNALS instead of stopping."""
     request = StopRequest()
     with handled_signals(request):
         yield request

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +35,11 @@ def path_in_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file atomically, by a temporary file beside it: the file is complete or absent."""
-    partial = path.with_name(path.name + ".partial")
+    """Writes a file atomically, by a temporary file beside it: the file is complete or absent.
+
+    Of two that write it at the same time the last one wins.
+    """
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     with path_in_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -69,6 +73,14 @@ def partial_path(path: Path) -> Path:
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
+    """Yields a folder as `whole_folder`, and adds the checksums of its files."""
+    with whole_folder(path) as folder:
+        yield folder
+        write_sums(folder)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder that replaces `path` when the block ends without an error."""
     partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
@@ -76,7 +88,6 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         with path_in_errors(path):
             partial.mkdir(parents=True)
             yield partial
-            write_sums(partial)
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     finally:  # after an error or a stop no partial folder is left

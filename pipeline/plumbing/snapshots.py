@@ -114,7 +114,8 @@ def read(path: Path, fingerprint: str) -> dict | None:
 
 def prune(keep: str) -> None:
     """Deletes the snapshots of all trainings but the newest and `keep`."""
-    newest = sorted(folder().iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    kept = [path for path in folder().iterdir() if path.suffix != ".lock"]
+    newest = sorted(kept, key=lambda path: path.stat().st_mtime, reverse=True)
     names = dict.fromkeys([keep, *(path.name.split(".")[0] for path in newest)])
     for path in newest:
         if path.name.split(".")[0] not in list(names)[:KEPT]:

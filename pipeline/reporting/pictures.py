@@ -1,12 +1,14 @@
 """Draws grids of images with captions, and reads and writes pictures."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import write_atomically
 
 HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)  # magenta, which no cat has
 GAP = 2  # pixels between images
@@ -81,5 +83,6 @@ def save_picture(path: Path, *pictures: np.ndarray) -> None:
     for picture in pictures:
         below = height - picture.shape[0]
         parts += [gap, np.pad(picture, ((0, below), (0, 0), (0, 0)), constant_values=255)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(parts[1:], axis=1)).save(path)
+    file = BytesIO()
+    Image.fromarray(np.concatenate(parts[1:], axis=1)).save(file, "PNG")
+    write_atomically(path, file.getbuffer())

@@ -1,5 +1,6 @@
 """Plots losses over steps, schedules, and scores over steps as PNG files."""
 
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from maskgit.schedules import ENTROPIC, make_gamma
 from maskgit.scoring.columns import with_ends
 from maskgit.scoring.score import Column
 from maskgit.scoring.scores import DECIDES, column_of, score_columns
+from pipeline.plumbing.files import write_atomically
 
 PANELS_IN_ROW = 4
 SHIFT = 0.15  # steps by which the points of two schedules are shifted
@@ -147,8 +149,9 @@ def kept_apart(heights: np.ndarray, gap: float) -> np.ndarray:
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    """Writes a figure as a file, and closes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a figure as a PNG file, and closes it."""
+    file = BytesIO()
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(file, format="png", dpi=110)
     plt.close(figure)
+    write_atomically(path, file.getbuffer())

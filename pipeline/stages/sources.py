@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskgit.scoring import published
+from maskgit.scoring.published import ALEXNET, FID_WEIGHTS, Published
 from pipeline.inputs.listing import files_behind, hashes
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder
@@ -28,7 +28,7 @@ KEYS = (
     "score.lpips",
     "score.others",
 )
-PUBLISHED = {"score.weights": published.FID_WEIGHTS, "score.lpips": published.ALEXNET}
+PUBLISHED = {"score.weights": FID_WEIGHTS, "score.lpips": ALEXNET}
 
 
 def paths_of(key: str, params: Params) -> list[Path]:
@@ -52,11 +52,11 @@ def paths_of(key: str, params: Params) -> list[Path]:
     return [project_root() / path for path in named]
 
 
-def check_published(key: str, paths: list[Path]) -> None:
-    """Raises UserError where the parameter is to name a published file, and names another one."""
-    for path in paths if key in PUBLISHED else []:
+def check_published(key: str, paths: list[Path], published_file: Published) -> None:
+    """Raises UserError where the parameter names another file than the published one."""
+    for path in paths:
         try:
-            PUBLISHED[key].check(path)
+            published_file.check(path)
         except (ValueError, OSError) as error:
             raise UserError(f"{key}: {error}") from None
 
@@ -77,11 +77,13 @@ def check_history() -> None:
 def main() -> None:
     check_history()
     params = load_params()
+    named = {key: paths_of(key, params) for key in KEYS}
+    for key, published_file in PUBLISHED.items():
+        check_published(key, named[key], published_file)
     with hashes() as known, fresh_folder(SOURCES) as folder:
-        for key in KEYS:
+        for key, paths in named.items():
             follow_links = not key.startswith("data.") or params.data.follow_links
-            rows, paths = [], paths_of(key, params)
-            check_published(key, paths)
+            rows = []
             for path in paths:
                 rows += known.listing(files_behind(path, follow_links), path.parent)
             table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])

@@ -1,5 +1,6 @@
 """The verbs that work on people's own pictures, on small models with random weights."""
 
+import errno
 import json
 import os
 import re
@@ -220,6 +221,17 @@ def test_the_colour_profile_travels_along(project, dtype):
         filled.load()
 
 
+def test_an_export_is_whole_or_absent_and_of_read_only_files(project, monkeypatch):
+    for path in (project / MODEL_FOLDER).iterdir():
+        path.chmod(0o444)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.plumbing.files.write_sums", lambda _: 1 / 0)
+        assert run("export", "free").exit_code
+    assert not [path for path in project.iterdir() if path.name.startswith("free")]
+    assert run("export", "free").exit_code == 0
+    assert all(path.stat().st_mode & 0o200 for path in (project / "free").iterdir())
+
+
 def test_no_model_is_exported_over_something_else(project):
     (project / "taken").mkdir()
     (project / "taken/mine.txt").write_text("mine")
@@ -367,6 +379,63 @@ def test_folders_in_a_folder_of_pictures_are_named_but_those_of_the_masks(projec
     result = run("inpaint", "in", "--mask", "in/masks", "--out", "out")
     assert result.exit_code == 0 and "1 of 1 filled" in result.output
     assert "in: passed over: 2 folders in it; give each by itself" in result.stderr
+
+
+def test_a_picture_beside_another_of_its_name_does_not_replace_it(project):
+    picture(project / "in/a.png", seed=1)
+    picture(project / "in/a.bmp", seed=2)
+    hole(project / "hole.png")
+    result = run("inpaint", "in/a.bmp", "--mask", "hole.png", "--out", "in")
+    assert "in/a.png would be overwritten; name another --out" in str(result.exception)
+
+
+def test_one_file_under_two_names_is_not_overwritten(project):
+    """As where a disk takes names in capitals for the same."""
+    picture(project / "in/a.bmp")
+    hole(project / "hole.png")
+    (project / "out").mkdir()
+    os.link(project / "in/a.bmp", project / "out/a.png")
+    result = run("inpaint", "in", "--mask", "hole.png", "--out", "out")
+    assert "out/a.png would be overwritten" in str(result.exception)
+
+
+def test_results_that_would_have_one_name_are_refused(project):
+    for name in ("in/a.png", "in/a_1.png"):
+        picture(project / name)
+    for name in ("a_1", "a_2", "a_1_1"):
+        hole(project / f"masks/{name}.png")
+    arguments = "inpaint", "in", "--mask", "masks", "--mask-suffix", "_", "--out", "out"
+    message = str(run(*arguments).exception)
+    assert "out/a_1.png: 2 results would have this name; rename pictures or masks" in message
+
+
+def test_results_that_cannot_be_saved_stop_before_any_fill(project, monkeypatch):
+    for name in "ab":
+        picture(project / f"in/{name}.png")
+    hole(project / "hole.png")
+    fills = []
+    monkeypatch.setattr("maskgit.filling.Fill.pixels", lambda *_: fills.append(1))
+    arguments = "inpaint", "in", "--mask", "hole.png", "--out"
+    assert "hole.png is a file; name a folder" in str(run(*arguments, "hole.png").exception)
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    assert "out: no permission to write into it" in str(run(*arguments, "out").exception)
+    assert not fills
+
+
+def test_a_full_disk_stops_at_the_first_picture(project, monkeypatch):
+    def no_room(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in "ab":
+        picture(project / f"in/{name}.png")
+    hole(project / "hole.png")
+    monkeypatch.setattr("pipeline.plumbing.files.os.fsync", no_room)
+    result = run("inpaint", "in", "--mask", "hole.png", "--out", "out")
+    assert (
+        str(result.exception)
+        == "error: out/a.png: the disk is full; make room and run the same command again"
+    )
+    assert not list((project / "out").iterdir())
 
 
 def test_options_that_change_nothing_are_named(project):

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -50,6 +51,32 @@ def small_files():
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_of_two_writers_of_a_file_both_succeed(tmp_path):
+    contents = [bytes([letter]) * 1000 for letter in b"ab"]
+
+    def work(content):
+        for _ in range(50):
+            write_atomically(tmp_path / "file", content)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, contents))
+    assert (tmp_path / "file").read_bytes() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    write_atomically(tmp_path / ("n" * 251 + ".png"), b"picture")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+def test_a_picture_is_kept_where_the_disk_has_no_room_for_a_new_one(tmp_path):
+    save_picture(tmp_path / "p.png", NOISE[:4, :4])
+    before = (tmp_path / "p.png").read_bytes()
+    with small_files(), pytest.raises(OSError, match="too large"):
+        save_picture(tmp_path / "p.png", NOISE)
+    assert (tmp_path / "p.png").read_bytes() == before
 
 
 @pytest.mark.parametrize("writer", WRITERS)

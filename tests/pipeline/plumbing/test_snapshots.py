@@ -112,6 +112,14 @@ def test_snapshots_nobody_comes_back_for_do_not_pile_up(project):
     assert len(list(snapshots.folder().glob("*.pt"))) <= KEPT
 
 
+def test_finished_trainings_do_not_push_out_one_that_was_stopped(project):
+    stopped = interrupted({"steps": 0})
+    for steps in range(1, 2 * KEPT):
+        with snapshots_of("t", {"steps": steps}):
+            pass
+    assert stopped.is_file() and found({"steps": 0}) is not None
+
+
 def test_two_trainings_of_the_same_kind_do_not_share_a_snapshot(project, capsys):
     with snapshots_of("t", {}) as first, snapshots_of("t", {}) as second:
         first.save(CONTENT)

@@ -48,6 +48,14 @@ def run(tmp_path, monkeypatch):
     )
 
 
+@pytest.fixture(autouse=True)
+def terminal():
+    """The terminal's signal stops a process, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_training_stops_between_two_steps_and_goes_on(run, signum, capsys):
     with pytest.raises(Stopped) as stop, snapshots_of("t", {}) as kept:
@@ -111,6 +119,13 @@ def test_every_command_ends_with_one_line_and_the_shells_code(signum, capsys):
     assert end.value.code == 128 + signum and cleaned
     assert capsys.readouterr().err == "stopped\n"
     assert [signal.getsignal(s) for s in SIGNALS] == handlers
+
+
+def test_a_command_under_nohup_outlives_its_terminal():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with plain_errors():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,14 @@ def test_a_path_that_is_missing_stops_with_its_mend(project):
         recorded(value="gone")
 
 
+def test_hashes_are_kept_when_the_stage_stops(project):
+    with pytest.raises(KeyboardInterrupt), listing.hashes() as known:
+        known.listing([project / "photos/a.jpg"], project)
+        raise KeyboardInterrupt
+    with listing.hashes() as known:
+        assert list(known.known) == [str(project / "photos/a.jpg")]
+
+
 @pytest.mark.parametrize("key", ["score.weights", "score.lpips"])
 def test_weights_that_are_not_the_published_ones_stop_before_any_work(project, key):
     write(project / "weights.pth", b"others")

@@ -15,6 +15,7 @@ from maskgit.scoring.intervals import LEVEL, RESAMPLES
 from maskgit.scoring.score import Better
 
 POWER = 0.8  # probability with which a true difference as large as `seen` is shown
+FEWEST = 30  # images; of fewer, resampling says too little about how far means stray
 
 
 class Differences(NamedTuple):
@@ -31,10 +32,12 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
 
     The largest of all studentised differences is bootstrapped over images (max-t: Romano & Wolf
     2005, doi:10.1198/016214504000000539). So correlated comparisons, as of one sampler at several
-    numbers of iterations, widen the intervals less than independent ones.
+    numbers of iterations, widen the intervals less than independent ones. The error is estimated
+    from the same images, and strays as in Student's t: that widens the intervals of few images.
 
     Args:
-        by_image: (N, M), N >= 2, no NaN; the differences of image i in row i.
+        by_image: (N, M), N >= 2, no NaN; the differences of image i in row i. Below FEWEST images
+            the intervals have no ends.
     """
     n = len(by_image)
     mean = by_image.mean(axis=0)
@@ -42,12 +45,14 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
     unlike = error > 0  # differences that are all equal have no error to resample
     if not unlike.any():
         return Differences(mean, mean, mean, error)
+    if n < FEWEST:
+        return Differences(mean, mean - np.inf, mean + np.inf, np.full(len(mean), np.inf))
     scaled = (by_image - mean)[:, unlike] / error[unlike]
     rng = np.random.default_rng(0)
     largest = [
         np.abs(rng.multinomial(n, np.full(n, 1 / n)) @ scaled / n).max() for _ in range(RESAMPLES)
     ]
-    reach = np.quantile(largest, LEVEL)
+    reach = np.quantile(largest * np.sqrt(n / rng.chisquare(n - 1, RESAMPLES)), LEVEL)
     half = reach * error
     return Differences(mean, mean - half, mean + half, (reach + ndtri(POWER)) * error)
 

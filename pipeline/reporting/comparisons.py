@@ -1,7 +1,7 @@
 """Compares the methods of a report pairwise, and names the best schedule and iterations."""
 
 from itertools import combinations, repeat
-from math import inf
+from math import inf, isfinite
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import DECIDES, column_of, find, score_columns
-from maskgit.scoring.verdicts import favoured, images_needed, simultaneous_intervals
+from maskgit.scoring.verdicts import FEWEST, favoured, images_needed, simultaneous_intervals
 from pipeline.reporting.text import rounded_count, with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
@@ -99,7 +99,7 @@ def comparison_text(differences: pd.DataFrame, gamma: str, iterations: int) -> s
         fills = row["first"] == head and (other in YARDSTICKS or not second)
         if schedules or counts or fills:
             cells = with_interval(row["difference"], row["low"], row["high"])
-            seen = f"; one of {row['seen']:.2g} would have been"
+            seen = f"; one of {row['seen']:.2g} would have been" if isfinite(row["seen"]) else ""
             words = row["verdict"] + (seen if row["verdict"].startswith("no ") else "")
             rows.append((f"{row['first']} less {row['second']}", cells, words))
     width, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
@@ -140,7 +140,7 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     if len(pairs) and not told_apart:
         words.append(
             f"It takes the fewest passes of {len(settings)} settings, between which no "
-            f"difference is shown{_too_few(pairs, n)}."
+            f"difference is shown{_needed(pairs, n)}."
         )
     elif use == best:
         words.append(
@@ -156,10 +156,7 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
         )
         needed = images_needed(difference, seen, n)
         if n < needed < inf:
-            words.append(
-                f"{n} images are too few to tell a difference as small; "
-                f"about {rounded_count(needed)} would."
-            )
+            words.append(f"About {rounded_count(needed)} pictures would show one as small.")
     if fills:
         fill = min(fills, key=badness.get)
         _, low, high, _ = _less(chosen, use, fill)
@@ -169,12 +166,14 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     return " ".join(words)
 
 
-def _too_few(pairs: pd.DataFrame, n: int) -> str:
-    """Returns that n images are too few, and how many would show a difference."""
+def _needed(pairs: pd.DataFrame, n: int) -> str:
+    """Returns how many pictures would show the largest difference, if it is there at all."""
+    if n < FEWEST:
+        return f": verdicts need {FEWEST} pictures, and there are {n}"
     needed = min(map(images_needed, pairs["difference"], pairs["seen"], repeat(n)))
     if not n < needed < inf:  # the fills are the same
         return ""
-    return f": {n} images are too few; about {rounded_count(needed)} would show one"
+    return f": if the largest seen is real, about {rounded_count(needed)} pictures would show it"
 
 
 def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, float, float]:

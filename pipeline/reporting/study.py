@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from maskgit.inpainting.registry import DECODERS
 from maskgit.scoring.scores import DECIDES, column_of
 from maskgit.scoring.verdicts import (
+    FEWEST,
     favoured,
     fills_needed,
     images_needed,
@@ -106,10 +107,12 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
 def too_few_text(images: pd.DataFrame, settings: pd.DataFrame, found: pd.DataFrame) -> str:
     """Says what would tell the best setting from the reference where the study cannot; '' if none.
 
-    That is more images or, once there are two fills of each hole, more fills.
+    That is more pictures or, once there are two fills of each hole, more fills.
     """
     score, sign = column_of(DECIDES, settings.columns).name, DECIDES.better.sign
     n, several = images["picture"].nunique(), "fill" in images
+    if n < FEWEST:
+        return f"- Verdicts need {FEWEST} pictures, and there are {n}."
     fills = images["fill"].nunique() if several else 1
     by_fill = less_the_reference(images, ["picture", "fill"]) if several else None
     lines = []
@@ -121,22 +124,23 @@ def too_few_text(images: pd.DataFrame, settings: pd.DataFrame, found: pd.DataFra
         needed = images_needed(row["difference"], row["seen"], n)
         if needed > FAR * n:
             lines.append(
-                f"- {kind}: {words(best)} and the reference are alike; {FAR} times the {n} images "
-                "would not tell them apart."
+                f"- {kind}: {words(best)} and the reference are alike; {FAR} times the {n} "
+                "pictures would not tell them apart."
             )
             continue
         wanted = rounded_count(needed)
-        remedy = f"about {wanted} images would"
+        remedy = f"about {wanted} pictures would show it"
         if several:
             each = by_fill[(kind, *best)].unstack("fill").to_numpy()
             more = fills_needed(row["difference"], row["seen"], each)
-            remedy = f"about {wanted} images would, but no number of fills"
+            remedy = f"about {wanted} pictures would show it, but no number of fills"
             if isfinite(more):
                 more = rounded_count(ceil(more))
-                remedy = f"about {wanted} images or {more} fills of each hole would"
+                remedy = f"about {wanted} pictures or {more} fills of each hole would show it"
         lines.append(
-            f"- {kind}: {n} images with {fills} fill{'s' * (fills > 1)} of each hole are too few "
-            f"to tell {words(best)} from the reference; {remedy}."
+            f"- {kind}: {words(best)} is not told apart from the reference by {n} pictures with "
+            f"{fills} fill{'s' * (fills > 1)} of each hole. If the difference seen is real, "
+            f"{remedy}."
         )
     return "\n".join(lines)
 

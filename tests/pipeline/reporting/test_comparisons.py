@@ -133,7 +133,7 @@ def test_the_answer_is_the_fewest_iterations_that_are_not_shown_to_be_worse(imag
     text = answer(images, compare(images))
     assert text.startswith("Answer: gamma=square with 5 iterations, kd_x 1.")
     assert "Of 5 settings 2 are statistically indistinguishable from the lowest, square 8" in text
-    needed = re.search(r"60 images are too few to tell a difference as small; about ([\d,]+)", text)
+    needed = re.search(r"About ([\d,]+) pictures would show one as small\.", text)
     assert int(needed[1].replace(",", "")) > N
     assert text.endswith("It is better than the best other fill, telea (" + text[-8:])
 
@@ -161,21 +161,32 @@ def test_where_a_higher_score_decides_the_answer_is_the_mirrored_one(images, mon
     assert answer(mirrored, compare(mirrored)) == expected
 
 
-def few(steps):
-    """Eight images and two settings that are alike, at 5 and at `steps` iterations."""
+def few(steps, count=40):
+    """A few images and two settings that are alike, at 5 and at `steps` iterations."""
     alike = [method("cosine", 5, 13, 1, noise=1.0), method("square", steps, 13.2, 2, noise=1.0)]
     images = pd.concat(alike)
-    return images[images["image"] < 8]
+    return images[images["image"] < count]
 
 
 @pytest.mark.parametrize("steps", [2, 5, 8])  # the best setting is the last, any, or the first
-def test_where_no_difference_is_shown_the_answer_says_that_the_images_are_too_few(steps):
+def test_where_no_difference_is_shown_the_answer_says_how_many_images_would_show_one(steps):
     differences = compare(few(steps))
     assert set(differences["verdict"]) <= {"no difference shown", ""}
     text = answer(few(steps), differences)
     assert f"with {min(5, steps)} iterations" in text and "lowest" not in text
     assert "It takes the fewest passes of 2 settings, between which no difference is shown" in text
-    assert re.search(r"8 images are too few; about [\d,]+ would show one\.", text)
+    assert re.search(r"if the largest seen is real, about [\d,]+ pictures would show it\.", text)
+
+
+def test_fewer_images_than_resampling_can_judge_have_no_verdict():
+    images = pd.concat([method("cosine", 5, 13, 1), method("square", 5, 99, 2)])
+    images = images[images["image"] < 8]
+    differences = compare(images)
+    assert set(differences["verdict"]) <= {"no difference shown", ""}
+    assert "no difference is shown: verdicts need 30 pictures, and there are 8." in answer(
+        images, differences
+    )
+    assert "inf" not in comparison_text(differences, "cosine", 5)
 
 
 def test_equal_fills_are_not_told_apart_by_more_images():

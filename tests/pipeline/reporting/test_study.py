@@ -119,8 +119,12 @@ def too_few(images):
 def test_an_undecided_setting_says_how_many_images_would_decide(images):
     """In thin holes all are alike; in large ones the best setting is told from the reference."""
     (line,) = too_few(images).splitlines()
-    assert line.startswith("- thin: 60 images with 1 fill of each hole are too few to tell ")
-    assert line.endswith(" images would.")
+    assert line.startswith("- thin: ") and line.endswith(" pictures would show it.")
+    assert " is not told apart from the reference by 60 pictures with 1 fill of each hole." in line
+
+
+def test_a_study_of_a_few_pictures_says_that_it_gives_no_verdict(images):
+    assert too_few(images[images["picture"] < 8]) == "- Verdicts need 30 pictures, and there are 8."
 
 
 def slightly_better(fills, between_images, between_fills, errors=0.9):
@@ -136,19 +140,19 @@ def slightly_better(fills, between_images, between_fills, errors=0.9):
 def test_where_fills_differ_more_of_them_would_decide():
     said = too_few(slightly_better(3, between_images=0.1, between_fills=1))
     assert re.search(
-        r"60 images with 3 fills of each hole .*; about \d+ images or \d+ fills ", said
+        r"60 pictures with 3 fills of each hole\. .* about \d+ pictures or \d+ fills ", said
     )
 
 
 def test_where_only_images_differ_no_number_of_fills_would_decide():
     said = too_few(slightly_better(3, between_images=1, between_fills=0.01))
-    assert "images would, but no number of fills" in said
+    assert "pictures would show it, but no number of fills" in said
 
 
 def test_settings_that_are_alike_ask_for_no_million_of_images():
     said = too_few(slightly_better(1, between_images=1, between_fills=0.01, errors=0.001))
     assert said.endswith(
-        "the reference are alike; 100 times the 60 images would not tell them apart."
+        "the reference are alike; 100 times the 60 pictures would not tell them apart."
     )
 
 

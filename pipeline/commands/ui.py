@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from maskgit.scoring.scores import DECIDES, PERCEPTUAL, PSNR, score_columns
 from pipeline.commands.experiments import differing, headline, report_runs
 from pipeline.plumbing.errors import handled_signals, stop_now
-from pipeline.tracking.store import open_store, own_store, store_uri
+from pipeline.tracking.store import open_store, own_store, store_uri, without_password
 
 VIEW_TAG = "mlflow.sharedViewState."  # prefix of the tags in which the UI keeps views of a table
 EXPERIMENTS_COMPARED = 100  # the newest; parameters in which they differ become columns
@@ -67,7 +67,7 @@ def links(address: str) -> dict[str, str]:
 def running_server() -> str | None:
     """Returns the address of the server that MLFLOW_TRACKING_URI names; None for other stores."""
     uri = store_uri()
-    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+    return without_password(uri).rstrip("/") if uri.startswith(("http://", "https://")) else None
 
 
 def serve(port: int) -> int:

@@ -16,12 +16,17 @@ NUMBERS = ["difference", "low", "high"]
 def read_study(folder: Path) -> pd.DataFrame:
     """Returns the findings of a study's report, the differences as shares of the reference's score.
 
-    Raises UserError where the folder has no such report.
+    Raises UserError where the folder has no such report, or a reference that is not above 0.
     """
     try:
         found, settings = (pd.read_csv(folder / name, keep_default_na=False) for name in FILES)
         score = column_of(DECIDES, settings.columns).name
         reference = settings.set_index(SETTING).loc[[REFERENCE]].set_index("hole_kind")[score]
+        if (reference <= 0).any():
+            raise UserError(
+                f"{folder}: the reference has a kernel distance of 0 or below, of which no "
+                "difference is a share"
+            )
         found[NUMBERS] = found[NUMBERS].div(found["hole_kind"].map(reference), axis=0)
         return found[[*KEYS, *NUMBERS, "verdict", "steps"]]
     except (OSError, ValueError, LookupError):

@@ -70,23 +70,30 @@ trained elsewhere or before, and may have seen some of them.""",
 Measured on {n} images. The model was trained elsewhere, and may have seen some of them.""",
 }
 
+ON_VALIDATION = """\
+Measured on {n} validation images (`inpaint.split: val`), by which the trainings chose their
+weights. Scores on test images may be worse."""
+
 SOFT = """Its fills have no more detail than {size} x {size}
 pixels, so a large hole in a large picture gets a soft fill."""
 SHARP = """A large hole in a large picture is
 filled at {size} x {size} pixels first, then drawn again, down to the picture's own detail."""
 
 
-def model_card(config: Config, table: pd.DataFrame, answer: str, origin: Origin) -> str:
+def model_card(
+    config: Config, table: pd.DataFrame, answer: str, origin: Origin, split: str = "test"
+) -> str:
     """Returns the model card in Markdown.
 
     table: the report's table of scores, with a row of the model's own settings. answer: see
-    `comparisons.answer`.
+    `comparisons.answer`. split: of the images that were scored.
     """
     decoding, trained_on = config.decoding, config.trained_on
     drawn = origin is Origin.HERE and trained_on.source == "synthetic"
     head = table[table["schedule"].eq(decoding.gamma) & table["iterations"].eq(decoding.iterations)]
     others = table[table["iterations"].isna() | table["schedule"].isin([ONE_PASS, MEAN])]
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
+    measured = ON_VALIDATION if split == "val" else MEASURED[origin]
     return CARD.format(
         **decoding.model_dump(),
         license=DRAWN if drawn else OTHER,
@@ -95,7 +102,7 @@ def model_card(config: Config, table: pd.DataFrame, answer: str, origin: Origin)
         detail=(SHARP if trained_on.drafts else SOFT).format(size=trained_on.size),
         trained_on=trained_on.words,
         holes=f"\nwith holes of the kinds {', '.join(trained_on.holes)}" * bool(trained_on.holes),
-        measured=MEASURED[origin].format(n=head["n"].iloc[0]),
+        measured=measured.format(n=head["n"].iloc[0]),
         table=_scores(shown),
         answer=answer,
     )

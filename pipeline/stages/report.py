@@ -164,7 +164,8 @@ def main() -> None:
         write_table(REPORTS / "schedules.csv", plotted)
         write_atomically(Path("metrics.json"), json_text(row | {"answer": found}).encode())
         with fresh_folder(MODEL_FOLDER) as folder:
-            card = partial(model_card, table=table, answer=found, origin=params.origin)
+            scored = {"origin": params.origin, "split": params.inpaint.split}
+            card = partial(model_card, table=table, answer=found, **scored)
             write_model_folder(folder, params, uncertainty, card)
             best = {" ".join(map(str, params.headline)): results(*params.headline)}
             save_picture(folder / GRID, draw_grid(*shown, best))

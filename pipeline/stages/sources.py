@@ -13,6 +13,7 @@ import pandas as pd
 
 from maskgit.scoring.published import ALEXNET, FID_WEIGHTS, Published
 from pipeline.inputs.listing import files_behind, hashes
+from pipeline.plumbing.copies import in_a_copy
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.params import Params, load_params
@@ -63,10 +64,9 @@ def check_published(key: str, paths: list[Path], published_file: Published) -> N
 
 def check_history() -> None:
     """Raises UserError in a temporary copy of an experiment whose result DVC would lose."""
-    root = project_root()
-    if Path.cwd().resolve() == root.resolve():
+    if not in_a_copy():
         return
-    shallow = ["git", "-C", str(root), "rev-parse", "--is-shallow-repository"]
+    shallow = ["git", "-C", str(project_root()), "rev-parse", "--is-shallow-repository"]
     if subprocess.run(shallow, capture_output=True, encoding="utf-8").stdout.strip() == "true":
         raise UserError(
             "this clone has only a part of its history (--depth), and DVC would lose this "

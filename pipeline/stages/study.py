@@ -22,6 +22,7 @@ from maskgit.scoring.tuning import best_setting
 from maskgit.tokenizer.kinds import Tokenizer
 from maskgit.transformer.kinds import Transformer
 from pipeline.models.inpainter import load_networks, load_uncertainty
+from pipeline.plumbing.copies import check_results_are_kept
 from pipeline.plumbing.errors import plain_errors
 from pipeline.plumbing.files import fresh_folder, load_task
 from pipeline.plumbing.params import Params, load_params
@@ -126,6 +127,7 @@ def run_plan(
 
 
 def main(decoder: str) -> None:
+    check_results_are_kept()
     params, plan = load_params(), PLANS[decoder]
     output = STUDY / decoder
     with stage_run("study", params, output, decoder), fresh_folder(output) as folder:

@@ -15,6 +15,7 @@ from pipeline.models.checkpoints import build
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
 from pipeline.models.perceptual import perceptual_network
+from pipeline.plumbing.copies import check_results_are_kept
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.launch import network_stage
 from pipeline.plumbing.params import load_params
@@ -24,6 +25,7 @@ from pipeline.tracking.stage import stage_run
 
 
 def main() -> None:
+    check_results_are_kept()
     params = load_params()
     settings, views, seed = params.feed_forward, params.encode.views, params.seed
     data = load_drawing_data(views)

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.plumbing.errors import UserError
 from pipeline.tracking.spool import Spool, ended_spools
-from pipeline.tracking.store import ENTRY_TAG, EXPERIMENT, KEY_TAG, open_store, store_uri
+from pipeline.tracking.store import (
+    ENTRY_TAG,
+    EXPERIMENT,
+    KEY_TAG,
+    open_store,
+    store_uri,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -31,6 +38,8 @@ FILE_PATIENCE = 60  # the same for a store in a file, which is slow only on a sl
 IMPORT_PATIENCE = 20
 AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's own limits
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
+LATER = (401, 403, 408, 429)  # statuses of HTTP that another try may not meet
+LONGEST_NAME = 250  # of a run, in MLflow's databases
 
 
 class Mirror:
@@ -65,7 +74,7 @@ class Mirror:
         experiment = first.get("experiment", EXPERIMENT)
         where = self.store.reports if experiment == EXPERIMENT else self.store.stages
         tags = {KEY_TAG: self.spool.key}
-        return self.client.create_run(where, first["time"], tags, first["name"])
+        return self.client.create_run(where, first["time"], tags, first["name"][:LONGEST_NAME])
 
     def update(self) -> None:
         """Sends what the spool holds since the last call, and removes the spool after its end."""
@@ -84,7 +93,8 @@ class Mirror:
                     case "tags":
                         tags[name] = RunTag(name, value)
         for kind, values in (("metrics", metrics), ("params", params), ("tags", tags)):
-            self._log(kind, list(values.values()))
+            if not self.is_whole:
+                self._log(kind, list(values.values()))
         self.steps |= metrics.keys()
         self.params |= params
         for record in new:
@@ -111,12 +121,10 @@ class Mirror:
 
         Keeps a line for what MLflow will never accept.
         """
-        from mlflow.exceptions import MlflowException
-
         try:
             send()
-        except (MlflowException, FileNotFoundError) as error:
-            if isinstance(error, MlflowException) and error.error_code not in REJECTED:
+        except Exception as error:
+            if not is_final(error):
                 raise
             if tell:
                 self.refused.append(f"MLflow refused {what}: {error}")
@@ -179,6 +187,23 @@ class Mirror:
         self.client.set_tag(self.run_id, "mlflow.note.content", "\n".join(lines))
 
 
+def is_final(error: Exception) -> bool:
+    """Returns whether sending the same again would have no use.
+
+    So it is where MLflow refuses it, a server or its proxy does (as a file that is too large), and
+    where the place of artifacts cannot be written from here.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError
+
+    if isinstance(error, MlflowException):
+        return error.error_code in REJECTED
+    if isinstance(error, HTTPError):
+        status = error.response.status_code
+        return 400 <= status < 500 and status not in LATER
+    return isinstance(error, FileNotFoundError | PermissionError | ImportError)
+
+
 def send_ended(
     store: str | None = None, progress: Callable[[], None] = lambda: None
 ) -> tuple[list[str], Exception | None]:
@@ -217,7 +242,7 @@ def asking_mlflow() -> Iterator[None]:
 
 def reason(fault: Exception) -> str:
     """Returns a fault of the store in a few words."""
-    line = (str(fault) or repr(fault)).splitlines()[0]
+    line = without_password((str(fault) or repr(fault)).splitlines()[0])
     return re.sub(r"API request to (\S+?)/api/\S* failed .*", r"\1 does not answer", line)[:150]
 
 

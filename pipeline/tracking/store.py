@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -125,6 +124,11 @@ def open_store(uri: str | None = None) -> Store:
     return _stores[address]
 
 
+def without_password(address: str) -> str:
+    """Returns an address, or words that have one, without the user and password in it."""
+    return re.sub(r"://[^/@\s]+@", "://", address)
+
+
 def find_experiment(client: MlflowClient, name: str, location: str | None) -> str:
     """Returns the id of an experiment, which is made if need be.
 
@@ -134,8 +138,11 @@ def find_experiment(client: MlflowClient, name: str, location: str | None) -> st
 
     if client.get_experiment_by_name(name) is None:
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        with suppress(MlflowException):  # on a server, somebody else was faster
+        try:
             client.create_experiment(name, location, tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody else was faster
+                raise
     return client.get_experiment_by_name(name).experiment_id
 
 

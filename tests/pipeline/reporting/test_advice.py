@@ -85,6 +85,14 @@ def test_only_settings_that_every_study_has_are_advised(tmp_path):
         advice({"a": a, "c": read_study(study(tmp_path / "c", thin={MANY: 0.0}))})
 
 
+def test_no_share_is_taken_of_a_reference_that_is_not_above_zero(tmp_path):
+    folder = study(tmp_path / "a", thin={FEW: 0.0})
+    settings = pd.read_csv(folder / "settings.csv")
+    settings.assign(kd_x=settings["kd_x"] - 3).to_csv(folder / "settings.csv", index=False)
+    with pytest.raises(UserError, match="the reference has a kernel distance of 0 or below"):
+        read_study(folder)
+
+
 def test_a_folder_without_a_report_is_told(tmp_path):
     with pytest.raises(UserError, match="has no report of a study"):
         read_study(tmp_path)

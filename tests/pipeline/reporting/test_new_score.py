@@ -152,6 +152,14 @@ def test_the_model_card_says_what_the_model_may_have_seen(tables, weights_config
     assert "trained on\nan unknown number of images of 64 x 64 pixels (synthetic).\n" in card
 
 
+def test_the_model_card_says_where_its_scores_are_of_validation_images(tables, weights_config):
+    table, _ = tables
+    decoding = weights_config.decoding.changed(gamma="cosine", iterations=8)
+    config = weights_config.changed(decoding=decoding)
+    card = model_card(config, table, "", Origin.HERE, split="val")
+    assert "validation images" in card and "never seen" not in card
+
+
 @pytest.fixture
 def weights_config():
     return Config.model_validate_json((ROOT / "weights/config.json").read_text())

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from maskgit.data.holes import draw_holes
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import PREPARED, STUDY
 from pipeline.reporting.extractor import EXTRACTOR
 from pipeline.reporting.study import REFERENCE
 from pipeline.reporting.study_plans import Plan
-from pipeline.stages import study, study_report
+from pipeline.stages import study, study_report, train_feed_forward
 from tests.pictures import colours, cycle
 from tests.store import project_with_store
 
@@ -83,6 +84,14 @@ def test_every_image_is_scored_in_every_setting_and_kind_of_hole(project, decode
         (kind, *setting, image) for kind in KINDS for setting in settings for image in range(IMAGES)
     ]
     assert list(cases.itertuples(index=False, name=None)) == expected
+
+
+@pytest.mark.parametrize("run", [lambda: study.main("halton"), train_feed_forward.main])
+def test_a_copy_whose_results_dvc_would_lose_stops_before_any_work(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path.parent))
+    with pytest.raises(UserError, match=r"DVC would lose these results .* --queue and --temp"):
+        run()
 
 
 def test_a_looser_bound_takes_fewer_steps(project):

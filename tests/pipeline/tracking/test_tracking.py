@@ -15,18 +15,22 @@ import urllib.request
 from pathlib import Path
 from uuid import uuid4
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.places import PREPARED
 from pipeline.tracking import delivery
-from pipeline.tracking.delivery import Mirror, runs_waiting, send_ended
+from pipeline.tracking.delivery import Mirror, is_final, reason, runs_waiting, send_ended
 from pipeline.tracking.spool import Spool, spool_folder
 from pipeline.tracking.stage import stage_run
-from pipeline.tracking.store import open_store, store_uri
+from pipeline.tracking.store import ENTRY_TAG, find_experiment, open_store, store_uri
 from tests.clone import ROOT
 from tests.store import project_with_store
 
@@ -388,6 +392,56 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(project, capsys):
     assert capsys.readouterr().out.count("MLflow refused metrics") == 1
 
 
+def test_a_file_that_a_proxy_finds_too_large_holds_up_nothing(project, monkeypatch):
+    too_large = requests.HTTPError("413 Request Entity Too Large", response=requests.Response())
+    too_large.response.status_code = 413
+
+    def refuse(*_):
+        raise too_large
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", refuse)
+    spools = [a_spool() for _ in range(3)]
+    refused, fault = send_ended()
+    assert fault is None and len(refused) == 3 and "413" in refused[0]
+    assert not any(spool.folder.exists() for spool in spools)
+    for spool in spools:
+        assert_sent_once(spool)
+
+
+@pytest.mark.parametrize("status", [401, 500, 503])
+def test_what_a_server_may_take_later_waits(status):
+    busy = requests.HTTPError("busy", response=requests.Response())
+    busy.response.status_code = status
+    assert not is_final(busy)
+
+
+def test_the_name_of_a_run_is_cut_to_what_databases_take(project):
+    spool = Spool(uuid4().hex)
+    spool.open(patience=1)
+    spool.append("create", name="n" * 300, store="")
+    spool.append("end", status="FINISHED")
+    spool.close()
+    assert send_ended() == ([], None)
+    assert run_of(spool.key)[1].info.run_name == "n" * 250
+
+
+def test_a_store_that_refuses_to_make_the_experiment_says_so():
+    class Client:
+        def get_experiment_by_name(self, name):
+            return None
+
+        def create_experiment(self, *_):
+            raise MlflowException("no permission", PERMISSION_DENIED)
+
+    with pytest.raises(MlflowException, match="no permission"):
+        find_experiment(Client(), "cats", None)
+
+
+def test_no_password_is_printed():
+    fault = MlflowException("API request to http://me:secret@host:5000/api/2.0/x failed with 500")
+    assert reason(fault) == "http://host:5000 does not answer"
+
+
 # A run that was killed
 
 
@@ -692,6 +746,23 @@ def test_a_forced_repeat_adds_no_run(project):
     assert runs[0] == runs[1]
     (run,) = open_store().runs("tags.stage = 'repeat'")
     assert run.info.run_id == runs[0] and steps(open_store().client, run) == [1]
+
+
+def test_what_follows_the_entry_of_an_earlier_run_does_not_change_that_run(project):
+    with stage_run("repeat", {"a": 1}, Path("made")) as log:
+        pass
+    entry = run_of(log.key)[1].data.tags[ENTRY_TAG]
+    spool = Spool(uuid4().hex)
+    spool.open(patience=1)
+    spool.append("create", name="demo", store="")
+    spool.append("entry", sha256=entry)
+    mirror = Mirror(spool)
+    mirror.update()
+    spool.append("metrics", values={"late": 9.0}, step=0)
+    spool.append("end", status="FINISHED")
+    spool.close()
+    mirror.update()
+    assert mirror.run_id == log.run_id and "late" not in run_of(log.key)[1].data.metrics
 
 
 @pytest.mark.parametrize("differs", ["params", "dependency", "output", "item"])

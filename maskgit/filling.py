@@ -178,7 +178,7 @@ def picture_in(value: object, argument: str) -> Picture:
 
 
 def mask_in(value: object, shape: tuple[int, int]) -> Marked:
-    """Returns the hole of a mask, bool (H, W). Raises ValueError if it is not of that shape."""
+    """Returns the marks of a mask, its hole bool (H, W). Raises ValueError at another shape."""
     if isinstance(value, np.ndarray) and value.dtype == bool and value.ndim == 2:
         mark = Marked(value)
     else:

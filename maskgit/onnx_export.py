@@ -30,7 +30,8 @@ class Encode(nn.Module):
 
 class Predict(nn.Module):
     """Predicts logits (1, h * w, codebook size) from tokens and known pixels.
-     Tokens are int64 (1, h * w), the codebook's size where hidden. Known pixels are (1, 4, H, W),
+
+    Tokens are int64 (1, h * w), the codebook's size where hidden. Known pixels are (1, 4, H, W),
     see `known_pixels`.
     """
 

@@ -120,11 +120,6 @@ class PerceptualLoss(nn.Module):
                 maps.append(block(maps[-1]))
             return [F.normalize(m, dim=1) for m in maps]
 
-    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        with torch.no_grad():
-            truth = self.features(targets)
-        return self.distance(self.features(images), truth)
-
     @staticmethod
     def distance(maps: list[Tensor], truth: list[Tensor]) -> Tensor:
         """Returns the distance of images whose `features` are given."""

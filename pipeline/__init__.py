@@ -3,7 +3,7 @@
 import os
 
 # Torch's threads (GNU OpenMP) spin while they wait for work. By default they do so for so long
-# that beside another busy process they wait for each other (docs/speed.md).
+# that beside another busy process they wait for each other (docs/research-log/speed.md).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 

@@ -15,7 +15,8 @@ from pipeline.plumbing.errors import UserError, plain_errors, printable
 from pipeline.plumbing.files import json_text
 from pipeline.plumbing.places import MODEL_FOLDER, REPORTS, WEIGHTS
 
-MAX_SEED = 2**63 - 1  # as in params.yaml
+# As in maskgit.validation and maskgit.inpainting.settings, whose import `--help` need not wait for.
+MAX_SEED, MAX_ITERATIONS = 2**63 - 1, 1024
 
 Model = Annotated[
     Path | None,
@@ -70,7 +71,9 @@ def inpaint(
     gamma: Annotated[str | None, typer.Option(help="Mask schedule.")] = None,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, metavar="N", help=f"How long to decode, in {units()}."),
+        typer.Option(
+            min=1, max=MAX_ITERATIONS, metavar="N", help=f"How long to decode, in {units()}."
+        ),
     ] = None,
     reading: Annotated[
         str | None,

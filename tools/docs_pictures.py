@@ -23,12 +23,12 @@ from maskgit.data.holes import draw_holes
 from maskgit.scoring.distances import kernel_distance
 from maskgit.scoring.features import choose_extractor
 from maskgit.scoring.scores import KERNEL
+from pipeline.reporting.pictures import HOLE_COLOUR
 
 DOCS = Path("docs")
 UNSEEN = 10**6 + 7  # a seed that no data set of the project draws
 ENLARGED_SIDE = 112  # pixels to which the images of 64 pixels are enlarged
 GAP = 4
-HOLE_COLOUR = np.array([255, 0, 144], dtype=np.uint8)
 
 # Setting of config.json -> the three values that its picture shows.
 SETTINGS: dict[str, Sequence[object]] = {
@@ -63,7 +63,8 @@ DAMAGE: dict[str, tuple[Callable[..., np.ndarray], float]] = {
 
 def strengths_of(distance: Callable[[float], float], most: float) -> list[float]:
     """Returns the strengths of damage at which `distance` reaches each of TARGETS.
-     The distance rises with the strength. It is interpolated between nine measured strengths, both
+
+    The distance rises with the strength. It is interpolated between nine measured strengths, both
     in logarithms; the result is NaN beyond the last.
     """
     tried = np.geomspace(most / 64, most, 9)

@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 from maskgit.data.cats.cat import draw_cat
 from maskgit.data.image_files import Picture
 from maskgit.data.masks import marked
+from pipeline.reporting.pictures import HOLE_COLOUR
 
 SIZE, GAP = 128, 8
-MAGENTA = (255, 0, 144)
 
 
 def main(path: str) -> None:
@@ -37,7 +37,7 @@ def main(path: str) -> None:
         own = np.dstack([colours, alpha]).astype(np.uint8)
         hole = marked(Picture(own)).hole
         shown = np.where(alpha[..., None] > 0, colours, checks[..., None]).astype(np.uint8)
-        filled = np.where(hole[..., None], MAGENTA, cat).astype(np.uint8)
+        filled = np.where(hole[..., None], HOLE_COLOUR, cat).astype(np.uint8)
         left = i * (SIZE + GAP)
         ImageDraw.Draw(canvas).text((left, 4), name, "black")
         canvas.paste(Image.fromarray(shown), (left, 20))

@@ -1,5 +1,6 @@
 """Prints the longest sentence and the mean sentence length of each page of the documentation.
- `python -m tools.sentences` measures README.md, CONTRIBUTING.md and every page of docs/. Code
+
+`python -m tools.sentences` measures README.md, CONTRIBUTING.md and every page of docs/. Code
 blocks, tables and pictures do not count. The research log is left out, since it is a record. A test
 holds the limits.
 """

@@ -209,16 +209,15 @@ class Inpainter:
         """Encodes masked images: tokens int64 (N, T), and which are to be predicted, bool (N, T).
 
         Hole pixels are overwritten first, so that no token depends on them. Touched tokens become
-        the mask token. A transformer that sees pixels predicts only covered tokens; another one
-        predicts all touched tokens. See `maskgit.tokenizer.hidden_tokens`.
+        the mask token. See `maskgit.tokenizer.hidden_tokens`.
         """
         blanked = np.where(hole[..., None], np.uint8(GREY), images)
         tokens = encode_each(self.tokenizer, blanked).flatten(1)
-        touched, covered = hidden_tokens(
+        tokens_of_hole = hidden_tokens(
             torch.from_numpy(hole).to(self.device), self.tokenizer.cell, self.tokenizer.margin
         )
-        hidden = covered if self.transformer.sees_pixels else touched
-        return self.transformer.hide(tokens, touched.flatten(1)), hidden.flatten(1)
+        hidden = tokens_of_hole.to_predict(self.transformer.sees_pixels)
+        return self.transformer.hide(tokens, tokens_of_hole.touched.flatten(1)), hidden.flatten(1)
 
     def embed_known_pixels(
         self, images: np.ndarray, hole: np.ndarray, draft: np.ndarray | None = None

@@ -125,9 +125,9 @@ class MeanInpainter(Inpainter):
         codes = F.embedding(tokens, self.vectors)
         codes[hidden] = mean_codes(logits, self.vectors[:-1])
         tokenizer, unknown = self.tokenizer, torch.from_numpy(hole).to(codes.device)
-        touched, covered = hidden_tokens(unknown, tokenizer.cell, tokenizer.margin)
-        codes = codes.unflatten(1, touched.shape[1:])
-        codes = codes.masked_fill((touched & ~covered)[..., None], 0).permute(0, 3, 1, 2)
+        left_out = hidden_tokens(unknown, tokenizer.cell, tokenizer.margin).left_out
+        codes = codes.unflatten(1, left_out.shape[1:])
+        codes = codes.masked_fill(left_out[..., None], 0).permute(0, 3, 1, 2)
         return codes, tokens.masked_scatter(hidden, logits.argmax(dim=1))
 
     def snapshot(

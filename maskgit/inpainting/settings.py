@@ -16,8 +16,8 @@ TEMPERATURE, CHOICE_TEMPERATURE = 1.0, 4.5  # MaskGIT's
 READINGS = "sample", "mean"  # how pixels are read from what the transformer says
 Reading = Literal[READINGS]
 
-# The limit is far above any use. It stops a typing error before it takes all memory.
-Iterations = Annotated[int, Field(ge=1, le=1024)]
+MAX_ITERATIONS = 1024  # far above any use; it stops a typing error before it takes all memory
+Iterations = Annotated[int, Field(ge=1, le=MAX_ITERATIONS)]
 ScheduleName = Annotated[str, one_of(NAMES)]
 
 

@@ -51,12 +51,12 @@ class MeanLook:
         """
         with torch.autocast(known.device.type, enabled=False):  # as codes are chosen elsewhere
             tokens = self.tokenizer.encode(known[:, :3])
-        touched, covered = hidden_tokens(hole, self.tokenizer.cell, self.tokenizer.margin)
-        shown = self.transformer.hide(tokens, touched)
-        hidden = covered if self.transformer.sees_pixels else touched
+        tokens_of_hole = hidden_tokens(hole, self.tokenizer.cell, self.tokenizer.margin)
+        shown = self.transformer.hide(tokens, tokens_of_hole.touched)
+        hidden = tokens_of_hole.to_predict(self.transformer.sees_pixels)
         embedding = self.transformer.embed_known_pixels(known)
         logits = self.transformer(shown.flatten(1), embedding, where=hidden.flatten(1))
         means = mean_codes(logits, self.vectors[:-1])
         codes = F.embedding(shown, self.vectors)
         codes = codes.masked_scatter(hidden[..., None], means)
-        return codes.masked_fill((touched & ~covered)[..., None], 0).permute(0, 3, 1, 2), known
+        return codes.masked_fill(tokens_of_hole.left_out[..., None], 0).permute(0, 3, 1, 2), known

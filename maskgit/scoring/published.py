@@ -1,8 +1,9 @@
 """Weights that others published, known by their hash; this module loads no torch."""
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
+
+from maskgit.checksums import file_hash
 
 
 class Published(NamedTuple):
@@ -13,23 +14,18 @@ class Published(NamedTuple):
 
     def is_at(self, path: Path) -> bool:
         """Whether the file at `path` is the published one. Raises OSError where none is there."""
-        return _sha256(path).startswith(self.sha256)
+        return file_hash(path).startswith(self.sha256)
 
     def check(self, path: Path) -> None:
         """Raises FileNotFoundError, or ValueError where the file at `path` is another one."""
         if not path.is_file():  # reading a pipe would block
             raise FileNotFoundError(f"there is no file {path}")
-        found = _sha256(path)
+        found = file_hash(path)
         if not found.startswith(self.sha256):
             raise ValueError(
                 f"{path} is not the official {self.name}: "
                 f"its sha256 is {found}, and should start with {self.sha256}"
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # The official weights of the FID, see `maskgit.scoring.features`.

@@ -16,6 +16,22 @@ class HiddenTokens(NamedTuple):
     touched: Tensor
     covered: Tensor
 
+    def to_predict(self, sees_pixels: bool) -> Tensor:
+        """Returns the tokens that a transformer predicts: all that cannot be known.
+
+        One that sees the known pixels predicts covered tokens alone: the decoder draws what lies
+        around the hole from its pixels.
+        """
+        return self.covered if sees_pixels else self.touched
+
+    @property
+    def left_out(self) -> Tensor:
+        """The tokens of which a decoder that sees the known pixels gets no code.
+
+        They cannot be known, and nothing of their own cell is to be drawn.
+        """
+        return self.touched & ~self.covered
+
 
 def hidden_tokens(hole: Tensor, cell: int, margin: int) -> HiddenTokens:
     """Returns the tokens that a hole touches and covers.

@@ -89,10 +89,9 @@ def decode_into_hole(
     images: uint8 (N, H, W, 3), of which nothing in the hole, bool (N, H, W), is seen but for a
     draft (`known_pixels`). Codes that cannot be known and need not be drawn are left out.
     """
-    touched, covered = hidden_tokens(
-        torch.from_numpy(hole).to(tokens.device), tokenizer.cell, tokenizer.margin
-    )
-    tokens = tokens.masked_fill(touched & ~covered, tokenizer.codebook.codebook_size)
+    unknown = torch.from_numpy(hole).to(tokens.device)
+    left_out = hidden_tokens(unknown, tokenizer.cell, tokenizer.margin).left_out
+    tokens = tokens.masked_fill(left_out, tokenizer.codebook.codebook_size)
     known = known_pixels(images, hole, tokens.device, draft)
     parts = zip(batch_invariant_chunks(tokens), batch_invariant_chunks(known), strict=True)
     return np.concatenate([to_uint8(tokenizer.decode(t, k)) for t, k in parts])

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskgit.data.known_pixels import KNOWN_CHANNELS, KnownPixelEmbedding, mask_pixels
+from maskgit.data.known_pixels import KNOWN_CHANNELS, KnownPixelEmbedding
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.quantizers import QUANTIZERS, Quantized
 from maskgit.tokenizer.settings import TokenizerConfig, norm_groups
@@ -162,32 +162,26 @@ class VQGAN(nn.Module):
         self.encoder.requires_grad_(False)
         self.codebook.requires_grad_(False).eval()
 
-    def forward(
-        self, images: Tensor, hole: Tensor, mistakes: float = 0.0
-    ) -> tuple[Tensor, Quantized]:
-        """Returns the reconstruction (B, 3, H, W), not clamped, and what the quantizer did.
-
-        hole: bool (B, H, W). The decoder sees the pixels outside, and the codes that it would meet
-        there: none where a code cannot be known and need not be drawn. mistakes: the latents in the
-        hole are moved before they are quantized, in each image by a distance drawn from 0 to
-        `mistakes`, since the codes that a transformer predicts are not the true ones either. The
-        unit of the distance is the length of a typical code.
-        """
-        codes, quantized = self.quantize(images, hole, mistakes)
-        return self.decoder(codes, mask_pixels(images, hole)), quantized
-
     def quantize(
         self, images: Tensor, hole: Tensor, mistakes: float = 0.0
     ) -> tuple[Tensor, Quantized]:
-        """Returns the codes that the decoder sees in `forward`, and what the quantizer did."""
+        """Returns the codes that the decoder sees in training, and what the quantizer did.
+
+        images: float (B, 3, H, W) in [-1, 1]. hole: bool (B, H, W). The codes are float (B,
+        latent_dim, H/cell, W/cell), without those that the decoder is not shown: see
+        `HiddenTokens.left_out`. mistakes: the latents in the hole are moved before they are
+        quantized, in each image by a distance drawn from 0 to `mistakes`, since the codes that a
+        transformer predicts are not the true ones either. The unit of the distance is the length of
+        a typical code.
+        """
         latents = self.encoder(images)
-        touched, covered = hidden_tokens(hole, self.cell, self.margin)
+        tokens_of_hole = hidden_tokens(hole, self.cell, self.margin)
         distance = None
         if mistakes:
             distance = mistakes * torch.rand(len(images), 1, 1, 1, device=images.device)
-            distance = distance * covered[:, None]
+            distance = distance * tokens_of_hole.covered[:, None]
         quantized = self.codebook(latents, distance)
-        return quantized.codes * (covered | ~touched)[:, None], quantized
+        return quantized.codes * ~tokens_of_hole.left_out[:, None], quantized
 
     def hidden_convolutions(self) -> list[nn.Parameter]:
         """Returns the weights of the residual blocks, from hidden channels to hidden channels."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedule, optimisers and weight averaging of both trainings."""
+"""Learning-rate schedule, optimisers and weight averaging of the trainings."""
 
 import math
 from collections import defaultdict
@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgit.device import bf16_is_faster
+
+NEWTON_SCHULZ_STEPS = 5  # of `orthogonalise`, as in Muon
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
@@ -62,7 +64,7 @@ class Muon(torch.optim.Optimizer):
         return list(torch._foreach_add(gradients, velocities, alpha=momentum))
 
 
-def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor) -> Tensor:
     """Returns approximately the nearest orthogonal matrices: singular values from 0.7 to 1.2.
 
     Newton-Schulz iteration with Jordan's coefficients, on the smaller side, for each matrix of
@@ -73,7 +75,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     if bf16_is_faster(x.device):
         x = x.bfloat16()
-    for _ in range(iterations):
+    for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         polynomial = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
         x = torch.baddbmm(x, polynomial, x, beta=3.4445)

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from maskgit.data.image_files import UnusableImage, decode_picture, encode_png
+from maskgit.data.image_files import FORMATS, UnusableImage, decode_picture, encode_png
 from maskgit.data.masks import marked
 
 LIMIT = 10  # seconds for a file
@@ -23,7 +23,7 @@ def sound_files() -> list[bytes]:
     """Returns small pictures of every kind that is read."""
     noise = np.random.default_rng(0).integers(256, size=(12, 10, 3), dtype=np.uint8)
     files = []
-    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000"):
+    for kind in FORMATS:
         for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
             file = io.BytesIO()
             try:

@@ -335,7 +335,7 @@ def preset_names(listed: str) -> list[str]:
     return names
 
 
-def run_presets(device: str | None, presets: Sequence[str], table: Path = TABLE) -> None:
+def run_presets(device: str | None, presets: Sequence[str]) -> None:
     """Measures presets on a device, prints a column for each, and writes the table.
 
     A preset that needs more memory than there is has an empty row. Raises UserError.
@@ -347,8 +347,8 @@ def run_presets(device: str | None, presets: Sequence[str], table: Path = TABLE)
     found = [load_params(preset=name) for name in presets]  # all are checked before the first runs
     print(f"{machine()}; random weights, medians")
     values = {"presets": ",".join(presets), "machine": machine()}
-    with stage_run("bench presets", values, table) as run:
-        table.parent.mkdir(parents=True, exist_ok=True)
+    with stage_run("bench presets", values, TABLE) as run:
+        TABLE.parent.mkdir(parents=True, exist_ok=True)
         rows = []
         for params, name in zip(found, presets, strict=True):
             rows.append(dict.fromkeys(["preset", "device", *COLUMNS]) | {"preset": name})
@@ -357,8 +357,8 @@ def run_presets(device: str | None, presets: Sequence[str], table: Path = TABLE)
             except torch.OutOfMemoryError:
                 print(f"{name}: out of memory; {SMALLER}")
             made = pd.DataFrame(rows)
-            made.to_csv(table, index=False)  # a preset that fails leaves the rows before it
-        run.log_artifact(table)
+            made.to_csv(TABLE, index=False)  # a preset that fails leaves the rows before it
+        run.log_artifact(TABLE)
         run.log_table(made, "bench_presets.json")
     print(aligned(readable(made)))
-    print(f"\n{LEGEND}\nTable: {table}")
+    print(f"\n{LEGEND}\nTable: {TABLE}")

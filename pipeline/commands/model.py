@@ -46,7 +46,7 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
         raise UserError(f"{out} exists and is not an empty folder; name another")
     graphs = as_onnx(fill) if onnx else {}
     with fresh_folder(out.resolve()) as made:
-        for path in folder.iterdir():
+        for path in filter(Path.is_file, folder.iterdir()):
             shutil.copyfile(path, made / path.name)  # without modes: DVC's files may be read-only
         if half:
             config, *parts = read_model_folder(folder)

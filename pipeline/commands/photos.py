@@ -114,7 +114,8 @@ def plan(
     source: Path, mask: Path, out: Path, variants: int = 1, mask_suffix: str = ""
 ) -> list[Job]:
     """Returns the jobs: a picture each, with its mask from a folder, or one mask for all pictures.
-     For a single picture `out` may name a file. Results are PNG files, and several variants have
+
+    For a single picture `out` may name a file. Results are PNG files, and several variants have
     numbers in their names. mask_suffix: the name of a mask is that of its picture, the suffix, and
     any digits. Such masks may lie beside the pictures. Each of several masks for a picture makes a
     job, whose result is named as the mask. Raises UserError.

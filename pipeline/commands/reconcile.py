@@ -101,7 +101,8 @@ def made(store: Store, params: Params, entries: dict, locked: PipelineStage) -> 
 
 def find(store: Store, entry: str, outs: list[str], by_content: bool) -> Run | None:
     """Returns the finished run of an entry, else the newest that made one of the outputs `outs`.
-     outs: content hashes. A run that is found by an output counts only if files have changed since
+
+    outs: content hashes. A run that is found by an output counts only if files have changed since
     (`by_content`), or if a version made it that kept no entries.
     """
     for run in store.runs(f"tags.{ENTRY_TAG} = '{entry}' and status = 'FINISHED'"):

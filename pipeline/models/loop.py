@@ -1,4 +1,4 @@
-"""The training loop of both training stages, with logging, snapshots and stops."""
+"""The training loop of all training stages, with logging, snapshots and stops."""
 
 from tqdm import tqdm
 

@@ -25,10 +25,10 @@ from maskgit.schedules import NAMES
 from pipeline.inputs.untrusted import read_file
 from pipeline.models.fill import shipped_weights
 from pipeline.plumbing.files import write_atomically
+from pipeline.plumbing.params import MEAN
 
 PAGE_SIDE = 640  # pixels, the longer side of what the page shows; the photo keeps its size
 SAMPLE = "sample.png", "sample-hole.png"  # beside the shipped weights: a damaged photo, its hole
-MEAN = "mean"  # a way of filling beside the schedules: the mean reading
 
 
 @dataclass(frozen=True)

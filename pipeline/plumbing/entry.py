@@ -1,4 +1,4 @@
-"""Identifies a stage by its entry in dvc.lock: its parameters, dependencies and outputs."""
+"""Identifies a stage by its entry in dvc.yaml: its parameters, dependencies and outputs."""
 
 from __future__ import annotations
 

@@ -61,10 +61,7 @@ def several_processes() -> Iterator[None]:
 
 
 def cuda_graphs() -> bool:
-    """Returns whether a training step is to run as one CUDA graph: a single GPU, if GRAPHS says so.
-
-    It is not the default, since nobody has measured it yet.
-    """
+    """Returns whether a training step is to be one CUDA graph: on one GPU, if GRAPHS says so."""
     asked = os.environ.get(GRAPHS) == "1"
     return asked and best_device().type == "cuda" and ranks.world_size() == 1
 

@@ -8,7 +8,9 @@ PREPARED = Path("data/prepared")
 TOKENS = Path("data/tokens")
 TOKENIZER = Path("outputs/vqgan")
 TRANSFORMER = Path("outputs/transformer")
-MODEL_FOLDER = Path("outputs/model")  # all three, and how they fill holes: see maskgit.model_folder
+MODEL_FOLDER = Path(
+    "outputs/model"
+)  # these, with MEAN_DECODER, and how they fill holes: see maskgit.model_folder
 WEIGHTS = Path("weights")  # the model folder that is shipped with the project
 MEAN_DECODER = Path("outputs/mean_decoder")
 INPAINTED = Path("outputs/inpaint")

@@ -7,9 +7,8 @@ import pandas as pd
 
 from maskgit.scoring.scores import DECIDES, column_of
 from pipeline.plumbing.errors import UserError
-from pipeline.reporting.study import KEYS, REFERENCE, SETTING, words
+from pipeline.reporting.study import FINDINGS, KEYS, REFERENCE, SETTING, SETTINGS, words
 
-FILES = FINDINGS, SETTINGS = "findings.csv", "settings.csv"
 NUMBERS = ["difference", "low", "high"]
 
 
@@ -19,7 +18,9 @@ def read_study(folder: Path) -> pd.DataFrame:
     Raises UserError where the folder has no such report, or a reference that is not above 0.
     """
     try:
-        found, settings = (pd.read_csv(folder / name, keep_default_na=False) for name in FILES)
+        found, settings = (
+            pd.read_csv(folder / name, keep_default_na=False) for name in (FINDINGS, SETTINGS)
+        )
         score = column_of(DECIDES, settings.columns).name
         reference = settings.set_index(SETTING).loc[[REFERENCE]].set_index("hole_kind")[score]
         if (reference <= 0).any():

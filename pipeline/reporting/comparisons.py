@@ -10,10 +10,11 @@ from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import DECIDES, column_of, find, score_columns
 from maskgit.scoring.verdicts import FEWEST, favoured, images_needed, simultaneous_intervals
+from pipeline.plumbing.params import MEAN, ONE_PASS
 from pipeline.reporting.text import rounded_count, with_interval
 
 EXTREMES = {Better.LOWER: ("lowest", "above"), Better.HIGHER: ("highest", "below")}
-YARDSTICKS = (*BOUNDS, "one_pass", "mean")  # rows for comparison that are no schedules
+YARDSTICKS = (*BOUNDS, ONE_PASS, MEAN)  # rows for comparison that are no schedules
 
 
 def label(schedule: str, iterations: float) -> str:

@@ -1,4 +1,4 @@
-"""Plans and reports the study: decoders, schedules and iterations against a reference, by holes."""
+"""Reports the study: decoders, schedules and iterations against a reference, by holes."""
 
 from math import ceil, isfinite
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.reporting.text import rounded_count, with_interval
 SETTING = ["decoder", "schedule", "iterations"]
 KEYS = ["hole_kind", *SETTING]
 REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything is compared
+FINDINGS, SETTINGS = "findings.csv", "settings.csv"  # the tables of a report
 FAR = 100  # times the images; beyond, more of them are no remedy
 
 

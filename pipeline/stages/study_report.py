@@ -7,6 +7,8 @@ from pipeline.plumbing.files import fresh_folder, read_table
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import REPORTS, STUDY
 from pipeline.reporting.study import (
+    FINDINGS,
+    SETTINGS,
     findings,
     findings_text,
     plot_study,
@@ -24,8 +26,8 @@ def main() -> None:
         images = pd.concat([read_table(STUDY / name / "images.csv") for name in PLANS])
         settings = settings_table(images)
         found = findings(images)
-        settings.to_csv(folder / "settings.csv", index=False)
-        found.to_csv(folder / "findings.csv", index=False)
+        settings.to_csv(folder / SETTINGS, index=False)
+        found.to_csv(folder / FINDINGS, index=False)
         plot_study(settings, folder / "study.png")
         texts = findings_text(settings, found), too_few_text(images, settings, found)
         words = "\n\n".join(filter(None, texts))

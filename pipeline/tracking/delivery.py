@@ -208,7 +208,8 @@ def send_ended(
     store: str | None = None, progress: Callable[[], None] = lambda: None
 ) -> tuple[list[str], Exception | None]:
     """Sends the spools of runs that have ended, those for one store or all.
-     Returns a line for each record that MLflow will never accept, and the last fault of a store. A
+
+    Returns a line for each record that MLflow will never accept, and the last fault of a store. A
     store that did not answer is not asked again.
     """
     refused, fault, silent = [], None, set()

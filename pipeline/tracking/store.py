@@ -33,7 +33,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 EXPERIMENT, STAGES = "maskgit", "maskgit stages"
 KEY_TAG = "key"  # our own name of a run, by which a resumed training continues the run
-ENTRY_TAG = "entry_sha256"  # of the run's entry in dvc.lock, see `pipeline.plumbing.entry`
+ENTRY_TAG = "entry_sha256"  # of the run's entry in dvc.yaml, see `pipeline.plumbing.entry`
 OUTPUT_TAG = "output_sha256"  # of the content of the stage's first output
 NEWEST, OLDEST = "start_time DESC", "start_time ASC"
 

@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
+from maskgit.inpainting.settings import MAX_ITERATIONS
+from maskgit.validation import MAX_SEED
+from pipeline import cli
 from pipeline.cli import app, home_expanded
 from pipeline.models.fill import shipped_weights
 from pipeline.plumbing.errors import UserError
@@ -462,6 +465,10 @@ def test_a_caption_that_every_grid_has_is_refused(caption):
     pictures = np.zeros((1, 8, 8, 3), np.uint8)
     with pytest.raises(UserError, match=f"a row '{caption}' is there already; choose another"):
         draw_grid(pictures, np.ones((1, 8, 8), bool), {caption: Path("results")})
+
+
+def test_limits_of_options_are_those_of_the_settings():
+    assert (cli.MAX_SEED, cli.MAX_ITERATIONS) == (MAX_SEED, MAX_ITERATIONS)
 
 
 def test_scores_is_the_hidden_old_name_of_table():

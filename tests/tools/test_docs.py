@@ -24,7 +24,7 @@ from tools.sentences import MOST_MEAN, MOST_WORDS, pages, sentences, words
 
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [*GUIDES, *sorted((ROOT / "docs/research-log").glob("*.md"))]
-FILES = {"npy", "csv", "py", "lock", "onnx"}  # endings of files, not names of settings
+FILES = {"npy", "csv", "py", "lock", "onnx", "CHOICE"}  # last words of no names of settings
 
 
 def text(page):
@@ -126,8 +126,7 @@ def test_settings_that_a_page_names_exist(page):
     given += [
         name
         for name in re.findall(r"`(?:-S )?'?([a-z]+\.[a-z_.]+)(?:=[^`]*)?`", text(page))
-        if name.split(".")[0] in sections
-        and not name.endswith((".npy", ".csv", ".py", ".lock", ".onnx", ".CHOICE"))
+        if name.split(".")[0] in sections and name.rpartition(".")[2] not in FILES
     ]
     for name in given:
         group = any(other.startswith(f"{name}.") for other in names)

@@ -1,6 +1,5 @@
 import io
 from hashlib import sha256
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,8 +11,9 @@ from PIL import Image, ImageFilter
 from maskgit.data import copies, neighbours
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.copies import Prints, find_copies, take_print
+from tests.clone import ROOT
 
-CATS = Path(__file__).parents[2] / "shared/data/cat-faces-64.zip"
+CATS = ROOT.parent / "shared/data/cat-faces-64.zip"
 
 
 def scene(seed: int) -> np.ndarray:

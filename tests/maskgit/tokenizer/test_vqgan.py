@@ -82,8 +82,8 @@ def test_mistakes_are_made_in_the_hole_alone(tokenizer, side):
     images = torch.rand(1, 3, side, side) * 2 - 1
     hole = torch.zeros(1, side, side, dtype=torch.bool)
     hole[:, side // 4 : side * 3 // 4, side // 4 : side * 3 // 4] = True
-    _, right = tokenizer(images, hole)
-    _, wrong = tokenizer(images, hole, mistakes=3.0)
+    _, right = tokenizer.quantize(images, hole)
+    _, wrong = tokenizer.quantize(images, hole, mistakes=3.0)
     _, covered = hidden_tokens(hole, tokenizer.cell, tokenizer.margin)
     changed = right.tokens != wrong.tokens
     assert changed.any() and not changed[~covered].any()

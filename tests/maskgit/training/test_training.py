@@ -144,11 +144,15 @@ def test_the_discriminator_joins_late_and_changes_the_training(cats, perceptual)
 
 
 def test_the_perceptual_loss_is_zero_for_equal_images_only(cats):
-    perceptual = PerceptualLoss()
+    network = PerceptualLoss()
+
+    def perceptual(one, other):
+        return network.distance(network.features(one), network.features(other))
+
     images = torch.from_numpy(cats[:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert perceptual(images, images).item() == pytest.approx(0, abs=1e-6)
     assert perceptual(images.roll(4, 3), images) > perceptual(images.roll(1, 3), images) > 0
-    trained, _ = tokenizer_run(cats, perceptual, perceptual_weight=0.1)
+    trained, _ = tokenizer_run(cats, network, perceptual_weight=0.1)
     fresh = tokenizer_trainer(cats).model
     after, before = (perceptual(m.decode(m.encode(images)), images) for m in (trained, fresh))
     assert after < before

@@ -61,9 +61,15 @@ class Checkpoint:
         return digest.hexdigest()
 
     def half(self) -> "Checkpoint":
-        """Returns the same network with its float32 weights rounded to float16, half the bytes."""
-        state = {key: _as(value, torch.float32, torch.float16) for key, value in self.state.items()}
-        return replace(self, state=state)
+        """Returns the same network with its float32 weights rounded to float16, half the bytes.
+
+        What float16 cannot hold, as the running counts of a large codebook, stays as it is.
+        """
+        halved = {
+            key: _as(value, torch.float32, torch.float16) for key, value in self.state.items()
+        }
+        lost = {key for key, value in halved.items() if not value.isfinite().all()}
+        return replace(self, state=halved | {key: self.state[key] for key in lost})
 
 
 def checkpoint_of(config: dict, model: nn.Module) -> Checkpoint:

@@ -42,7 +42,7 @@ def log(r: float) -> float:
 
 
 def exp(r: float) -> float:
-    return 1 - 2 ** (-TOKENS * (1 - r))
+    return 1 - TOKENS ** (r - 1) if r > 0 else 1.0
 
 
 def arccos(r: float) -> float:

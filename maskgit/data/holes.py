@@ -34,8 +34,12 @@ def stretched(hole: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     smaller = min(hole.shape[1], shape[1]), min(hole.shape[0], shape[0])
     touched = cv2.resize(hole.astype(np.float32), smaller, interpolation=cv2.INTER_AREA) > 0
-    same = touched.view(np.uint8)
-    return cv2.resize(same, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT).view(bool)
+    for axis, length in enumerate(shape):
+        count, pixels = touched.shape[axis], np.arange(length)
+        # Of an axis that grows, a pixel lies on one of the old pixels, or on two.
+        first, last = pixels * count // length, -(-(pixels + 1) * count // length) - 1
+        touched = touched.take(first, axis) | touched.take(last, axis)
+    return touched
 
 
 def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:

@@ -45,7 +45,8 @@ def _blend(filled: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarra
     blended = image.copy()
     blended[hole] = filled[hole]
     if hole.any() and not hole.all():
-        smooth = membrane(image.astype(float) - filled, hole)
+        near = around(hole)
+        smooth = membrane(image[near].astype(float) - filled[near], hole[near])
         blended[hole] = (filled[hole] + smooth).round().clip(0, 255)
     return blended
 
@@ -88,14 +89,19 @@ def smoothest_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Refines the solution at half the size by sweeps of Jacobi's iteration."""
+def around(hole: np.ndarray) -> tuple[slice, slice]:
+    """Returns the box of a hole, bool (H, W), not empty, with the pixels next to it."""
     rows, columns = np.nonzero(hole)
-    around = (
+    return (
         slice(max(0, rows.min() - 1), rows.max() + 2),
         slice(max(0, columns.min() - 1), columns.max() + 2),
     )
-    difference, hole = difference[around], hole[around]
+
+
+def _refine(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Refines the solution at half the size by sweeps of Jacobi's iteration."""
+    near = around(hole)
+    difference, hole = difference[near], hole[near]
     height, width = hole.shape
     odd = (0, height % 2), (0, width % 2)
     known = np.pad(~hole, odd)

@@ -7,7 +7,8 @@ it would be unknown than in training. Dust and scratches get windows at full det
 gets several windows in a row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy import ndimage
 CONTEXT = 2  # least side of a window divided by the thickness of its hole
 UNKNOWN = 0.2  # largest unknown share of a window; models are trained on a tenth to a quarter
 LARGER = 1.25  # factor by which a window with a larger unknown share grows
+FLIPS = (1, 1), (1, -1), (-1, 1), (-1, -1)  # steps down and across: from which corner to begin
 MARGIN = 4  # a window fills pixels that are further from its edges than its side divided by this
 
 
@@ -133,25 +135,79 @@ def _cover(
 ) -> list[Window]:
     """Returns windows for the pixels that are `left`, from the first row down.
 
+    Where a window would then see nothing known, as in a picture that is continued to the left or to
+    the top, they begin at the corner that leaves the fewest such windows.
+
     box: where these pixels lie; least: the smallest side of a window. Both masks are changed in
     place: no pixel is `left` afterwards, and what the windows fill is no longer `unknown`.
     """
-    windows = []
+    plans = []
+    for flip in FLIPS:
+        views = [each[:: flip[0], :: flip[1]] for each in (left, unknown, parts)]
+        flipped = partial(_flipped_box, shape=left.shape, flip=flip)
+        windows, blind = _cover_from_first_row(*views, box, boxes, flipped, least)
+        plans.append((blind, [_flipped(window, left.shape, flip) for window in windows]))
+        if blind == 0:
+            return plans[-1][1]
+        for window in windows:  # as before this plan
+            views[0][window.inner] |= window.fills
+            views[1][window.inner] |= window.fills
+    _, windows = min(plans, key=lambda plan: plan[0])
+    for window in windows:
+        unknown[window.inner] &= ~window.fills
+        left[window.inner] = False
+    return windows
+
+
+def _flipped_box(
+    box: tuple[slice, slice], shape: tuple[int, ...], flip: tuple[int, int]
+) -> tuple[slice, slice]:
+    """Returns the place of a part of a picture after the picture is mirrored."""
+    spans = [span.indices(length)[:2] for span, length in zip(box, shape, strict=True)]
+    return tuple(
+        slice(start, stop) if step > 0 else slice(length - stop, length - start)
+        for (start, stop), length, step in zip(spans, shape, flip, strict=True)
+    )
+
+
+def _flipped(window: Window, shape: tuple[int, ...], flip: tuple[int, int]) -> Window:
+    """Returns a window of a mirrored picture as one of the picture."""
+    rows, columns = _flipped_box(window.whole, shape, flip)
+    inner = _flipped_box(window.inner, shape, flip)
+    fills = window.fills[:: flip[0], :: flip[1]]
+    return Window((rows.start, columns.start), window.side, inner, fills)
+
+
+def _cover_from_first_row(
+    left: np.ndarray,
+    unknown: np.ndarray,
+    parts: np.ndarray,
+    box: tuple[slice, slice],
+    boxes: list[tuple[slice, slice]],
+    flipped: Callable[[tuple[slice, slice]], tuple[slice, slice]],
+    least: int,
+) -> tuple[list[Window], int]:
+    """Returns the windows of `_cover` from the first row down, and how many see nothing known.
+
+    The arrays may be mirrored; `flipped` then makes a box one of theirs.
+    """
+    windows, blind, box = [], 0, flipped(box)
     first = [span.start or 0 for span in box]
     for row, column in np.argwhere(left[box]) + first:
         if not left[row, column]:  # an earlier window fills the pixel
             continue
-        side = least
+        side, part = least, flipped(boxes[parts[row, column] - 1])
         while True:
-            corner, inner = _place((row, column), left, boxes[parts[row, column] - 1], side)
+            corner, inner = _place((row, column), left, part, side)
             larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
             if larger == side or unknown[square(corner, side)].mean() <= UNKNOWN:
                 break
             side = larger
+        blind += bool(unknown[square(corner, side)].all())
         windows.append(Window(corner, side, inner, left[inner].copy()))
         unknown[inner] &= ~left[inner]
         left[inner] = False
-    return windows
+    return windows, blind
 
 
 def _place(

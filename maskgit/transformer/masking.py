@@ -134,8 +134,8 @@ def fixed_batches(
     for start in range(0, len(tokens), batch_size):
         rows = torch.arange(start, min(start + batch_size, len(tokens)))
         batch = hide(
-            torch.from_numpy(images[rows]),
-            torch.from_numpy(tokens[rows].astype(np.int64)),
+            torch.from_numpy(images[rows.numpy()]),
+            torch.from_numpy(tokens[rows.numpy()].astype(np.int64)),
             holes.pick(rows // 2 % len(holes.pixels)),
             rows % 2 == 0,
             torch.zeros(len(rows), dtype=torch.bool),

@@ -33,8 +33,8 @@ def uncertainty_curve(
             rows = torch.arange(start, min(start + BATCH, len(images)))
             all_of_them = torch.ones(len(rows), dtype=torch.bool)
             example = hide(
-                torch.from_numpy(images[rows]),
-                torch.from_numpy(tokens[rows].astype(np.int64)),
+                torch.from_numpy(images[rows.numpy()]),
+                torch.from_numpy(tokens[rows.numpy()].astype(np.int64)),
                 holes.pick(rows % len(holes.pixels)),
                 all_of_them,
                 all_of_them,

@@ -116,6 +116,14 @@ def test_weights_that_differ_from_the_checksums_beside_them_are_refused(folder, 
         load(folder)
 
 
+def test_what_half_precision_cannot_hold_stays_as_it_is(folder):
+    part = read_checkpoint(folder / "tokenizer.safetensors")
+    part.state["codebook.count"][0] = 70_000  # tokens of one code in a step
+    half = part.half().state
+    assert half["codebook.count"][0] == 70_000
+    assert half["decoder.from_codes.weight"].dtype == torch.float16
+
+
 def test_half_precision_is_half_the_size_and_fills_almost_alike(folder, tmp_path):
     small = tmp_path / "small"
     small.mkdir()

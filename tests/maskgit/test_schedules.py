@@ -26,6 +26,13 @@ class TestEverySchedule:
         assert gamma(min(a, b)) >= gamma(max(a, b))
 
 
+def test_exp_and_log_are_those_of_the_published_code():
+    """mask_schedule.py of MaskGIT at 256 tokens: 1 - 2 ** (-8 * (1 - r)), and -log2(r) / 8."""
+    for r in (0.125, 0.5, 0.75):
+        assert SCHEDULES["exp"](r) == pytest.approx(1 - 2 ** (-8 * (1 - r)))
+        assert SCHEDULES["log"](r) == pytest.approx(-np.log2(r) / 8)
+
+
 def test_the_paper_s_values():
     assert SCHEDULES["cosine"](0.5) == pytest.approx(2**-0.5)
     assert SCHEDULES["square"](0.5) == 0.75

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.data.holes import HOLES, dilate, draw_holes
+from maskgit.data.holes import HOLES, dilate, draw_holes, stretched
 
 
 @settings(max_examples=25)
@@ -61,6 +61,14 @@ def test_what_repaint_leaves_known():
     )
     assert not lines[::2].any() and lines[1::2].all()
     assert not points[::2, ::2].any() and points.sum() == 64 - 16
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30))
+def test_a_stretched_hole_has_each_pixel_that_it_touches(height, width, rows, columns):
+    hole = np.random.default_rng(0).random((height, width)) < 0.3
+    fine = hole.repeat(rows, axis=0).repeat(columns, axis=1)  # height * rows by width * columns
+    touched = fine.reshape(rows, height, columns, width).any(axis=(1, 3))
+    assert np.array_equal(stretched(hole, (rows, columns)), touched)
 
 
 def test_a_grown_hole_has_all_that_lies_near_it():

@@ -144,6 +144,24 @@ def sides(hole):
     return [window.side for window in plan_windows(hole, SIZE)]
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_picture_may_be_continued_in_any_direction(turns):
+    """The first window begins at what is known, wherever that lies."""
+    hole = np.zeros((100, 400), dtype=bool)
+    hole[:, :150] = True
+    hole = np.rot90(hole, turns)
+    known = ~hole
+    for window in plan_windows(hole, SIZE):
+        assert known[window.whole].any()
+        known[window.inner] |= window.fills
+    assert known.all()
+
+
+def test_where_nothing_is_known_a_plan_still_covers_all():
+    (first, *_) = plan_windows(np.ones((70, 300), dtype=bool), SIZE)
+    assert first.corner == (0, 0)
+
+
 def test_dust_and_scratches_get_the_models_own_size():
     photo = np.zeros((3000, 4000), dtype=bool)
     photo[100:106, 200:206] = photo[1100:1106, 1200:1206] = True

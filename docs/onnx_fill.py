@@ -73,12 +73,17 @@ def pasted(drawn: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray
     return np.where(hole[..., None], made, image)
 
 
+def read(path: Path) -> np.ndarray:
+    """Returns a picture as it is seen, uint8 (H, W, 3)."""
+    picture = ImageOps.exif_transpose(Image.open(path))
+    if picture.mode.startswith("I"):
+        sys.exit(f"{path}: 16-bit grey; save it with 8 bits")
+    return np.asarray(picture.convert("RGB"))
+
+
 def main() -> None:
     folder, picture, mask, out = map(Path, sys.argv[1:])
-    image, mask = [
-        np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
-        for path in (picture, mask)
-    ]
+    image, mask = read(picture), read(mask)
     hole = mask.max(axis=2) >= 128
     if not hole.any() or hole.all():
         sys.exit("the mask marks nothing or everything; white is filled, black kept")

@@ -166,7 +166,8 @@ def export(
         from pipeline.models.fill import default_model_folder
 
         copy_model(model or default_model_folder(), out, half, onnx)
-        print(f"{printable(str(out))}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        files = ", ".join(sorted(path.name for path in out.iterdir()))
+        print(printable(f"{out}: {files}"))
 
 
 @app.command(rich_help_panel=FILL)

@@ -119,7 +119,7 @@ def one_case(
         "error": error(filled, photo, hole),
         "telea": error(telea, photo, hole),
     }
-    return figures, {name: view[around] for name, view in views.items()}
+    return figures, {name: view[around].copy() for name, view in views.items()}
 
 
 def run_photos(model: Path) -> None:

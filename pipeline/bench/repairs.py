@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from maskgit.data.holes import stretched
 from maskgit.data.image_files import UnusableImage, decode_image, decode_picture
 from maskgit.data.masks import marked
 from maskgit.filling import Fill
@@ -27,7 +28,7 @@ from maskgit.scoring.pixel_errors import psnr
 from pipeline.bench.photos import peak_megabytes
 from pipeline.inputs.dataset import load_file, open_pictures
 from pipeline.models.fill import load_fill
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, printable
 from pipeline.plumbing.files import fresh_folder
 from pipeline.plumbing.places import REPORTS
 from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, save_picture
@@ -90,21 +91,17 @@ class Repair(NamedTuple):
 
     def rows(self) -> pd.DataFrame:
         """Returns a row for each method, with its errors and seconds."""
-        count = len(self.fills)
-        output = np.stack(list(self.fills.values()))
-        truth = np.broadcast_to(self.truth, output.shape)
-        task = output, truth, np.broadcast_to(self.hole, (count, *self.hole.shape))
-        return pd.DataFrame(
-            {
-                "photo": self.photo,
-                "damage": self.damage,
-                "method": list(self.fills),
-                "psnr_hole": psnr(*task),
-                ERROR: perceptual_errors(*task, JUDGE),
-                TEACHERS: perceptual_errors(*task, TEACHER),
-                "seconds": list(self.seconds.values()),
+        rows = []
+        for method, output in self.fills.items():
+            task = output[None], self.truth[None], self.hole[None]
+            errors = {
+                "psnr_hole": psnr(*task)[0],
+                ERROR: perceptual_errors(*task, JUDGE)[0],
+                TEACHERS: perceptual_errors(*task, TEACHER)[0],
             }
-        )
+            named = {"photo": self.photo, "damage": self.damage, "method": method}
+            rows.append(named | errors | {"seconds": self.seconds[method]})
+        return pd.DataFrame(rows)
 
     def views(self) -> dict[str, np.ndarray]:
         """Returns what is around the middle of the hole: damaged, filled by each method, true."""
@@ -113,7 +110,7 @@ class Repair(NamedTuple):
         area = tuple(slice(start, start + side) for start in starts)
         damaged = np.where(self.hole[..., None], HOLE_COLOUR, self.truth)
         named = {"damaged": damaged, **self.fills, "true": self.truth}
-        return {name: view[area] for name, view in named.items()}
+        return {name: view[area].copy() for name, view in named.items()}  # without the photograph
 
 
 def read_photos(source: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -128,10 +125,11 @@ def read_photos(source: Path) -> Iterator[tuple[str, np.ndarray]]:
             try:
                 photo = decode_image(load_file(entry).data)
             except UnusableImage as error:
-                tqdm.write(f"left out: {entry.file}: {error}", file=sys.stderr)
+                tqdm.write(printable(f"left out: {entry.file}: {error}"), file=sys.stderr)
                 continue
             if min(photo.shape[:2]) < LEAST_SIDE:
-                tqdm.write(f"left out: {entry.file}: below {LEAST_SIDE} pixels", file=sys.stderr)
+                fault = f"below {LEAST_SIDE} pixels"
+                tqdm.write(printable(f"left out: {entry.file}: {fault}"), file=sys.stderr)
                 continue
             count += 1
             yield entry.file, photo
@@ -156,8 +154,7 @@ def read_masks(source: Path) -> list[np.ndarray]:
 
 def laid_over(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Returns a mask, bool, stretched to a square of the longer side and cut to the shape."""
-    square = cv2.resize(mask.astype(np.float32), (max(shape), max(shape)))
-    return square[: shape[0], : shape[1]] >= 0.5
+    return stretched(mask, (max(shape), max(shape)))[: shape[0], : shape[1]]
 
 
 def damages(
@@ -248,7 +245,7 @@ def run_repairs(model: Path, photos: Path, masks: Path | None) -> None:
             save_views(folder, "worst", [views[tuple(row)] for row in worst.to_numpy()])
         run.log_artifact(FOLDER)
     print(summary_text(table))
-    named = ", ".join(f"{damage} of {photo}" for photo, damage in worst.to_numpy())
+    named = printable(", ".join(f"{damage} of {photo}" for photo, damage in worst.to_numpy()))
     print(f"\nWorst beside the best classic fill: {named}.")
     print(f"Peak memory {peak_megabytes():.0f} MB. What it looks like: {FOLDER}/")
 

@@ -13,6 +13,7 @@ import gradio as gr
 import numpy as np
 
 from maskgit.data.dust import find_dust
+from maskgit.data.image_files import TOO_LARGE
 from maskgit.filling import Fill
 from pipeline.inputs.untrusted import EXTENSIONS, MAX_FILE_MB
 from pipeline.page.session import (
@@ -29,14 +30,17 @@ from pipeline.page.session import (
     sample_photo,
     ways_of,
 )
+from pipeline.plumbing.errors import disk_is_full, out_of_memory
 
 COLOUR = 255, 61, 139  # of the brush, a colour that few photos have
 HEX = "#{:02x}{:02x}{:02x}".format(*COLOUR)
 KINDS = list(EXTENSIONS)
 MAX_WAYS = 3  # of filling, side by side
-KEPT = 3600  # seconds that files stay for downloads
-# Gradio lays the editor's tools over its canvas, where they hide what is to be brushed.
+KEPT = 24 * 3600  # seconds that files stay while a page is open
+# Gradio lays the editor's tools over its canvas, where they hide what is to be brushed. Its bin
+# would take the photo away with what is brushed.
 STYLE = """
+#editor [aria-label="Clear canvas"] { display: none; }
 #editor .toolbar-wrap { left: 6px; }
 #editor :is(.pixi-target, .pixi-target-crop) {
   top: 32px; left: 42px; width: calc(100% - 42px); height: calc(100% - 32px);
@@ -58,15 +62,20 @@ stays as it is, bit for bit; nothing leaves this machine.
 def plainly(action):
     """Returns an action whose faults the page shows as a sentence.
 
-    Faults are files and settings that do not fit: ValueError and OSError.
+    Faults are files and settings that do not fit, a full disk, and full memory.
     """
 
     @wraps(action)
     def safe(*values, **named):
         try:
             return action(*values, **named)
-        except (ValueError, OSError) as error:
-            words = str(error)
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            if out_of_memory(error):
+                words = f"the photo is {TOO_LARGE}; fill a smaller copy"
+            elif isinstance(error, ValueError | OSError):
+                words = "the disk is full" if disk_is_full(error) else str(error)
+            else:
+                raise
             raise gr.Error(words[:1].upper() + words[1:] + ".", print_exception=False) from None
 
     return safe
@@ -110,17 +119,22 @@ class Page:
         return photo, editor, None, "; ".join(about)
 
     def add_dust(self, photo: Photo | None, editor: dict | None, dark: bool = False):
-        """Returns the editor with the photo's light or dark dust brushed as well."""
+        """Returns the photo, and what is brushed of it with its light or dark dust."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
         dust, kind = find_dust(photo.picture.rgb, dark), "dark dust" if dark else "light dust"
         share = f"{100 * dust.mean():.1f} % of the photo looks like {kind}."
         gr.Info(share if dust.any() else f"No {kind} was found.")
         hole = brushed(layers_of(editor), photo.shape) | dust
-        return editor_of(photo, [painted(hole, COLOUR)])
+        return photo, painted(hole, COLOUR)
+
+    def show_dust(self, photo: Photo | None, found: tuple[Photo, np.ndarray]):
+        """Returns the editor with what `add_dust` found, unless another photo is open by now."""
+        searched, layer = found
+        return editor_of(photo, [layer]) if searched is photo else gr.skip()
 
     def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
-        """Returns the fills, the number of the chosen one, and the gallery of all."""
+        """Returns the fills."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
         if not ways:
@@ -130,9 +144,18 @@ class Page:
         layers = layers_of(editor)
         marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
         task = photo, marks, ways, int(variants), int(iterations), int(seed)
-        results = list(fill_photo_as(self.fill, *task, progress))
+        return list(fill_photo_as(self.fill, *task, progress))
+
+    def show(self, photo: Photo | None, results: list[Result], request: gr.Request):
+        """Returns the fills, the number of the chosen one, the gallery, and details of that one.
+
+        Where another photo is open by now, they are cleared.
+        """
+        if results[0].photo is not photo:
+            return self.clear(request)
         pictures = [(r.shown(), r.title) for r in results]
-        return results, 0, gr.Gallery(pictures, selected_index=0)
+        gallery = gr.Gallery(pictures, selected_index=0)
+        return results, 0, gallery, *self.choose(results, 0, request)
 
     def choose(self, results: list[Result], number: int, request: gr.Request):
         """Returns one result for the controls: what is said, before and after, its steps, its file.
@@ -141,11 +164,11 @@ class Page:
         """
         result = results[number]
         before, after = preview(result.photo.picture.rgb), result.shown()
-        self.forget(request)
         # a new path each time, since a browser may keep what an address gave it
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        self.downloads[request.session_hash] = folder
         file = result.save(folder)
+        self.forget(request)
+        self.downloads[request.session_hash] = folder
         save = gr.DownloadButton(f"Save {result.title}", value=str(file), interactive=True)
         steps = gr.Slider(maximum=result.steps, value=result.steps)
         return result.said, (before, after), steps, after, save
@@ -267,6 +290,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         return event.index
 
     photo, results, chosen = gr.State(), gr.State([]), gr.State(0)
+    dust, filled = gr.State(), gr.State()  # what a search and a fill found, until it is shown
     opened = [photo, left.editor, left.mask, left.about]
     details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
@@ -278,17 +302,20 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
     for button, dark in ((left.light_dust, False), (left.dark_dust, True)):
-        brush_dust = plainly(partial(page.add_dust, dark=dark))
-        button.click(brush_dust, [photo, left.editor], left.editor, **hidden)
+        search = plainly(partial(page.add_dust, dark=dark))
+        button.click(search, [photo, left.editor], dust, **hidden).success(
+            page.show_dust, [photo, dust], left.editor, **hidden
+        )
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)
-    right.go.click(plainly(run), [*task, *how], [results, chosen, right.gallery], **hidden).success(
-        page.choose, [results, chosen], details, **hidden
+    right.go.click(plainly(run), [*task, *how], filled, **hidden).success(
+        plainly(page.show), [photo, filled], [results, chosen, right.gallery, *details], **hidden
     )
-    right.gallery.select(selected, None, chosen, **hidden).then(
-        page.choose, [results, chosen], details, **hidden
+    # Each click counts, and what is shown and saved is of the last one.
+    right.gallery.select(selected, None, chosen, trigger_mode="multiple", **hidden).then(
+        plainly(page.choose), [results, chosen], details, trigger_mode="always_last", **hidden
     )
     right.step.input(
-        page.watch,
+        plainly(page.watch),
         [results, chosen, right.step],
         right.stepped,
         preprocess=False,  # Gradio fails at a box that is empty while a number is typed

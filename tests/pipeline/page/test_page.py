@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskgit import load
 from maskgit.data.holes import dilate
-from pipeline.page.session import sample_photo
+from pipeline.page.session import Result, sample_photo
 from pipeline.plumbing.places import MODEL_FOLDER
 
 pytest.importorskip("gradio", reason="the page needs gradio: make demo")
@@ -247,6 +247,28 @@ def test_dust_is_brushed_in_its_place_and_a_stroke_adds_to_it(page, tmp_path):
     assert 0.5 < share < 15 and changed[80:120, 100:200].any()
     changed[10:34, 20:44] = changed[160:184, 250:274] = changed[70:130, 100:200] = False
     assert not changed.any()
+
+
+@desktop
+def test_no_tool_of_the_editor_takes_the_photo_away(page):
+    take_sample(page)
+    brush(page)
+    tools = page.locator("#editor")
+    assert tools.get_by_role("button", name="Undo").is_visible()
+    assert not tools.get_by_role("button", name="Clear canvas").is_visible()
+
+
+def test_what_was_found_of_another_photo_is_not_shown(small_models, tmp_path):
+    import gradio as gr
+
+    from pipeline.page.page import Page
+
+    page, (first, hole), second = Page(None, tmp_path), sample_photo(), sample_photo()[0]
+    request = gr.Request(session_hash="visitor")
+    results, *others = page.show(second, [Result(first, hole, "cosine", 1)], request)
+    assert results == [] and others[1] is None
+    assert page.show_dust(second, page.add_dust(first, None)) == gr.skip()
+    assert isinstance(page.show_dust(first, page.add_dust(first, None)), dict)
 
 
 @desktop

@@ -274,7 +274,7 @@ def fill_all(
     saved.
     """
     outcome = Outcome([], [], [])
-    make_folders(jobs)
+    check_folders(jobs)
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
@@ -301,15 +301,17 @@ def fill_all(
     return outcome
 
 
-def make_folders(jobs: list[Job]) -> None:
-    """Makes the folders of the results, before minutes are spent on fills.
+def check_folders(jobs: list[Job]) -> None:
+    """Raises UserError where the results' folder cannot be written, before any fill takes minutes.
 
-    Raises UserError or OSError where one cannot be made or written.
+    Of a folder that is yet to be made, the nearest that is there is checked.
     """
-    for folder in {result.parent for job in jobs for result in job.results}:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{folder}: no permission to write into it; name another --out")
+    for folder in {result.absolute().parent for job in jobs for result in job.results}:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file; name a folder for the results")
+        if not os.access(there, os.W_OK):
+            raise UserError(f"{there}: no permission to write into it; name another --out")
 
 
 def copy(job: Job, picture: Picture) -> str:

@@ -274,7 +274,10 @@ FAULTS = {
     "no picture": ({"mask": "bm8gcGljdHVyZQ=="}, "mask: not an image"),
     "another size": ({"mask": encoded(HOLE[:8, :9])}, "the mask is 9 x 8, the picture 90 x 50"),
     "no such schedule": ({"gamma": "sine"}, "gamma: should be one of cosine"),
-    "no iterations": ({"iterations": 0}, "iterations should be 1 to"),
+    "no iterations": (
+        {"iterations": 0},
+        "iterations: input should be greater",
+    ),
     "a wrong type": ({"iterations": "many"}, "iterations"),
 }
 

@@ -421,7 +421,7 @@ def test_results_that_cannot_be_saved_stop_before_any_fill(project, monkeypatch)
     arguments = "inpaint", "in", "--mask", "hole.png", "--out"
     assert "hole.png is a file; name a folder" in str(run(*arguments, "hole.png").exception)
     monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
-    assert "no permission to write into it; name another --out" in str(run(*arguments, "out").exception)
+    assert "no permission to write into it" in str(run(*arguments, "out").exception)
     assert not fills
 
 

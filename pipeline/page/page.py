@@ -119,19 +119,14 @@ class Page:
         return photo, editor, None, "; ".join(about)
 
     def add_dust(self, photo: Photo | None, editor: dict | None, dark: bool = False):
-        """Returns the photo, and what is brushed of it with its light or dark dust."""
+        """Returns the editor with the photo's light or dark dust brushed as well."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
         dust, kind = find_dust(photo.picture.rgb, dark), "dark dust" if dark else "light dust"
         share = f"{100 * dust.mean():.1f} % of the photo looks like {kind}."
         gr.Info(share if dust.any() else f"No {kind} was found.")
         hole = brushed(layers_of(editor), photo.shape) | dust
-        return photo, painted(hole, COLOUR)
-
-    def show_dust(self, photo: Photo | None, found: tuple[Photo, np.ndarray]):
-        """Returns the editor with what `add_dust` found, unless another photo is open by now."""
-        searched, layer = found
-        return editor_of(photo, [layer]) if searched is photo else gr.skip()
+        return editor_of(photo, [painted(hole, COLOUR)])
 
     def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
         """Returns the fills."""
@@ -290,7 +285,7 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
         return event.index
 
     photo, results, chosen = gr.State(), gr.State([]), gr.State(0)
-    dust, filled = gr.State(), gr.State()  # what a search and a fill found, until it is shown
+    filled = gr.State()  # what a fill made, until it is shown
     opened = [photo, left.editor, left.mask, left.about]
     details = [right.said, right.slider, right.step, right.stepped, right.save]
     hidden = {"api_visibility": "private"}
@@ -302,10 +297,8 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     ):
         event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
     for button, dark in ((left.light_dust, False), (left.dark_dust, True)):
-        search = plainly(partial(page.add_dust, dark=dark))
-        button.click(search, [photo, left.editor], dust, **hidden).success(
-            page.show_dust, [photo, dust], left.editor, **hidden
-        )
+        brush_dust = plainly(partial(page.add_dust, dark=dark))
+        button.click(brush_dust, [photo, left.editor], left.editor, **hidden)
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)
     right.go.click(plainly(run), [*task, *how], filled, **hidden).success(
         plainly(page.show), [photo, filled], [results, chosen, right.gallery, *details], **hidden

@@ -21,16 +21,18 @@ _END, _ZIP64 = b"PK\5\6", b"PK\6\7"
 _ZIP64_SIZE = 20  # bytes
 _LONGEST_END = _ZIP64_SIZE + 22 + 65535  # bytes, with the longest comment
 
-# What zipfile raises where it cannot open a zip. OSError: the file cannot be opened or read, which
-# says nothing of the zip and has a message of its own (_disk_failed). NotImplementedError: a
-# version later than 6.3. UnicodeDecodeError: a name that is marked as UTF-8 and is not.
-# BadZipFile: all else. None of them proves damage. A later version may be sound, and so may a zip
-# whose tool marks all names as UTF-8. An earlier part of a split zip, and a zip whose list of files
-# is encrypted or signed, look damaged; the last part has a message of its own (_is_part). So the
-# message says that the zip may be of a kind that Python cannot read.
-_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError)
-# And one of its files: an offset that no file has is a ValueError or OSError; an unknown method or
-# flag, and an encryption of which the list says nothing, are a RuntimeError.
+# What zipfile raises for bytes that it cannot open as a zip. NotImplementedError: a version later
+# than 6.3. UnicodeDecodeError: a name that is marked as UTF-8 and is not. BadZipFile: all else.
+# None of them proves damage. A later version may be sound, and so may a zip whose tool marks all
+# names as UTF-8. An earlier part of a split zip, and a zip whose list of files is encrypted or
+# signed, look damaged; the last part has a message of its own (_is_part). So the message says that
+# the zip may be of a kind that Python cannot read. An OSError is no fault of the zip, but of the
+# file or the disk. Where the end of the file cannot be read, zipfile would call it a BadZipFile;
+# _is_part reads the end before.
+_UNREADABLE_ZIP = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
+# What it raises where it cannot read one of the files: an offset that no file has is a ValueError
+# or OSError; an unknown method or flag, and an encryption of which the list says nothing, are a
+# RuntimeError.
 _UNREADABLE_FILE = (
     zipfile.BadZipFile,
     ValueError,
@@ -71,9 +73,9 @@ def opened_zip(path: Path) -> Iterator[list[Entry]]:
         archive = zipfile.ZipFile(path)
     except PermissionError:
         raise UserError(f"{path} may not be read: change its permissions") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except _UNREADABLE_ZIP as error:
-        if _disk_failed(error):
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
         fault = f"{error}; or of a kind that Python cannot read, to be packed anew"
         raise UserError(f"{path} is a corrupt zip ({fault}): fetch it again") from None
     with archive:

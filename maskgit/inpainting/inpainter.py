@@ -273,9 +273,14 @@ class Inpainter:
     def predict(self, tokens: Tensor, hidden: Tensor, pixel_embedding: Tensor | None) -> Tensor:
         """Returns the logits of the hidden places, float (M, K).
 
-        pixel_embedding: see `embed_known_pixels`. The head runs on all places. On the hidden ones
-        only, the last bits would depend on how many are hidden in the rest of the batch.
+        pixel_embedding: see `embed_known_pixels`. Images without a hidden place are left out. The
+        head runs on all places of the others. On the hidden ones only, the last bits would depend
+        on how many are hidden in the rest of the batch.
         """
+        waiting = hidden.any(dim=1)
+        if pixel_embedding is not None:
+            pixel_embedding = pixel_embedding[waiting.to(self.device)]
         with autocast(self.device):
-            logits = self.transformer(tokens.to(self.device), pixel_embedding, **self.guidance)
-        return logits.float().to(hidden.device)[hidden]
+            tokens = tokens[waiting].to(self.device)
+            logits = self.transformer(tokens, pixel_embedding, **self.guidance)
+        return logits.float().to(hidden.device)[hidden[waiting]]

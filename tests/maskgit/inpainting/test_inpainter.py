@@ -106,6 +106,23 @@ def test_an_image_does_not_depend_on_its_batch(any_inpainter, batch, schedule, s
         assert np.array_equal(alone[0], together[i])
 
 
+def test_an_image_that_is_filled_costs_no_more_passes(inpainter):
+    images = np.zeros((3, 64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((3, 64, 64), dtype=bool)
+    hole[1, :8, :8], hole[2, :, :32] = True, True
+    seen = []
+    hook = inpainter.transformer.register_forward_pre_hook(
+        lambda _, inputs: seen.append(len(inputs[0]))
+    )
+    with hook:
+        _, hidden = inpainter.encode(images, hole)
+        steps = inpainter.trace(
+            images, hole, SCHEDULES["cosine"], 16, image_generators(0, range(3))
+        ).hidden[:-1]
+    waiting = [int(step.any(dim=1).sum()) for step in (hidden, *steps)]
+    assert seen == waiting and max(seen) == 2
+
+
 @few
 @given(batch=batches(), schedule=schedules)
 def test_pasting_without_blending_keeps_known_pixels_too(models, batch, schedule):

@@ -22,8 +22,9 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
         history = found["history"]
         print(f"resuming at step {trainer.done} of {trainer.steps}")
 
-    def keep() -> None:
-        snapshots.save({"trainer": trainer.state_dict(), "history": history, "run": run.key})
+    def keep() -> bool:
+        content = {"trainer": trainer.state_dict(), "history": history, "run": run.key}
+        return snapshots.save(content)
 
     progress = tqdm(desc=name, initial=trainer.done, total=trainer.steps, unit="step")
     with progress as bar, stop_later() as stop:
@@ -33,9 +34,10 @@ def train(trainer: Trainer, snapshots: Snapshots, run: StageRun, name: str) -> l
             bar.update()
             signum, due = ranks.all_reduce_max(stop.signum or 0, snapshots.due())
             if signum:
-                keep()
-                where = f"stopped at step {trainer.done}"
-                raise Stopped(signum, f"{where}; run dvc repro again to go on from there")
+                (kept,) = ranks.all_reduce_max(keep())
+                again = "run dvc repro again to go on from there"
+                then = again if kept else "no snapshot of it was kept"
+                raise Stopped(signum, f"stopped at step {trainer.done}; {then}")
             if due:
                 keep()
     return history

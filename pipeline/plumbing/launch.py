@@ -1,8 +1,8 @@
 """Runs a stage in several processes, on one machine or many, by torchrun.
 
-The environment variable MASKGIT_LAUNCH holds a command that starts Python modules, such as
-`torchrun --standalone --nproc-per-node 2`. It is neither in dvc.yaml nor in params.yaml, since the
-number of processes depends on the machine, and DVC should run no stage again for it.
+The environment variable MASKGIT_LAUNCH holds a command that starts Python modules by torchrun:
+`torchrun --standalone --nproc-per-node 2` or the like. It is neither in dvc.yaml nor in params.yaml,
+since the number of processes depends on the machine, and DVC should run no stage again for it.
 """
 
 import os
@@ -22,6 +22,7 @@ from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder, partial_path
 
 VARIABLE = "MASKGIT_LAUNCH"
+LAUNCHED = "MASKGIT_LAUNCHED"  # set for the processes that the launcher starts
 GRAPHS = "MASKGIT_CUDA_GRAPHS"
 PATIENCE = timedelta(hours=2)  # for which ranks wait while the first one finishes the stage
 
@@ -38,8 +39,8 @@ def network_stage() -> Iterator[None]:
 def several_processes() -> Iterator[None]:
     """Starts the stage again by MASKGIT_LAUNCH, or joins the group in a process that it started.
 
-    Does nothing where the variable is not set. Raises UserError where its command is not found, or
-    starts more processes than there are GPUs.
+    Does nothing where the variable is not set. Raises UserError where its command is not found, is
+    not torchrun, or starts more processes than there are GPUs.
     """
     if not dist.is_available():
         yield
@@ -50,7 +51,10 @@ def several_processes() -> Iterator[None]:
         with ranks.group(device, PATIENCE):
             yield
     else:
-        if launcher := shlex.split(os.environ.get(VARIABLE, "")):
+        if launcher := launch_command():
+            if LAUNCHED in os.environ:  # it would start itself again without end
+                raise UserError(f"{VARIABLE} has to start torchrun; {launcher[0]} did not")
+            os.environ[LAUNCHED] = "1"
             module = sys.modules["__main__"].__spec__.name
             sys.stdout.flush()
             try:
@@ -58,6 +62,14 @@ def several_processes() -> Iterator[None]:
             except FileNotFoundError:
                 raise UserError(f"{VARIABLE}: there is no command {launcher[0]}") from None
         yield
+
+
+def launch_command() -> list[str]:
+    """Returns the words of MASKGIT_LAUNCH, none where it is not set."""
+    try:
+        return shlex.split(os.environ.get(VARIABLE, ""))
+    except ValueError as error:
+        raise UserError(f"{VARIABLE} is no command: {str(error).lower()}") from None
 
 
 def cuda_graphs() -> bool:

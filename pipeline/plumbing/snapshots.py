@@ -13,7 +13,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -23,15 +23,16 @@ from tqdm import tqdm
 from maskgit import ranks
 from maskgit.device import best_device, bf16_is_faster
 from pipeline.plumbing.entry import declared
-from pipeline.plumbing.errors import disk_is_full
+from pipeline.plumbing.errors import UserError, disk_is_full
 from pipeline.plumbing.files import write_atomically
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.launch import cuda_graphs
 from pipeline.plumbing.places import project_root
 
-SECONDS = float(os.environ.get("MASKGIT_SNAPSHOT_SECONDS", 30))  # between snapshots
+VARIABLE = "MASKGIT_SNAPSHOT_SECONDS"
+SECONDS = 30.0  # between snapshots, where the variable says nothing else
 SHARE = 0.05  # at most, of the time of a training, is spent on snapshots
-KEPT = 4  # trainings, the newest of all stages and fingerprints
+KEPT = 16  # trainings that are not running, the newest of all stages and fingerprints
 DIGEST = 32  # bytes of the sha256 at the start of a file, of what torch.save wrote after it
 
 
@@ -44,9 +45,19 @@ def fingerprint(stage: str, values: dict) -> str:
     """Returns the sha256, in hex, of everything that determines a stage's training."""
     hashes = {dep: content_hash(Path(dep)) for dep in declared(stage)["deps"]}
     device = best_device()
-    machine = [torch.__version__, device.type, bf16_is_faster(device), ranks.world_size()]
+    processor = torch.backends.cpu.get_cpu_capability(), bf16_is_faster(device)
+    machine = [torch.__version__, device.type, *processor, ranks.world_size()]
     decides = [stage, values, hashes, *machine, cuda_graphs()]  # the last changes optimisers' state
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def seconds_between() -> float:
+    """Returns the seconds between two snapshots. Raises UserError."""
+    asked = os.environ.get(VARIABLE, SECONDS)
+    try:
+        return float(asked)
+    except ValueError:
+        raise UserError(f"{VARIABLE} has to be a number of seconds, now {asked!r}") from None
 
 
 class Snapshots:
@@ -59,7 +70,8 @@ class Snapshots:
     def __init__(self, path: Path | None, fingerprint: str):
         self.path, self.fingerprint = path, fingerprint
         self.found = read(path, fingerprint) if path else None
-        self.next = time.monotonic() + SECONDS
+        self.seconds = seconds_between()
+        self.next = time.monotonic() + self.seconds
 
     @property
     def run_key(self) -> str | None:
@@ -70,10 +82,10 @@ class Snapshots:
         """Returns whether it is time for the next snapshot."""
         return self.path is not None and time.monotonic() >= self.next
 
-    def save(self, content: dict) -> None:
-        """Saves a snapshot; on a full disk prints a message, and the training continues without."""
+    def save(self, content: dict) -> bool:
+        """Saves a snapshot; returns whether it did. On a full disk it prints a message."""
         if self.path is None:
-            return
+            return False
         start = time.monotonic()
         buffer = io.BytesIO(bytes(DIGEST))
         buffer.seek(DIGEST)
@@ -82,12 +94,15 @@ class Snapshots:
         buffer.write(hashlib.sha256(buffer.getbuffer()[DIGEST:]).digest())
         try:
             write_atomically(self.path, buffer.getbuffer())
+            saved = True
         except OSError as error:
             if not disk_is_full(error):
                 raise
             tqdm.write(f"no snapshot was kept: the disk is full ({self.path})")
+            saved = False
         end = time.monotonic()
-        self.next = end + max(SECONDS, (end - start) / SHARE)
+        self.next = end + max(self.seconds, (end - start) / SHARE)
+        return saved
 
 
 def read(path: Path, fingerprint: str) -> dict | None:
@@ -113,13 +128,23 @@ def read(path: Path, fingerprint: str) -> dict | None:
 
 
 def prune(keep: str) -> None:
-    """Deletes the snapshots of all trainings but the newest and `keep`."""
+    """Deletes the snapshots of all trainings but the newest, those that run, and `keep`."""
     kept = [path for path in folder().iterdir() if path.suffix != ".lock"]
-    newest = sorted(kept, key=lambda path: path.stat().st_mtime, reverse=True)
+    newest = sorted(kept, key=time_of, reverse=True)
     names = dict.fromkeys([keep, *(path.name.split(".")[0] for path in newest)])
-    for path in newest:
-        if path.name.split(".")[0] not in list(names)[:KEPT]:
-            path.unlink(missing_ok=True)
+    for name in list(names)[KEPT:]:
+        with suppress(Timeout), FileLock(folder() / f"{name}.lock", timeout=0):
+            for path in newest:
+                if path.name.split(".")[0] == name:
+                    path.unlink(missing_ok=True)
+
+
+def time_of(path: Path) -> float:
+    """Returns when a file was written; 0 where its training has renamed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Stage encode: stores the images' tokens, the tokens that training holes hide, the codebook."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,13 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
     """Writes the tokens of every view of the images in `source` to `target`; ranks share the work.
 
     target: an array uint16 (views, n, tokens) on disk. batch: images encoded at once. Returns how
-    often each code occurs, int64 (codebook size,). Both files are mapped again for each batch, so
-    that the memory does not grow with the number of images.
+    often each code occurs, int64 (codebook size,). The images are mapped again for each batch, so
+    that the memory does not grow with their number. The tokens are written without a map: two
+    machines that share a folder would write each other's pages.
     """
     counts = np.zeros(tokenizer.codebook.codebook_size, dtype=np.int64)
-    views = len(np.load(target, mmap_mode="r"))
+    stored = np.load(target, mmap_mode="r")
+    views = len(stored)
 
     def tokens_of(start: int) -> np.ndarray:
         images = np.array(np.load(source, mmap_mode="r")[start : start + batch])
@@ -36,11 +39,17 @@ def encode_split(tokenizer: Tokenizer, source: Path, target: Path, batch: int) -
         return np.stack([encode_each(tokenizer, view).flatten(1).cpu().numpy() for view in viewed])
 
     starts = ranks.shard(range(0, len(np.load(source, mmap_mode="r")), batch))
-    with parallel_map(tokens_of, starts, next(tokenizer.parameters()).device) as encoded:
+    device = next(tokenizer.parameters()).device
+    with parallel_map(tokens_of, starts, device) as encoded, target.open("r+b") as file:
         parts = zip(starts, encoded, strict=True)
         for start, tokens in tqdm(parts, "encode", len(starts), unit="batch"):
-            np.load(target, mmap_mode="r+")[:, start : start + batch] = tokens
+            for view, part in enumerate(tokens.astype(stored.dtype)):
+                place = view * stored.strides[0] + start * stored.strides[1]
+                file.seek(stored.offset + place)
+                file.write(part.tobytes())
             counts += np.bincount(tokens.ravel(), minlength=len(counts))
+        file.flush()
+        os.fsync(file.fileno())
     return ranks.all_reduce_sum(torch.from_numpy(counts))
 
 

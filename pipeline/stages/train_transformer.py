@@ -85,7 +85,11 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
 def started_model(params: Params, size: int) -> tuple[dict, MaskedTransformer]:
     """Returns the constructor's arguments and the transformer of a model folder."""
     config, model = kept_model(params, size, [GuidedTransformer, MaskedTransformer])
-    return config, model.trained if isinstance(model, GuidedTransformer) else model
+    trained = model.trained if isinstance(model, GuidedTransformer) else model
+    config = config | {"dropout": params.train.dropout}  # it has no weights
+    started = build(MaskedTransformer, config)
+    started.load_state_dict(trained.state_dict())
+    return config, started
 
 
 def kept_model(

@@ -39,7 +39,12 @@ def project_from(models, folder):
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["preset"] = "tiny"
     values["data"] |= {"count": 40, "test": 6}
-    values["train"] |= {"start_from": "cats-model", "steps": 2, "learning_rate": 1e-9}
+    values["train"] |= {
+        "start_from": "cats-model",
+        "steps": 2,
+        "learning_rate": 1e-9,
+        "dropout": 0.25,
+    }
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
     for name in ("presets.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -81,6 +86,7 @@ def test_both_go_on_from_the_folder(name, request):
             np.testing.assert_allclose(trained[f"trained.{name}"], value, atol=1e-6)
             np.testing.assert_allclose(trained[f"guide.{name}"], value, atol=1e-6)
     assert pd.read_csv(TRANSFORMER / "history.csv")["step"].iloc[-1] == 2
+    assert read_checkpoint(TRANSFORMER / MODEL).config["dropout"] == 0.25  # not the folder's 0
 
 
 def keep_all(folder):

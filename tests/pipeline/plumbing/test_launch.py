@@ -23,6 +23,20 @@ def test_more_processes_than_gpus_are_refused_in_one_line(monkeypatch, two_gpus)
         launch.own_gpu()
 
 
+def test_a_launcher_that_is_not_torchrun_does_not_start_itself_without_end(monkeypatch):
+    monkeypatch.setenv(launch.VARIABLE, "mpirun -n 2 python")
+    monkeypatch.setenv(launch.LAUNCHED, "1")  # as in a process that it has started
+    message = "MASKGIT_LAUNCH has to start torchrun; mpirun did not"
+    with pytest.raises(UserError, match=message), launch.several_processes():
+        pass
+
+
+def test_a_launcher_with_an_open_quotation_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setenv(launch.VARIABLE, "torchrun --log-dir 'logs")
+    with pytest.raises(UserError, match="MASKGIT_LAUNCH is no command: no closing quotation"):
+        launch.launch_command()
+
+
 @pytest.mark.parametrize(
     ("asked", "kind", "processes", "expected"),
     [

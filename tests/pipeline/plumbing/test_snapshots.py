@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipeline.plumbing import files, snapshots
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.snapshots import KEPT, Snapshots, fingerprint, snapshots_of
 
 CONTENT = {
@@ -118,6 +119,26 @@ def test_finished_trainings_do_not_push_out_one_that_was_stopped(project):
         with snapshots_of("t", {"steps": steps}):
             pass
     assert stopped.is_file() and found({"steps": 0}) is not None
+
+
+def test_a_training_that_runs_keeps_its_snapshot_whatever_others_do(project):
+    with pytest.raises(KeyboardInterrupt), snapshots_of("t", {"steps": 0}) as kept:
+        kept.save(CONTENT)
+        os.utime(kept.path, (0, 0))
+        for steps in range(1, KEPT + 3):
+            os.utime(interrupted({"steps": steps}), (steps, steps))
+        raise KeyboardInterrupt
+    names = {path.name for path in snapshots.folder().glob("*.pt")}
+    assert kept.path.name in names and len(names) == KEPT + 1
+
+
+def test_a_time_that_is_no_number_is_refused_in_one_line(project, monkeypatch):
+    monkeypatch.setenv("MASKGIT_SNAPSHOT_SECONDS", "1m")
+    with (
+        pytest.raises(UserError, match="MASKGIT_SNAPSHOT_SECONDS has to be a number of seconds"),
+        snapshots_of("t", {}),
+    ):
+        pass
 
 
 def test_two_trainings_of_the_same_kind_do_not_share_a_snapshot(project, capsys):

@@ -14,7 +14,7 @@ from maskgit.training.trainer import Trainer
 from pipeline.models.loop import train
 from pipeline.plumbing import snapshots
 from pipeline.plumbing.errors import SIGNALS, Stopped, UserError, plain_errors
-from pipeline.plumbing.snapshots import snapshots_of
+from pipeline.plumbing.snapshots import Snapshots, snapshots_of
 from pipeline.tracking.stage import stage_run
 from pipeline.tracking.store import STAGES
 
@@ -67,6 +67,12 @@ def test_a_training_stops_between_two_steps_and_goes_on(run, signum, capsys):
         history = train(Counting(), kept, run, "count")
     assert "resuming at step 3 of 5" in capsys.readouterr().out
     assert [row["step"] for row in history] == run.steps == [1, 2, 3, 4, 5]
+
+
+def test_a_stop_does_not_promise_a_snapshot_that_was_not_kept(run):
+    with pytest.raises(Stopped) as stop:
+        train(Counting(signal.SIGINT), Snapshots(None, ""), run, "count")
+    assert stop.value.message == "stopped at step 3; no snapshot of it was kept"
 
 
 def test_a_stopped_training_and_its_rest_are_one_run_in_mlflow(run, tmp_path, monkeypatch):

@@ -75,7 +75,7 @@ def strengths_of(distance: Callable[[float], float], most: float) -> list[float]
 
 def draw_scale(count: int = 192, shown: int = 3) -> None:
     """Writes docs/scale-*.jpg: the same images, with damage at known kernel distances."""
-    extractor = choose_extractor("auto", None)
+    extractor = choose_extractor("efficientnet_lite2", None)
     truth, hole = draw_cats(count, UNSEEN), draw_holes(count, ["mixture"], (0.1, 0.25), 64, UNSEEN)
     features = extractor(truth)
 

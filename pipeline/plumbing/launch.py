@@ -1,8 +1,9 @@
 """Runs a stage in several processes, on one machine or many, by torchrun.
 
 The environment variable MASKGIT_LAUNCH holds a command that starts Python modules by torchrun:
-`torchrun --standalone --nproc-per-node 2` or the like. It is neither in dvc.yaml nor in params.yaml,
-since the number of processes depends on the machine, and DVC should run no stage again for it.
+`torchrun --standalone --nproc-per-node 2` or the like. It is neither in dvc.yaml nor in
+params.yaml, since the number of processes depends on the machine, and DVC should run no stage
+again for it.
 """
 
 import os

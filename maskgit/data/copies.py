@@ -26,6 +26,7 @@ from maskgit.data.neighbours import LENGTH, Mapper, find_neighbours
 # finds no copies, at 0.80 five. Faces at JPEG quality 30, resized, blurred or mirrored agree with
 # themselves by more than 0.9.
 NEAR_COPY = 0.82
+EXACT_ONLY = 2.0  # more than any pictures agree by
 
 # Pairs below it at 16 x 16 are not compared at 64 x 64. Of the 37 million pairs of those faces
 # 5,000 are above it, and with them 97 of the 98 near copies.
@@ -106,6 +107,8 @@ def find_copies(
         raise ValueError(f"{len(images)} images but {len(prints.files)} prints")
     original = _exact_originals(prints)
     exact = original != np.arange(len(images))
+    if threshold > 1:
+        return Copies(original, exact)
     like = find_neighbours(prints.coarse, ~exact, _MIRROR, _CANDIDATE, _MOST, mapper)
     near = _near_originals(images, prints.coarse, like, threshold, mapper)
     return Copies(near[original], exact)

@@ -19,6 +19,7 @@ _COLOURS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # values of ExtraSamples
 _UNPACKED, _DEFLATE = 1, (8, 32946)  # values of Compression
 _PLANAR, _UNSIGNED, _FLOAT = 2, 1, 3  # values of PlanarConfiguration and SampleFormat
+_FLOAT_PREDICTOR = 3  # value of Predictor
 _ORIENTATION, _PROFILE = 274, 34675
 _MOST_SAMPLES = 8
 
@@ -89,6 +90,8 @@ def _samples(page, data: bytes) -> np.ndarray:
     if not _COLOURS[page.photometric] <= page.samplesperpixel <= _MOST_SAMPLES:
         raise UnreadableDepth("TIFF of a wrong number of channels; save it as RGB")
     shape = page.imagelength, page.imagewidth, page.samplesperpixel
+    if floats and page.predictor == _FLOAT_PREDICTOR:
+        raise UnreadableDepth("TIFF of floats with a predictor; save it uncompressed")
     if page.compression == _UNPACKED or page.compression in _DEFLATE:
         if page.compression in _DEFLATE:
             _check_packed(page, data)
@@ -98,11 +101,21 @@ def _samples(page, data: bytes) -> np.ndarray:
         return samples.reshape(shape)
     chunky = page.planarconfig != _PLANAR or shape[2] == 1
     if bits == 16 and not floats and chunky and page.photometric != _CMYK and shape[2] in (1, 3, 4):
-        return opencv_values(data).reshape(shape)
+        return opencv_values(_without_orientation(page, data)).reshape(shape)
     packed = getattr(page.compression, "name", page.compression)
     raise UnreadableDepth(
         f"TIFF of this kind packed with {packed}; save it uncompressed, with Deflate, or as PNG"
     )
+
+
+def _without_orientation(page, data: bytes) -> bytes:
+    """Returns the file with an orientation of 1, since OpenCV would turn it without saying so."""
+    tag = page.tags.get(_ORIENTATION)
+    if tag is None:
+        return data
+    order = "little" if page.parent.byteorder == "<" else "big"
+    upright = (1).to_bytes(tag.valuebytecount, order)
+    return data[: tag.valueoffset] + upright + data[tag.valueoffset + len(upright) :]
 
 
 def _check_packed(page, data: bytes) -> None:

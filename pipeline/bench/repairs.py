@@ -122,8 +122,11 @@ def read_photos(source: Path) -> Iterator[tuple[str, np.ndarray]]:
     count = 0
     with open_pictures(source) as entries:
         for entry in tqdm(entries, "repairs", unit="photo"):
+            file = load_file(entry)
             try:
-                photo = decode_image(load_file(entry).data)
+                if file.fault:
+                    raise UnusableImage(file.fault)
+                photo = decode_image(file.data)
             except UnusableImage as error:
                 tqdm.write(printable(f"left out: {entry.file}: {error}"), file=sys.stderr)
                 continue

@@ -135,16 +135,20 @@ def read_lab_masks(source: Path, size: int, follow_links: bool = False) -> np.nd
 
 @contextmanager
 def _open_source(source: Path, follow_links: bool) -> Iterator[list[Entry]]:
-    """Yields the source's files in natural order, readable within the context."""
+    """Yields the source's files, readable within the context, in natural order.
+
+    Those of a Parquet file are in its own order, unless it holds the lab's folders.
+    """
     if not source.exists():
         raise UserError(f"{source} does not exist: {_EXPECTED}")
     if source.is_dir():
-        yield _checked(expand_parquet(source, list_folder(source, follow_links)), source)
+        files = _in_order(list_folder(source, follow_links))
+        yield _checked(expand_parquet(source, files), source)
     elif not source.is_file():  # a pipe would never answer
         raise UserError(f"{source} is not a regular file: {_EXPECTED}")
     elif is_zip(source):
         with opened_zip(source) as entries:
-            yield _checked(entries, source)
+            yield _checked(_in_order(entries), source)
     elif is_parquet(source.name):
         yield _checked(list_parquet(source), source)
     else:
@@ -158,7 +162,8 @@ def _checked(entries: list[Entry], source: Path) -> list[Entry]:
         named = f"({' '.join(EXTENSIONS)}){linked}"
         raise UserError(f"{source} holds no image files {named}: {_EXPECTED}")
     above = LAB if _is_cat_face(source) else ""
-    return [replace(entry, part=_lab_part(entry.file, above)) for entry in _in_order(entries)]
+    parted = [replace(entry, part=_lab_part(entry.file, above)) for entry in entries]
+    return _in_order(parted) if _is_lab(parted) else parted  # masks go with pictures in order
 
 
 def _has_image_name(entry: Entry) -> bool:

@@ -44,14 +44,21 @@ class MaskFiles:
 
 
 def load_mask_files(
-    source: str, size: int, seed: int, folder: Path, workers: Workers, follow_links: bool = False
+    source: str,
+    size: int,
+    seed: int,
+    folder: Path,
+    workers: Workers,
+    seen: dict[bytes, tuple[str, str]],
+    follow_links: bool = False,
 ) -> MaskFiles:
     """Reads all masks of a folder or zip, scaled and cropped to `size`, and splits them.
 
     Files that are no masks are left out, and so are copies, also turned, mirrored or saved anew.
-    source: relative to the project's root. folder: for the holes. Raises UserError.
+    source: relative to the project's root. folder: for the holes. seen: set and file of each shape
+    in the sets that were read before; those of this one are added. Raises UserError.
     """
-    rows, seen, digests, used = [], {}, [], 0
+    rows, digests, used = [], [], 0
     with open_pictures(project_root() / source, follow_links) as entries:
         path = folder / f"{len(list(folder.iterdir()))}.npy"
         holes = new_array(path, bool, (len(entries), size, size))
@@ -62,8 +69,9 @@ def load_mask_files(
                     reason, area = mask.reason, np.nan
                     if not reason:
                         area = mask.hole.mean()
-                        original = seen.setdefault(shape_digest(mask.hole), mask.file)
-                        reason = f"copy of {original}" if original != mask.file else ""
+                        own = source, mask.file
+                        original = seen.setdefault(shape_digest(mask.hole), own)
+                        reason = f"copy of {name_of(original, source)}" if original != own else ""
                     if not reason:
                         holes[used] = mask.hole
                         digests.append(bytes.fromhex(mask.sha256))
@@ -82,6 +90,12 @@ def load_mask_files(
             "test with different ones; add masks"
         ) from None
     return MaskFiles(table, StoredArray(path, used))
+
+
+def name_of(original: tuple[str, str], source: str) -> str:
+    """Returns how a mask is named in the table of a set: with its own set, where it is another."""
+    origin, file = original
+    return file if origin == source else f"{Path(origin).name}/{file}"
 
 
 def why_none(table: pd.DataFrame) -> str:

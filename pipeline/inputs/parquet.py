@@ -1,5 +1,6 @@
 """Reads Parquet files of images, as public data sets have them: a row for each image."""
 
+import os
 from bisect import bisect_right
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -25,8 +26,10 @@ def is_parquet(name: str) -> bool:
 def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
     """Returns the rows of a file as entries, with the paths in the file, or else numbers, as names.
 
-    Numbers are used unless every row has a path of its own, and some of these have an ending.
-    prefix: the start of all names. Raises UserError where the file cannot be used.
+    Numbers are used unless every row has a relative path of its own, and some of these could be
+    those of pictures. The entries are in the order of the rows: a row group is read at once, and
+    reading it again for each picture would take long. prefix: the start of all names. Raises
+    UserError where the file cannot be used.
     """
     try:
         rows = _Rows(path)
@@ -34,9 +37,11 @@ def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
     except PermissionError:
         raise UserError(f"{path} may not be read: change its permissions") from None
     except _CORRUPT as error:
+        if isinstance(error, OSError) and error.errno:  # a fault of the disk or the system
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
         raise UserError(f"{path} is a corrupt Parquet file ({error}): fetch it again") from None
-    own = all(paths) and len(set(paths)) == len(paths)
-    names = paths if own and any(Path(path).suffix for path in paths) else _numbers(rows.count)
+    own = all(paths) and len(set(paths)) == len(paths) and not any(map(os.path.isabs, paths))
+    names = paths if own and any(map(_of_a_picture, paths)) else _numbers(rows.count)
     entries = enumerate(map(Path.as_posix, map(Path, names)))
     return [
         Entry(prefix + name, partial(rows.read, row), "")
@@ -56,6 +61,11 @@ def expand_parquet(root: Path, entries: list[Entry]) -> list[Entry]:
     return expanded
 
 
+def _of_a_picture(path: str) -> bool:
+    """Returns whether the path of a row has the ending of a picture, and no hidden part."""
+    return path.lower().endswith(EXTENSIONS) and not any(map(is_hidden, Path(path).parts))
+
+
 def _numbers(count: int) -> list[str]:
     return [f"{row}{EXTENSIONS[0]}" for row in range(count)]  # bytes tell what a picture is
 
@@ -64,19 +74,22 @@ class _Rows:
     """Reads the column of images: binary, or a struct of bytes and path as in `datasets.Image`."""
 
     def __init__(self, path: Path):
-        self.file = pq.ParquetFile(path)
-        self.count = self.file.metadata.num_rows
-        self.column, self.is_struct = _image_column(path, self.file.schema_arrow)
-        groups = range(self.file.num_row_groups)
-        sizes = (self.file.metadata.row_group(group).num_rows for group in groups)
+        self.path = path
+        with pq.ParquetFile(path) as file:
+            self.metadata, self.schema = file.metadata, file.schema_arrow
+        self.count = self.metadata.num_rows
+        self.column, self.is_struct = _image_column(path, self.schema)
+        groups = range(self.metadata.num_row_groups)
+        sizes = (self.metadata.row_group(group).num_rows for group in groups)
         self.starts = list(accumulate(sizes, initial=0))
 
     def paths(self) -> list[str | None]:
         """Returns the path of each row, None where the file has none."""
-        kind = self.file.schema_arrow.field(self.column).type
+        kind = self.schema.field(self.column).type
         if not self.is_struct or kind.get_field_index("path") < 0:
             return [None] * self.count
-        column = self.file.read([f"{self.column}.path"]).column(0).combine_chunks()
+        with pq.ParquetFile(self.path, metadata=self.metadata) as file:
+            column = file.read([f"{self.column}.path"]).column(0).combine_chunks()
         return column.field("path").to_pylist()
 
     def read(self, row: int) -> bytes:
@@ -92,12 +105,13 @@ class _Rows:
 
 @lru_cache(maxsize=1)  # one row group for all files, since a folder may hold a hundred of them
 def _read_group(rows: _Rows, group: int) -> pa.Array:
-    size = rows.file.metadata.row_group(group).total_byte_size
+    size = rows.metadata.row_group(group).total_byte_size
     if size > _GROUP_BYTES:
         raise UnusableImage(f"row group of {size / 1e9:.1f} GB; write it with smaller ones")
     leaf = f"{rows.column}.bytes" if rows.is_struct else rows.column
     try:
-        column = rows.file.read_row_group(group, [leaf]).column(0).combine_chunks()
+        with pq.ParquetFile(rows.path, metadata=rows.metadata) as file:  # a folder may hold many
+            column = file.read_row_group(group, [leaf]).column(0).combine_chunks()
     except _CORRUPT as error:
         raise UnusableImage(f"damaged in the Parquet file ({error})") from None
     return column.field("bytes") if rows.is_struct else column

@@ -46,17 +46,20 @@ def walk(
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yields each folder at any depth with its names of files and links, without hidden ones.
 
-    follow_links: also enters the folders that links lead to, each at most once.
+    follow_links: also enters the folders outside of `root` that links lead to, each at most once.
     """
-    seen = {os.path.realpath(root)}
+    own = {os.path.realpath(folder) for folder, _ in walk(root, False)} if follow_links else set()
+    entered = set()
     for folder, folders, files in os.walk(root, onerror=onerror, followlinks=follow_links):
         names = [name for name in files if not is_hidden(name)]
         inner, folders[:] = sorted(name for name in folders if not is_hidden(name)), []
         for path in (Path(folder, name) for name in inner):
             real = os.path.realpath(path)
-            refused = path.is_symlink() and (not follow_links or real in seen)
-            (names if refused else folders).append(path.name)
-            seen.add(real)
+            if path.is_symlink() and (not follow_links or real in own or real in entered):
+                names.append(path.name)
+            elif real not in entered:
+                folders.append(path.name)
+                entered.add(real)
         yield Path(folder), names
 
 

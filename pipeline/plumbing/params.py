@@ -77,6 +77,7 @@ class Data(Section):
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
     fit: Literal["crop", "pad"]
     min_side: Count
+    near_copies: bool = True
     crops: Annotated[int, Field(ge=0, le=64)]
     windows: Annotated[int, Field(ge=0, le=64)] = 0
     validation: Annotated[float, Field(gt=0, lt=0.5)]

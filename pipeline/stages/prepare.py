@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from maskgit.data.copies import Prints, find_copies
+from maskgit.data.copies import EXACT_ONLY, NEAR_COPY, Prints, find_copies
 from maskgit.data.crops import BOX
 from maskgit.data.holes import draw_numbered_holes, number_of_its_kind
 from maskgit.data.mask_sets import MaskSet
@@ -37,6 +37,7 @@ from pipeline.reporting.pictures import HOLE_COLOUR, grid, save_masks, save_pict
 from pipeline.tracking.stage import stage_run
 
 TRAINING_HOLES = 4096  # for any number of images
+NEAR_COPY_REASON = "near copy"
 BLOCK = 4096  # images or rows that are copied at a time
 TOGETHER = 64  # images that a process makes at a time
 TOGETHER_BYTES = 4_000_000  # at most, of these images
@@ -114,20 +115,18 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
         digests, pixel_digests = (
             new_array(folder / f"{name}.npy", np.uint8, (total, 32)) for name in ("files", "prints")
         )
-        tables, rows, usable = [], [], 0
+        tables, rows, usable, done = [], [], 0, 0
         with tqdm(desc="read images", total=total, unit="image") as progress:
             for batch in workers.map(partial(make_batch, make), blocks, total):
-                done, new = progress.n, slice(usable, usable + len(batch.pixels))
+                new = slice(usable, usable + len(batch.pixels))
                 digests[done : done + len(batch.files)] = batch.digests
                 if len(batch.pixels):
                     pixels[new], crops[new], boxes[new] = batch.pixels, batch.crops, batch.boxes
                     pixel_digests[new], coarse[new] = batch.pixel_digests, batch.coarse
-                usable = new.stop
+                usable, done = new.stop, done + len(batch.files)
                 rows += ((shown(file), *others) for file, *others in batch.files)
                 progress.update(len(batch.files))
-                if (
-                    len(rows) >= BLOCK or progress.n == total
-                ):  # a table needs less memory than a list of rows
+                if len(rows) >= BLOCK or done == total:  # a table needs less memory than a list
                     tables.append(pd.DataFrame(rows, columns=["file", "split", "reason", "notes"]))
                     rows = []
     pixels, crops, boxes, coarse = (
@@ -158,11 +157,12 @@ def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd
                 yield result
                 bar.update()
 
-        copies = find_copies(source.pixels, prints, mapper=mapper)
+        threshold = NEAR_COPY if data.near_copies else EXACT_ONLY
+        copies = find_copies(source.pixels, prints, threshold, mapper)
     repeats = copies.original != np.arange(len(usable))
     rows, originals = usable[repeats], usable[copies.original[repeats]]
     manifest.loc[rows, "duplicate_of"] = manifest.loc[originals, "file"].to_numpy()
-    manifest.loc[rows, "reason"] = np.where(copies.exact[repeats], "exact copy", "near copy")
+    manifest.loc[rows, "reason"] = np.where(copies.exact[repeats], "exact copy", NEAR_COPY_REASON)
 
     kept = manifest["reason"] == ""
     if not manifest.loc[kept, "split"].all():
@@ -205,6 +205,7 @@ def setting_for(reason: str) -> str:
         "smaller than": "min_side",
         LINK_OUT: "follow_links",
         LINK_TO_FOLDER: "follow_links",
+        NEAR_COPY_REASON: "near_copies",
     }
     found = [name for start, name in settings.items() if reason.startswith(start)]
     return f" (data.{found[0]})" if found else ""
@@ -318,7 +319,7 @@ def prepare(
         usable = np.flatnonzero(source.files["reason"] == "")
         rows = {split: np.searchsorted(usable, members[split]) for split in SPLITS}
         tests = given_holes(data, source, members["test"])
-        how = data.size, seed, Path(unsorted), workers, data.follow_links
+        how = data.size, seed, Path(unsorted), workers, {}, data.follow_links
         files = {path: load_mask_files(path, *how) for path in dict.fromkeys(data.mask_sets)}
         tables = []
         for split, count, shift in (

@@ -3,6 +3,7 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,6 +123,37 @@ def test_every_orientation_at_every_depth(orientation, depth):
     np.testing.assert_array_equal(picture.rgb, np.asarray(ImageOps.exif_transpose(stored)))
     own = picture.own if depth is np.uint8 else picture.own // 257
     np.testing.assert_array_equal(own, picture.rgb)
+
+
+def with_tiff_tag(data, tag, value):
+    """A little-endian TIFF file with one more tag of 16 bits; the table of tags is at its end."""
+    (start,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack_from("<H", data, start)
+    tags = [data[start + 2 + 12 * i : start + 14 + 12 * i] for i in range(count)]
+    tags = sorted([*tags, struct.pack("<HHIHH", tag, 3, 1, value, 0)], key=lambda t: t[1::-1])
+    data += b"\0" * (len(data) % 2)
+    table = struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+    return data[:4] + struct.pack("<I", len(data)) + data[8:] + table
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [1, 5, 8], ids=["plain", "lzw", "deflate"])
+def test_every_orientation_of_deep_tiff(orientation, compression):
+    deep = RAMP.astype(np.uint16) * 257
+    how = [cv2.IMWRITE_TIFF_COMPRESSION, compression]
+    data = cv2.imencode(".tif", np.ascontiguousarray(deep[..., ::-1]), how)[1].tobytes()
+    picture = decode_picture(with_tiff_tag(data, 274, orientation))
+    stored = Image.fromarray(RAMP)
+    stored.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(picture.own // 257, np.asarray(ImageOps.exif_transpose(stored)))
+    assert (picture.notes == ()) == (orientation == 1)
+
+
+def test_a_tiff_of_floats_with_a_predictor_is_not_called_damaged():
+    values = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
+    options = {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 3}}
+    with pytest.raises(UnusableImage, match="floats with a predictor; save it uncompressed"):
+        decode_image(encode(Image.fromarray(values), "TIFF", **options))
 
 
 def test_unreadable_exif_does_no_harm():

@@ -26,6 +26,7 @@ def photos(tmp_path):
         photo = draw_cat(np.random.default_rng(number), size)
         Image.fromarray(photo[:, : size - 16]).save(folder / f"{number}.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
     mask = np.zeros((100, 100), dtype=np.uint8)
     mask[40:44, 10:60] = 255
     Image.fromarray(mask).save(masks / "hair.png")
@@ -48,6 +49,7 @@ def test_every_damage_is_repaired_by_every_method_and_held_against_what_was_ther
         assert set(rows[rows["damage"] == repairs.FILM_DAMAGE]["photo"]) == {"0.png"}
         said = capsys.readouterr().err
         assert "left out: 2.png: below 128 pixels" in said and "left out: broken.png: " in said
+        assert "left out: link.png: link that leads out of the source" in said
         of_spots = table.loc["spots"]
         better = min(of_spots.loc[name, repairs.ERROR] for name in repairs.CLASSIC)
         for name in methods:

@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.inputs import parquet
 from pipeline.inputs.dataset import read_lab_masks, read_source
 from pipeline.inputs.listing import files_behind
 from pipeline.inputs.untrusted import list_folder
@@ -96,6 +98,38 @@ def test_rows_whose_paths_have_no_ending_go_by_their_numbers(tmp_path):
     assert reasons(path) == {"0.jpg": "", "1.jpg": ""}
 
 
+def test_rows_whose_paths_are_no_paths_of_pictures_go_by_their_numbers(tmp_path):
+    for start, end in (("/home/me/", ".png"), (".cache/huggingface/", ".png"), ("1.2.840.", "")):
+        rows = {f"{start}{i}{end}": encode(WIDE + i) for i in range(2)}
+        assert reasons(make_parquet(tmp_path / "cats.parquet", rows)) == {"0.jpg": "", "1.jpg": ""}
+
+
+def test_each_row_group_is_read_once_though_names_are_in_no_order(tmp_path, monkeypatch):
+    names = [f"{name}.png" for name in "gbdafhce"]
+    files = {name: encode(WIDE + i) for i, name in enumerate(names)}
+    path, groups = make_parquet(tmp_path / "cats.parquet", files), []
+    read_group = parquet.pq.ParquetFile.read_row_group
+
+    def counted(file, group, columns):
+        groups.append(group)
+        return read_group(file, group, columns)
+
+    monkeypatch.setattr(parquet.pq.ParquetFile, "read_row_group", counted)
+    assert list(reasons(path)) == names
+    assert groups == [0, 1, 2, 3]
+
+
+def test_many_shards_need_few_open_files(tmp_path):
+    for shard in range(40):
+        make_parquet(tmp_path / f"{shard}.parquet", {"a.png": encode(WIDE + shard)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
+    try:
+        assert len(reasons(tmp_path)) == 40
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_folder_of_shards_as_data_sets_have_it(tmp_path):
     folder = make_folder(tmp_path, {"README.md": b"# Cats", "data/c.png": PNG})
     for shard in ("train-00000", "train-00001"):
@@ -133,9 +167,10 @@ def test_fit_and_size(make_source):
     np.testing.assert_array_equal(padded[10:50], WIDE)
 
 
-def test_natural_order(make_source):
+@pytest.mark.parametrize("make", [make_folder, make_zip])
+def test_natural_order(tmp_path, make):
     names = ["1.png", "2.png", "10.png", "b/2.png", "b/010.png", "b/10.png", "b/" + "9" * 200]
-    source = make_source({name: PNG for name in reversed(names)})
+    source = make(tmp_path / "pictures.zip", {name: PNG for name in reversed(names)})
     assert [image.file for image in read(source)] == names
 
 
@@ -222,6 +257,20 @@ def test_links_are_followed_where_that_is_asked_for_and_into_no_folder_twice(tmp
         **dict.fromkeys(["cat.png", "in.png", "out.png", "again/a.png", "again/inner/b.png"], ""),
         "lost.png": "cannot be read: No such file or directory",
         **dict.fromkeys(["again/back", "folder", "loop"], "link to a folder"),
+    }
+
+
+def test_a_link_to_a_folder_of_the_source_is_not_read_though_its_name_comes_first(tmp_path):
+    source = make_folder(tmp_path / "pictures", {"b/cat.png": PNG})
+    (source / "a").symlink_to(source / "b")
+    outside = make_folder(tmp_path / "outside", {"inner/dog.png": encode(WIDE + 1)})
+    (source / "c").symlink_to(outside / "inner")
+    (source / "d").symlink_to(outside)
+    found = read_source(source, 32, "crop", 16, follow_links=True)
+    assert {image.file: image.reason for image in found} == {
+        "a": "link to a folder",
+        "b/cat.png": "",
+        "c/dog.png": "",
     }
 
 
@@ -428,7 +477,7 @@ def test_lab_masks(make_source):
 
 def test_folders_named_as_the_lab_names_them_are_plain_elsewhere(make_source):
     source = make_source({"train/a.png": PNG, "mask64/a.png": PNG})
-    assert splits(source) == [("mask64/a.png", "", ""), ("train/a.png", "", "")]
+    assert sorted(splits(source)) == [("mask64/a.png", "", ""), ("train/a.png", "", "")]
     assert read_lab_masks(source, 64) is None
 
 
@@ -510,10 +559,18 @@ def test_cut_zip(tmp_path):
 
 
 @pytest.mark.parametrize("files", [{}, {"notes.txt": b"none"}, {".hidden.png": PNG}])
-def test_no_images(make_source, tmp_path, files):
-    (tmp_path / "pictures").mkdir()
+@pytest.mark.parametrize("make", [make_folder, make_zip])
+def test_no_images(tmp_path, make, files):
+    path = tmp_path / "pictures.zip"
+    if make is make_folder:
+        path.mkdir()
     with pytest.raises(UserError, match=r"pictures\S* holds no image files \(.jpg .*expected"):
-        read(make_source(files))
+        read(make(path, files))
+
+
+def test_no_rows(tmp_path):
+    with pytest.raises(UserError, match=r"cats\S* holds no image files"):
+        read(make_parquet(tmp_path / "cats.parquet", {}))
 
 
 def test_a_zip_that_may_not_be_read_is_not_called_corrupt(tmp_path, monkeypatch):

@@ -47,7 +47,7 @@ def masks(tmp_path, monkeypatch):
 def load(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    return lambda source, size=32: load_mask_files(str(source), size, 0, scratch, ALONE)
+    return lambda source, size=32: load_mask_files(str(source), size, 0, scratch, ALONE, {})
 
 
 def test_every_usable_mask_has_a_split_and_a_hole_of_the_pictures_size(masks, load):
@@ -133,7 +133,7 @@ def few_training_holes(monkeypatch):
 def test_no_mask_of_one_split_is_in_a_hole_of_another(masks, tmp_path):
     folder = prepared(tmp_path / "out", ["./masks"])
     table = pd.read_csv(folder / "masks.csv")
-    found = load_mask_files("masks", 32, 0, folder, ALONE)
+    found = load_mask_files("masks", 32, 0, folder, ALONE, {})
     split_of = {}
     for hole, split in zip(found.holes[:], found.used["split"], strict=True):
         split_of |= {np.rot90(h, k).tobytes(): split for h in (hole, hole.T) for k in range(4)}
@@ -143,6 +143,16 @@ def test_no_mask_of_one_split_is_in_a_hole_of_another(masks, tmp_path):
     used = pd.read_csv(folder / "holes.csv")
     splits = used.merge(table, left_on="mask", right_on="file")
     assert len(splits) == len(used) and (splits["split_x"] == splits["split_y"]).all()
+
+
+@pytest.mark.usefixtures("few_training_holes")
+def test_a_mirrored_mask_of_another_set_is_a_copy(masks, tmp_path):
+    soft_masks(tmp_path / "others", COUNT // 2, seed=1)
+    mirrored = Image.open(masks / "0/mask_00.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    mirrored.save(tmp_path / "others/mirrored.png")
+    folder = prepared(tmp_path / "out", ["./masks", "./others"])
+    table = pd.read_csv(folder / "masks.csv").set_index(["set", "file"])
+    assert table.loc[("others", "mirrored.png"), "reason"] == "copy of masks/0/mask_00.png"
 
 
 @pytest.mark.usefixtures("few_training_holes")
@@ -177,7 +187,7 @@ def test_any_number_of_processes_makes_the_same_holes_of_masks(masks, tmp_path, 
 @pytest.mark.parametrize("name", ["film-damage-masks.zip", "irregular-masks-600.zip"])
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published masks beside the project")
 def test_published_sets_have_holes_for_each_split_and_few_masks_are_left_out(tmp_path, name):
-    found = load_mask_files(str(PUBLISHED / name), 64, 0, tmp_path, ALONE)
+    found = load_mask_files(str(PUBLISHED / name), 64, 0, tmp_path, ALONE, {})
     counts = found.used["split"].value_counts()
     assert counts["train"] > counts["test"] > counts["val"] > 30
     assert len(found.used) > 0.8 * len(found.table)

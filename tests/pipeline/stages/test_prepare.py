@@ -73,6 +73,15 @@ def test_copies_and_bad_files_are_left_out_with_the_reason(dirty, pixels):
     assert splits[""] == 5 and splits["test"] == 4 and splits["val"] >= 1 and splits["train"] >= 15
 
 
+def test_where_near_copies_are_admitted_exact_ones_alone_are_left_out(dirty, pixels, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")  # as on clusters; nothing is counted by the bar
+    data = parameters(dirty, near_copies=False)
+    manifest = make_manifest(load_source(data, 0, pixels, ALONE), data, 0, ALONE).set_index("file")
+    assert len(manifest) == 35
+    assert manifest.loc[["mirrored.png", "small.jpg"], "reason"].tolist() == ["", ""]
+    assert manifest.loc["exact.png", "reason"] == "exact copy"
+
+
 def test_other_sizes_and_added_images_move_none_between_the_splits(tmp_path, pixels):
     cats = draw_cats(61, seed=1)
     save(tmp_path, cats[1:], [f"{i}.png" for i in range(60)])

@@ -29,6 +29,8 @@ from pipeline.plumbing.places import (
 from pipeline.plumbing.seconds import read_seconds, with_seconds
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.tracking.stage import StageRun
 
 TABLES = ("scores", "differences", "buckets", "kinds")
@@ -39,6 +41,16 @@ TRAINED = {
     "train_feed_forward": FEED_FORWARD,
 }
 KEYS = ("schedule", "iterations", "n", "steps")  # columns of a table of scores that are no scores
+
+
+def best_loss(history: pd.DataFrame) -> float:
+    """Returns the validation loss of the network that was kept.
+
+    Where a discriminator joins a training, no network from before is kept.
+    """
+    joined = "discriminator_loss"
+    counted = history.dropna(subset=[joined]) if joined in history else history
+    return counted["val_loss"].min()
 
 
 def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
@@ -56,7 +68,7 @@ def log_outputs(run: StageRun, stage: str, item: str, params: Params) -> None:
             for row in history.to_dict("records"):
                 run.log_metrics(present(row, ["step"]), int(row["step"]))
             if "val_loss" in history:
-                run.log_metrics({"best_val_loss": history["val_loss"].min()})
+                run.log_metrics({"best_val_loss": best_loss(history)})
             run.log_dataset(params.data.source, "training")
         case "reference":
             for row in read_table(REFERENCE / "scores.csv").to_dict("records"):

@@ -22,7 +22,7 @@ from maskgit.device import best_device
 Model = TypeVar("Model", bound=nn.Module)
 
 # Checkpoints with larger sizes are refused, so that reading them costs neither time nor memory.
-MAX_SIZE, MAX_BLOCKS = 2**16, 1000
+MAX_SIZE, MAX_BLOCKS, MAX_ITEMS = 2**16, 1000, 64
 NAMED = 3  # faults that a message lists; it counts the others
 
 
@@ -134,7 +134,7 @@ def meta_model(kind: type[Model], config: object) -> Model:
     Raises BadCheckpoint where `config` describes no model, before absurd sizes cost memory.
     """
     if not isinstance(config, dict) or any(
-        largest_number(value) > (MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
+        is_absurd(value, MAX_BLOCKS if name.endswith(("blocks", "layers")) else MAX_SIZE)
         for name, value in config.items()
     ):
         raise BadCheckpoint("has sizes beyond any model of this project")
@@ -166,7 +166,7 @@ def state_dict_mismatch(model: nn.Module, state: dict[str, Tensor]) -> str:
     broken = [
         f"{key} holds values that are not finite numbers"
         for key, value in state.items()
-        if key in expected and not value.isfinite().all()
+        if found[key] == expected.get(key) and not value.isfinite().all()
     ]
     faults = missing + wrong + extra + broken
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
@@ -177,11 +177,13 @@ def _as(tensor: Tensor, old: torch.dtype, new: torch.dtype) -> Tensor:
     return tensor.to(new) if tensor.dtype == old else tensor
 
 
-def largest_number(value: object) -> float:
-    """Returns the largest absolute value in a value of a config, whose lists may be nested."""
-    if isinstance(value, list):
-        return max(map(largest_number, value), default=0)
-    return abs(value) if isinstance(value, int | float) else 0
+def is_absurd(value: object, most: int) -> bool:
+    """Returns whether a value of a config is a number above `most`, or a list that is too long."""
+    items = value if isinstance(value, list) else [value]
+    return len(items) > MAX_ITEMS or any(
+        isinstance(item, list) or (isinstance(item, int | float) and abs(item) > most)
+        for item in items
+    )
 
 
 def describe_tensor(tensor: Tensor) -> str:

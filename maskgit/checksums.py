@@ -17,4 +17,5 @@ def agrees_with_sums(path: Path) -> bool:
     sums = path.with_name(SUMS)
     if not sums.is_file():
         return True
-    return f"{file_hash(path)}  {path.name}" in sums.read_text(encoding="utf-8").splitlines()
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
+    return f"{file_hash(path)}  {path.name}" in lines

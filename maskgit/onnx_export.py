@@ -89,12 +89,14 @@ def onnx_files(readings: dict[str, Inpainter]) -> dict[str, bytes]:
     """Returns `encode.onnx`, `predict.onnx` and `draw.onnx`, in float32, for one picture at a time.
 
     With the mean reading also `draw_mean.onnx`. readings: of `Fill`. Raises ValueError for a model
-    whose transformer sees no pixels.
+    whose transformer sees no pixels, or whose tokenizer is the original lab's.
     """
     inpainter = readings["sample"]
     transformer, tokenizer = inpainter.transformer, inpainter.tokenizer
     if not transformer.sees_pixels:
         raise ValueError("only a model that sees the known pixels can be exported to ONNX")
+    if tokenizer.margin != tokenizer.cell // 2:  # which the loop outside of the graphs counts on
+        raise ValueError("only a model with a tokenizer of this project can be exported to ONNX")
     grid = transformer.grid
     size = grid * tokenizer.cell
     samples = {

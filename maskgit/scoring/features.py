@@ -9,8 +9,10 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -256,10 +258,21 @@ def _cached_or_downloaded_fid_weights() -> Path:
     return cached
 
 
+@contextmanager
+def _http_faults_as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except HTTPException as error:  # an answer that is no HTTP, as of a proxy
+        raise OSError(f"{type(error).__name__}: {error}") from None
+
+
 def _download_fid_weights(target: Path) -> None:
     """Downloads the weights, checks them, and then moves them into place. Raises OSError."""
     # torch.hub's download has no timeout, so that without a connection it could hang for minutes.
-    with urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+    with (
+        _http_faults_as_os_errors(),
+        urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response,
+    ):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             partial = Path(scratch) / target.name

@@ -4,6 +4,7 @@ Faults are a UserError of one line that says what was expected.
 """
 
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,8 @@ def _one_line(path: Path) -> Iterator[None]:
 
 # Weights from elsewhere, which are not trusted and are read without running code
 
+MOST_SHARED = 2  # as many bytes of weights as of the file: two layers may share their weights
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Reads a state dict, from safetensors or torch.save, as float32, without running code."""
@@ -72,6 +75,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             with safe_open(path, "pt") as file:
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         else:
+            check_size(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # untrusted bytes may cause any kind
         fault = " ".join(str(error).split())[:120]
@@ -86,7 +90,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path}: expected names and dense tensors of numbers only, but found {odd}"
         )
+    most = MOST_SHARED * path.stat().st_size
+    if sum(value.numel() * value.element_size() for value in state.values()) > most:
+        raise UserError(f"{path} is refused: many of its weights share their numbers")
     return {key: value.float() for key, value in state.items()}
+
+
+def check_size(path: Path) -> None:
+    """Raises ValueError for a file of torch.save that would take more memory than its bytes."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("a compressed file, as torch.save writes none")
+            pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
+            pickled = b"".join(map(archive.read, pickles))
+    else:
+        pickled = path.read_bytes()
+    if b"bytearray" in pickled:  # torch would make one of any length
+        raise ValueError("it makes a bytearray")
 
 
 def is_weight(key: object, value: object) -> bool:

@@ -23,6 +23,12 @@ from pipeline.plumbing.places import (
 )
 
 
+def name_of_source(source: str) -> str:
+    """Returns the name of `data.source`; `synthetic` for the drawn cats alone."""
+    name = Path(source).name
+    return f"./{name}" if name == "synthetic" != source else name
+
+
 def trained_on(params: Params) -> TrainedOn:
     """Returns what the pipeline's networks were trained on, here or where they come from."""
     if params.keeps_transformer:
@@ -38,7 +44,7 @@ def trained_on(params: Params) -> TrainedOn:
             hole_area=params.data.hole_area,
         )
     return TrainedOn(
-        source=Path(params.data.source).name,
+        source=name_of_source(params.data.source),
         sha256=content_hash(PREPARED),
         images=len(train) // params.data.training_images,
         size=train.shape[1],

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from maskgit.checkpoints import BadCheckpoint, Checkpoint, Model, read_checkpoint, restore
+from maskgit.checksums import agrees_with_sums
 from maskgit.trained_on import TrainedOn
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import file_hash
@@ -39,7 +40,8 @@ def start_model(
     if drafts and not about.drafts:
         raise UserError(f"train.start_from: {path} was trained without drafts; set drafts=0")
     pair = {name: _read(path, name) for name in ("tokenizer", "transformer")}
-    if pair["tokenizer"].partner != pair["transformer"].weights_hash():
+    partners = pair["transformer"].partner, pair["tokenizer"].partner
+    if tuple(each.weights_hash() for each in pair.values()) != partners:
         raise UserError(f"train.start_from: the two models of {path} do not belong together")
     return pair[part].config, _restore(path, part, pair[part], kinds)
 
@@ -66,7 +68,7 @@ def _config(path: str) -> dict:
 def _is_model_folder(path: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise UserError(f"train.start_from: {path} is not a model folder") from None
 
 
@@ -75,10 +77,16 @@ def _file(path: str, part: str) -> Path:
 
 
 def _read(path: str, part: str) -> Checkpoint:
+    file = _file(path, part)
     try:
-        return read_checkpoint(_file(path, part))
+        checkpoint = read_checkpoint(file)
     except BadCheckpoint as error:
         raise UserError(f"train.start_from: {path}/{part}.safetensors {error}") from None
+    if not agrees_with_sums(file):
+        raise UserError(
+            f"train.start_from: {path}/{part}.safetensors is damaged: its checksum differs"
+        )
+    return checkpoint
 
 
 def _restore(path: str, part: str, checkpoint: Checkpoint, kinds: Sequence[type[Model]]) -> Model:

@@ -86,17 +86,18 @@ def beats(new: np.ndarray, old: np.ndarray, better: Better) -> tuple[bool, str]:
 
 
 def signature(decoding: Decoding) -> ModelSignature:
-    """Returns the types of the served model; the report's own settings are the defaults.
+    """Returns the types of the served model.
 
-    The default of `reading` is empty: see `Served.decoding`.
+    The default of the seed is the model's own. The others are empty or 0 where a request leaves
+    them out, since a schedule or iterations ask for samples, the model's own ones too.
     """
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("image", "mask")]),
         outputs=Schema([ColSpec(DataType.string, name) for name in ("image", "filled", "notes")]),
         params=ParamSchema(
             [
-                ParamSpec("gamma", DataType.string, decoding.gamma),
-                ParamSpec("iterations", DataType.long, decoding.iterations),
+                ParamSpec("gamma", DataType.string, ""),
+                ParamSpec("iterations", DataType.long, 0),
                 ParamSpec("reading", DataType.string, ""),
                 ParamSpec("seed", DataType.long, decoding.seed),
             ]
@@ -141,32 +142,38 @@ def register(run_id: str | None, params: Params, score: Column, by_image: np.nda
     tags = asdict(standing) | choices | {"split": params.inpaint.split}
     try:
         with FileLock(project_root() / "mlflow.db.lock"):  # reports decide one after the other
-            if versions := MlflowClient().search_model_versions(f"run_id = '{run_id}'"):
-                return f"{NAME}: version {versions[0].version} stands for the same report"
-            model = log_model(run_id, params)
-            return add_version(MlflowClient(), model, run_id, standing, by_image, tags)
+            client = MlflowClient()
+            found = client.search_model_versions(f"run_id = '{run_id}'")
+            new = found[0] if found else add_version(client, run_id, params, tags)
+            return decide(client, new, standing, by_image)
     except (MlflowException, OSError) as error:
         return f"{NAME}: not registered, {str(error).splitlines()[0]}"
 
 
-def add_version(
-    client: MlflowClient,
-    model: ModelInfo,
-    run_id: str,
-    standing: Standing,
-    by_image: np.ndarray,
-    tags: dict,
-) -> str:
-    """Adds a version, and moves the alias to it if it is better; returns a line that says so."""
+def add_version(client: MlflowClient, run_id: str, params: Params, tags: dict) -> ModelVersion:
+    """Logs the report's model and adds it as a version."""
+    model = log_model(run_id, params)
     try:
         client.create_registered_model(NAME, description=DESCRIPTION)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    client.log_dict(run_id, {standing.extractor: by_image.tolist()}, IMAGE_SCORES)
     text = {key: str(value) for key, value in tags.items()}
-    new = client.create_model_version(NAME, model.model_uri, run_id, text, model_id=model.model_id)
+    return client.create_model_version(NAME, model.model_uri, run_id, text, model_id=model.model_id)
+
+
+def decide(
+    client: MlflowClient, new: ModelVersion, standing: Standing, by_image: np.ndarray
+) -> str:
+    """Moves the alias to a version if it is better; returns a line that says so.
+
+    Of a report that is repeated the version is there already. A fault of the store may have left it
+    without a decision, so it is made again.
+    """
+    client.log_dict(new.run_id, {standing.extractor: by_image.tolist()}, IMAGE_SCORES)
     old = champion(client, standing)
+    if old is not None and old.version == new.version:
+        return f"{NAME}: version {new.version} stands for the same report"
     better, why = (
         (True, "it is the first") if old is None else held_against(old, standing, by_image)
     )

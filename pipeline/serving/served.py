@@ -24,7 +24,7 @@ def picture(text: object, column: str) -> Picture:
     """
     if not isinstance(text, str):
         raise UnusableImage(f"{column}: missing")
-    plain = re.sub(r"^data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
+    plain = re.sub(r"^\s*data:[^,]*;base64,|\s", "", text, flags=re.IGNORECASE)
     try:
         data = base64.b64decode(plain, validate=True)
     except ValueError:
@@ -67,13 +67,10 @@ class Served(PythonModel):
     def decoding(self, params: dict) -> dict[str, object]:
         """Returns the settings of a fill that a request changes.
 
-        MLflow hands over defaults for what a request leaves out. So a schedule or iterations are
-        asked for where they differ from the model's own. Without `reading` they ask for samples.
+        MLflow hands over the signature's defaults for what a request leaves out: the model's seed,
+        and of the others what is empty or 0.
         """
-        own = self.fill.config.decoding
-        asked = {name: params[name] for name in ("gamma", "iterations", "seed")}
-        changed = {name: value for name, value in asked.items() if value != getattr(own, name)}
-        return changed | ({"reading": params["reading"]} if params["reading"] else {})
+        return {name: value for name, value in params.items() if value or name == "seed"}
 
 
 set_model(Served())

@@ -234,10 +234,11 @@ def runs_waiting(store: str | None = None) -> int:
 def asking_mlflow() -> Iterator[None]:
     """Turns a fault of MLflow's store into a UserError."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise UserError(f"MLflow cannot say: {reason(error)}") from None
 
 

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from http.client import BadStatusLine
 
 import numpy as np
 import pytest
@@ -229,6 +230,13 @@ class TestChooseExtractor:
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: random_weights.open("rb"))
         assert choose_extractor("auto", None).name == FALLBACK
         assert list(offline.iterdir()) == []
+
+    def test_an_answer_that_is_no_http_counts_as_none(self, offline, monkeypatch):
+        def no_http(*_, **__):
+            raise BadStatusLine("Please log in")
+
+        monkeypatch.setattr(urllib.request, "urlopen", no_http)
+        assert choose_extractor("auto", None).name == FALLBACK
 
     @LITE
     def test_each_efficientnet_can_be_chosen(self, offline, name, weights, size):

@@ -388,6 +388,14 @@ BAD = {
         lambda: tokenizer(weights(decoder_blocks=10**6)),
         f"{MODEL_FILE} has sizes beyond any model of this project{AGAIN}",
     ),
+    "a list of a thousand sizes": Bad(
+        lambda: tokenizer(weights(channels=[32] * 1000)),
+        f"{MODEL_FILE} has sizes beyond any model of this project{AGAIN}",
+    ),
+    "lists in lists": Bad(
+        lambda: tokenizer(weights(channels=json.loads("[" * 900 + "]" * 900))),
+        f"{MODEL_FILE} has sizes beyond any model of this project{AGAIN}",
+    ),
     "sizes that are words": Bad(
         lambda: tokenizer(weights(channels="many")),
         f"{MODEL_FILE} has sizes that make no VQGAN{AGAIN}",

@@ -243,7 +243,7 @@ def by_http(folder, fill):
     served.fill = fill
     picture, mask = ((folder / name).read_bytes() for name in ("picture", "mask"))
     texts = [base64.encodebytes(picture).decode()]
-    texts.append("data:image/png;base64," + base64.b64encode(mask).decode())
+    texts.append("\n data:image/png;base64," + base64.b64encode(mask).decode())
     tuned = fill.config.decoding
     params = tuned.model_dump(include={"gamma", "iterations", "reading", "seed"})
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -430,6 +431,16 @@ def change_state(name, change):
     return spoil
 
 
+def compressed(folder):
+    """A file of torch.save, packed as torch would unpack it to any size."""
+    path = folder / "VQGAN.pt"
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
 def change_yaml(change):
     def spoil(folder):
         values = yaml.safe_load((folder / "VQGAN.yml").read_text())
@@ -481,6 +492,15 @@ BAD_TOKENIZERS = {
     "a view of one number": (
         change_state("VQGAN.pt", lambda s: s.update({KEY: torch.zeros(1).expand(10**12)})),
         rf"expected names and dense tensors of numbers only, but found '{KEY}'",
+    ),
+    "many weights of the same numbers": (
+        change_state("VQGAN.pt", lambda s: s.update({f"more.{i}": s[KEY] for i in range(900)})),
+        r"VQGAN.pt is refused: many of its weights share their numbers",
+    ),
+    "compressed": (compressed, r"VQGAN.pt is refused .*a compressed file"),
+    "a buffer of any length": (
+        lambda folder: torch.save({"a": bytearray(9)}, folder / "VQGAN.pt"),
+        r"VQGAN.pt is refused .*it makes a bytearray",
     ),
     "whole checkpoint": (
         change_state("VQGAN.pt", lambda s: s.update(optimizer={"lr": 1.0})),

@@ -263,12 +263,29 @@ def spoil_pair(folder):
     path.write_bytes(part.to_bytes())
 
 
+def spoil_weights(folder):
+    """Weights of a right shape that the tokenizer was not trained to, with checksums of before."""
+    path = folder / "tokenizer.safetensors"
+    part = read_checkpoint(path)
+    part.state["codebook.embedding"] = -part.state["codebook.embedding"]
+    path.write_bytes(part.to_bytes())
+
+
 FAULTS = {
     "gone": (shutil.rmtree, "cats-model is not a model folder"),
     "no config": (lambda f: (f / "config.json").write_text("[]"), "is not a model folder"),
     "no weights": (lambda f: (f / "transformer.safetensors").unlink(), "cannot be read"),
     "another size": (spoil_size, "is for images of 32 pixels; set data.size=32, now 64"),
     "another pair": (spoil_pair, "do not belong together"),
+    "other weights": (spoil_weights, "do not belong together"),
+    "another sum": (
+        lambda f: (f / "SHA256SUMS").write_text("0" * 64 + "  tokenizer.safetensors"),
+        "tokenizer.safetensors is damaged: its checksum differs",
+    ),
+    "sums of another encoding": (
+        lambda f: (f / "SHA256SUMS").write_bytes("0  a".encode("utf-16")),
+        "tokenizer.safetensors is damaged: its checksum differs",
+    ),
 }
 
 

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -148,6 +149,26 @@ def test_a_model_of_other_images_is_held_back_by_nobody(versions):
     holes.write_bytes(before)
 
 
+def test_a_version_that_a_fault_left_without_a_decision_gets_it_with_the_next_report(
+    versions, monkeypatch
+):
+    holes = PREPARED / "test_holes.npy"
+    before = holes.read_bytes()
+    np.save(holes, np.full(3, 2))
+    with monkeypatch.context() as patch, mlflow.start_run() as run:
+
+        def no_answer(*_):
+            raise MlflowException("the store does not answer")
+
+        patch.setattr(MlflowClient, "set_registered_model_alias", no_answer)
+        first = register(run.info.run_id, load_params(), find("kid"), COMMON)
+    assert first.endswith("not registered, the store does not answer")
+    again = register(run.info.run_id, load_params(), find("kid"), COMMON)
+    assert again.endswith("it is the first")
+    assert "stands for the same" in register(run.info.run_id, load_params(), find("kid"), COMMON)
+    holes.write_bytes(before)
+
+
 def encoded(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
@@ -262,7 +283,9 @@ def test_settings_of_a_request_mean_what_they_mean_elsewhere(small_models):
     )
     own = served.fill.config.decoding
     defaults = {each.name: each.default for each in signature(own).params.params}
-    for asked in ({}, {"seed": 5}, {"iterations": 3}, {"gamma": "square"}, {"reading": "sample"}):
+    asked_for = [{}, {"seed": 5}, {"iterations": 3}, {"gamma": "square"}, {"reading": "sample"}]
+    asked_for += [{"iterations": own.iterations}, {"gamma": own.gamma}]  # samples, too
+    for asked in asked_for:
         wanted = served.fill.decoding(**served.decoding(defaults | asked))
         assert wanted == served.fill.decoding(**asked), asked
     assert served.fill.decoding(**served.decoding(defaults)).reading == "mean"
@@ -275,7 +298,7 @@ FAULTS = {
     "another size": ({"mask": encoded(HOLE[:8, :9])}, "the mask is 9 x 8, the picture 90 x 50"),
     "no such schedule": ({"gamma": "sine"}, "gamma: should be one of cosine"),
     "no iterations": (
-        {"iterations": 0},
+        {"iterations": -1},
         "iterations: input should be greater",
     ),
     "a wrong type": ({"iterations": "many"}, "iterations"),

@@ -23,7 +23,7 @@ Every run:          maskgit ui"""
 WORDS = {
     "seconds": "for an image, of one core or the GPU, as measured when this machine filled them",
     "one_pass": "the most likely tokens, all in one iteration",
-    "mean": "the mean of all codes by their probabilities, in one pass",
+    "mean": "the mean of all codes by their probabilities",
     "feed_forward": "a network that draws the hole in one pass, trained for as long",
     "tokenizer": "the tokenizer's upper bound, drawn from the true tokens",
     "true_images": "as many other true images",

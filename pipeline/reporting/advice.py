@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from maskgit.scoring.scores import DECIDES, column_of
+from maskgit.scoring.verdicts import FEWEST
 from pipeline.plumbing.errors import UserError
 from pipeline.reporting.study import FINDINGS, KEYS, REFERENCE, SETTING, SETTINGS, words
 
@@ -15,7 +16,8 @@ NUMBERS = ["difference", "low", "high"]
 def read_study(folder: Path) -> pd.DataFrame:
     """Returns the findings of a study's report, the differences as shares of the reference's score.
 
-    Raises UserError where the folder has no such report, or a reference that is not above 0.
+    The attribute `score` of the result has the name of the score. Raises UserError where the folder
+    has no such report, too few pictures for verdicts, or a reference that is not above 0.
     """
     try:
         found, settings = (
@@ -28,7 +30,10 @@ def read_study(folder: Path) -> pd.DataFrame:
                 f"{folder}: the reference has a kernel distance of 0 or below, of which no "
                 "difference is a share"
             )
+        if not np.isfinite(found[NUMBERS].to_numpy()).all():
+            raise UserError(f"{folder}: verdicts need {FEWEST} pictures, and there are fewer")
         found[NUMBERS] = found[NUMBERS].div(found["hole_kind"].map(reference), axis=0)
+        found.attrs["score"] = score
         return found[[*KEYS, *NUMBERS, "verdict", "steps"]]
     except (OSError, ValueError, LookupError):
         raise UserError(
@@ -40,8 +45,12 @@ def in_every_study(studies: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, list
     """Returns the findings that every study has, with a column `study`, and what was left out.
 
     Left out are decoders that some study lacks, and single settings of other decoders, in words.
-    Raises UserError where the studies have no setting in common.
+    Raises UserError where the studies have no setting in common, or different judges.
     """
+    judges = {name: table.attrs.get("score") for name, table in studies.items()}
+    if len(set(judges.values())) > 1:
+        named = ", ".join(f"{name} by {judge}" for name, judge in judges.items())
+        raise UserError(f"the studies are of different judges: {named}; set score.extractor")
     found = pd.concat(
         [table.assign(study=name) for name, table in studies.items()], ignore_index=True
     )
@@ -83,7 +92,8 @@ def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
         best = better.sort_values(["shown_better", "worse"], ascending=[False, True]).index[:1]
         for name, chosen in (("fewest passes", fewest), ("best", best)):
             rows += [_row(kind, name, setting, of_kind, list(studies)) for setting in chosen]
-    return pd.DataFrame(rows)
+    columns = ["hole", "advice", "setting", "passes", *studies, "holds"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _row(
@@ -115,17 +125,21 @@ def _cell(row: pd.Series) -> str:
 def advice_text(studies: dict[str, pd.DataFrame]) -> str:
     """Returns the advice in Markdown, and what it says nothing about: holes and settings."""
     table = advice(studies)
+    found, left_out = in_every_study(studies)
     lines = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
     lines += [f"| {' | '.join(map(str, row))} |" for row in table.itertuples(index=False)]
-    advised = set(table.loc[table["advice"] == "best", "hole"])
-    silent = [kind for kind in table["hole"].unique() if kind not in advised]
+    kinds = found["hole_kind"].unique()
+    best = set(table.loc[table["advice"] == "best", "hole"])
+    silent = [kind for kind in kinds if kind not in best]
+    all_worse = [kind for kind in kinds if kind not in set(table["hole"])]
     text = "\n".join(lines)
     if silent:
         text += (
             f"\n\nIn {', '.join(silent)} holes no setting is shown to be better in one study and "
             "worse in none."
         )
-    _, left_out = in_every_study(studies)
+    if all_worse:
+        text += f"\n\nIn {', '.join(all_worse)} holes each setting is shown to be worse somewhere."
     if left_out:
         text += f"\n\nLeft out, since a study lacks them: {'; '.join(left_out)}."
     return text

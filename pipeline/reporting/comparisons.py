@@ -100,7 +100,8 @@ def comparison_text(differences: pd.DataFrame, gamma: str, iterations: int) -> s
         fills = row["first"] == head and (other in YARDSTICKS or not second)
         if schedules or counts or fills:
             cells = with_interval(row["difference"], row["low"], row["high"])
-            seen = f"; one of {row['seen']:.2g} would have been" if isfinite(row["seen"]) else ""
+            known = row["seen"] > 0 and isfinite(row["seen"])
+            seen = f"; one of {row['seen']:.2g} would have been" if known else ""
             words = row["verdict"] + (seen if row["verdict"].startswith("no ") else "")
             rows.append((f"{row['first']} less {row['second']}", cells, words))
     width, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
@@ -168,13 +169,13 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
 
 
 def _needed(pairs: pd.DataFrame, n: int) -> str:
-    """Returns how many pictures would show the largest difference, if it is there at all."""
+    """Returns how many pictures would show the clearest difference, if it is there at all."""
     if n < FEWEST:
         return f": verdicts need {FEWEST} pictures, and there are {n}"
     needed = min(map(images_needed, pairs["difference"], pairs["seen"], repeat(n)))
     if not n < needed < inf:  # the fills are the same
         return ""
-    return f": if the largest seen is real, about {rounded_count(needed)} pictures would show it"
+    return f": if the clearest is real, about {rounded_count(needed)} pictures would show it"
 
 
 def _less(chosen: pd.DataFrame, first: str, second: str) -> tuple[float, float, float, float]:

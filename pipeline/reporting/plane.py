@@ -130,7 +130,8 @@ def _colours(rows: pd.DataFrame) -> np.ndarray:
 def _plot_intervals(axis: plt.Axes, row: dict, across: str, up: str, colour: str) -> None:
     """Plots the intervals of a method's two scores as bars."""
     row = row | clip_bounds({name: row[name] for one in (across, up) for name in with_ends(one)})
-    bars = [[[abs(row[one] - row[end])] for end in with_ends(one)[1:]] for one in (across, up)]
+    ends = [(row[one], *(row[end] for end in with_ends(one)[1:])) for one in (across, up)]
+    bars = [[[max(0, at - low)], [max(0, high - at)]] for at, low, high in ends]
     style = {"fmt": "none", "color": colour, "elinewidth": 0.8, "alpha": 0.6}
     axis.errorbar(row[across], row[up], *bars[::-1], **style)
 

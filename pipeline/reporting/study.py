@@ -93,7 +93,9 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
             words(best),
             f"{values[best]:.5f}",
         ]
-        cells += [difference(others, best), words(cheap), difference(others, cheap)]
+        cells += [difference(others, best)]
+        known = isfinite(others.loc[cheap, "low"])  # else there are too few pictures for verdicts
+        cells += [words(cheap), difference(others, cheap)] if known else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
     decoders = list(dict.fromkeys(settings["decoder"]))
     lines += ["", "| settings of the decoder | " + " | ".join(VERDICTS) + " |"]

@@ -16,19 +16,29 @@ COSTS = {"steps": ".1f", "seconds": ".3g"}  # columns that say what a method cos
 def with_interval(value: float, low: float, high: float, quoted: bool = False) -> str:
     """Returns '35.1 [33.0, 37.4]', to two digits of half the interval; '' for no value.
 
-    What rounds to zero has no sign.
+    Without an interval, to two digits or three decimals. What rounds to zero has no sign.
 
     quoted: one digit more, and at least two decimals, as papers quote scores.
     """
     if not isfinite(value):
         return ""
     half = (high - low) / 2
-    digits = max(0, 1 - floor(log10(half))) if isfinite(half) and half > 0 else 3
+    known = isfinite(half)
+    digits = max(0, _places(half)) if known and half > 0 else 3
+    if not known:
+        digits = max(digits, _places(value))
     if quoted:
         digits = max(2, digits + 1)
-    if not isfinite(half):
+    if not known:
         return f"{value:z.{digits}f}"
+    if low * high > 0:  # an end that is not 0 is not printed as 0
+        digits = max(digits, _places(min(abs(low), abs(high))) - 1)
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def _places(value: float) -> int:
+    """Returns the decimals that show two digits of a value; 0 for 0."""
+    return 1 - floor(log10(abs(value))) if value else 0
 
 
 def rounded_count(count: float) -> str:

@@ -26,7 +26,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from maskgit.inpainting.settings import Decoding
-from maskgit.scoring.intervals import mean_interval
+from maskgit.scoring.verdicts import FEWEST, favoured, simultaneous_intervals
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import Params
 from pipeline.plumbing.places import MODEL_FOLDER, PREPARED, project_root
@@ -76,13 +76,17 @@ def beats(new: np.ndarray, old: np.ndarray, better: Better) -> tuple[bool, str]:
     """Returns whether a model is better than the champion, and the comparison in words.
 
     new, old: scores of the same images, (N,) each. better: which values of the score are better. A
-    model is better if the whole interval of the mean difference is on that side of zero.
+    model is better if the whole interval of the mean difference is on that side of zero. Fewer than
+    FEWEST images give no verdict.
     """
     if new.shape != old.shape:
         return False, f"it was scored on {len(old)} images, this one on {len(new)}"
-    low, high = mean_interval(new - old)
+    if len(new) < FEWEST:
+        return False, f"verdicts need {FEWEST} images, and there are {len(new)}"
+    found = simultaneous_intervals((new - old)[:, None])
+    low, high = found.low[0], found.high[0]
     words = f"{(new - old).mean():.3g} [{low:.3g}, {high:.3g}] against it, on the same images"
-    return max(better.sign * low, better.sign * high) < 0, words
+    return bool(favoured(low, high, better) > 0), words
 
 
 def signature(decoding: Decoding) -> ModelSignature:

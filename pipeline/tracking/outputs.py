@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.columns import without_end
 from pipeline.plumbing.entry import PIPELINES, outputs, stages_of
 from pipeline.plumbing.files import read_table
@@ -132,5 +133,5 @@ def place(name: str, scores: dict) -> str:
     """
     if without_end(name) != name:
         return f"interval/{name}"
-    is_bound = any(name.startswith(f"{score}_") for score in scores)
-    return f"bound/{name}" if is_bound else name
+    bounds = [f"{score}_{bound}" for score in scores for bound in BOUNDS]
+    return f"bound/{name}" if name in bounds else name

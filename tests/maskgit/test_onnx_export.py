@@ -2,6 +2,7 @@
 
 import importlib.util
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,16 @@ def test_the_example_reads_masks_and_pictures_as_the_command_line_does(
             example.main()
     ((image, hole),) = seen
     assert image.shape == (6, 4, 3) and np.array_equal(hole, mask[..., 0] > 0)
+
+
+def test_a_tokenizer_whose_codes_see_other_margins_is_refused(models):
+    tokenizer, transformer = models
+    assert tokenizer.margin == tokenizer.cell // 2
+    labs = SimpleNamespace(
+        transformer=transformer, tokenizer=SimpleNamespace(margin=0, cell=tokenizer.cell)
+    )
+    with pytest.raises(ValueError, match="a tokenizer of this project"):
+        onnx_files({"sample": labs})
 
 
 def test_a_model_of_tokens_only_is_refused(token_models):

@@ -9,12 +9,22 @@ import pytest
 from maskgit import load
 from maskgit.transformer.guidance import GuidedTransformer
 from maskgit.transformer.model import MaskedTransformer
-from pipeline.models.model_folder import write_model_folder
+from pipeline.models.model_folder import name_of_source, write_model_folder
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import PREPARED, TRANSFORMER, UNCERTAINTY
 from tests.small_models import write_params
 
 IMAGES = np.zeros((2, 64, 64, 3), dtype=np.uint8)
+
+
+def test_only_drawn_cats_are_called_synthetic():
+    sources = "synthetic", "photos/synthetic", "./synthetic", "data/raw/cats"
+    assert [name_of_source(source) for source in sources] == [
+        "synthetic",
+        "./synthetic",
+        "./synthetic",
+        "cats",
+    ]
 
 
 @pytest.mark.parametrize(("guidance", "kind"), [(0.5, GuidedTransformer), (0, MaskedTransformer)])

@@ -93,6 +93,25 @@ def test_no_share_is_taken_of_a_reference_that_is_not_above_zero(tmp_path):
         read_study(folder)
 
 
+def test_a_hole_in_which_every_setting_is_worse_is_named(tmp_path):
+    folder = study(tmp_path / "a", thin={FEW: 1.0})
+    text = advice_text({"a": read_study(folder)})
+    assert "In thin holes each setting is shown to be worse somewhere." in text
+
+
+def test_too_few_pictures_give_no_advice(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.pipeline.reporting.test_advice.N", 20)
+    with pytest.raises(UserError, match="verdicts need 30 pictures, and there are fewer"):
+        read_study(study(tmp_path / "a", thin={FEW: 0.0}))
+
+
+def test_studies_of_different_judges_are_not_compared(tmp_path):
+    found = {name: read_study(study(tmp_path / name, thin={FEW: 0.0})) for name in "ab"}
+    found["b"].attrs["score"] = "kid"
+    with pytest.raises(UserError, match="of different judges: a by kd_x, b by kid"):
+        advice(found)
+
+
 def test_a_folder_without_a_report_is_told(tmp_path):
     with pytest.raises(UserError, match="has no report of a study"):
         read_study(tmp_path)

@@ -175,7 +175,7 @@ def test_where_no_difference_is_shown_the_answer_says_how_many_images_would_show
     text = answer(few(steps), differences)
     assert f"with {min(5, steps)} iterations" in text and "lowest" not in text
     assert "It takes the fewest passes of 2 settings, between which no difference is shown" in text
-    assert re.search(r"if the largest seen is real, about [\d,]+ pictures would show it\.", text)
+    assert re.search(r"if the clearest is real, about [\d,]+ pictures would show it\.", text)
 
 
 def test_fewer_images_than_resampling_can_judge_have_no_verdict():

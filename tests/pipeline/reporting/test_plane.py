@@ -95,6 +95,13 @@ def test_every_method_has_one_point_a_panel_filled_on_the_frontier(panels):
         assert points == dict(zip(keys, rows["frontier"], strict=True))
 
 
+def test_the_bar_of_a_distance_below_zero_reaches_no_lower(monkeypatch, tmp_path):
+    figure = drawn([*METHODS, ("halton", 8, 4.70, -0.0006)], monkeypatch, tmp_path)
+    bars = [path for lines in figure.axes[0].collections for path in lines.get_paths()]
+    assert min(bar.get_extents().ymin for bar in bars) == -0.0006
+    plt.close(figure)
+
+
 def test_bars_reach_over_the_intervals_and_not_below_a_distance_of_zero(panels):
     left = panels[0]
     paths = [path for bars in left.collections for path in bars.get_paths()]

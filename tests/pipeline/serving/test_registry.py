@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 from maskgit import load
 from maskgit.scoring.score import Better
 from maskgit.scoring.scores import find
+from maskgit.scoring.verdicts import FEWEST
 from pipeline.cli import app
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import MODEL_FOLDER, PREPARED
@@ -68,7 +69,13 @@ def test_the_score_says_which_values_are_better(better, lower_wins, higher_wins)
     assert beats(COMMON + 1 + NOISE, COMMON, better)[0] == higher_wins
 
 
-numbers = st.lists(st.floats(0, 1e6), min_size=3, max_size=9)
+def test_a_few_images_move_no_champion():
+    few = slice(0, FEWEST - 1)
+    better, why = beats(COMMON[few] - 9, COMMON[few], Better.LOWER)
+    assert not better and why == f"verdicts need {FEWEST} images, and there are {FEWEST - 1}"
+
+
+numbers = st.lists(st.floats(0, 1e6), min_size=FEWEST, max_size=FEWEST + 6)
 
 
 @given(numbers, numbers)

@@ -25,6 +25,7 @@ SETTING = ["decoder", "schedule", "iterations"]
 KEYS = ["hole_kind", *SETTING]
 REFERENCE = ("confidence", "cosine", 8)  # MaskGIT's own, with which everything is compared
 FINDINGS, SETTINGS = "findings.csv", "settings.csv"  # the tables of a report
+MORE_STEPS = (32, 64, 128)  # that a plot names, where a decoder takes as many
 FAR = 100  # times the images; beyond, more of them are no remedy
 
 
@@ -176,6 +177,7 @@ def plot_study(settings: pd.DataFrame, path: Path) -> None:
     """Plots MaskGIT's decoder under each schedule (above), each decoder under cosine (below)."""
     score = column_of(DECIDES, settings.columns)
     kinds = list(dict.fromkeys(settings["hole_kind"]))
+    ticks = [step for step in (*STEPS, *MORE_STEPS) if step <= settings["steps"].max()]
     figure, axes = plt.subplots(2, len(kinds), figsize=(4 * len(kinds), 7), sharex=True)
     cuts = (("schedule", "decoder", "confidence"), ("decoder", "schedule", "cosine"))
     for row, (lines, fixed, value) in zip(axes, cuts, strict=True):
@@ -185,7 +187,7 @@ def plot_study(settings: pd.DataFrame, path: Path) -> None:
                 points = points.sort_values("steps")
                 axis.plot(points["steps"], points[score.name], marker="o", ms=4, label=name)
             axis.set(title=f"{kind} holes, {fixed} {value}", xscale="log")
-            axis.set_xticks(STEPS, [str(step) for step in STEPS])
+            axis.set_xticks(ticks, [str(step) for step in ticks])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
         row[0].set_ylabel(score.label)

@@ -177,7 +177,7 @@ def plot_study(settings: pd.DataFrame, path: Path) -> None:
     """Plots MaskGIT's decoder under each schedule (above), each decoder under cosine (below)."""
     score = column_of(DECIDES, settings.columns)
     kinds = list(dict.fromkeys(settings["hole_kind"]))
-    ticks = [step for step in (*STEPS, *MORE_STEPS) if step <= settings["steps"].max()]
+    ticks = [*STEPS, *(step for step in MORE_STEPS if step <= settings["steps"].max())]
     figure, axes = plt.subplots(2, len(kinds), figsize=(4 * len(kinds), 7), sharex=True)
     cuts = (("schedule", "decoder", "confidence"), ("decoder", "schedule", "cosine"))
     for row, (lines, fixed, value) in zip(axes, cuts, strict=True):

@@ -36,6 +36,7 @@ WEIGHTLESS = {
     "maskgit.scoring.columns",
     "maskgit.scoring.intervals",
     "maskgit.scoring.networks",
+    "maskgit.scoring.verdicts",
 }
 # What the study chooses itself, whatever params.yaml says
 CHOSEN = {

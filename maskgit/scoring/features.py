@@ -9,8 +9,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -128,7 +127,7 @@ def choose_extractor(kind: str, weights: str | None) -> Extractor:
         return _fid(Path(weights))
     try:
         return _fid(_cached_or_downloaded_fid_weights())
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         if kind == "inception":
             raise FileNotFoundError(
                 f"no official FID weights: give the path of {published.FID_WEIGHTS.name}, "
@@ -258,21 +257,13 @@ def _cached_or_downloaded_fid_weights() -> Path:
     return cached
 
 
-@contextmanager
-def _http_faults_as_os_errors() -> Iterator[None]:
-    try:
-        yield
-    except HTTPException as error:  # an answer that is no HTTP, as of a proxy
-        raise OSError(f"{type(error).__name__}: {error}") from None
-
-
 def _download_fid_weights(target: Path) -> None:
-    """Downloads the weights, checks them, and then moves them into place. Raises OSError."""
+    """Downloads the weights, checks them, and then moves them into place.
+
+    Raises OSError, and HTTPException for an answer that is no HTTP, as of a proxy.
+    """
     # torch.hub's download has no timeout, so that without a connection it could hang for minutes.
-    with (
-        _http_faults_as_os_errors(),
-        urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response,
-    ):
+    with urllib.request.urlopen(FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_SECONDS) as response:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             partial = Path(scratch) / target.name

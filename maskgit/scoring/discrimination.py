@@ -5,22 +5,26 @@ from typing import NamedTuple
 import numpy as np
 
 FOLDS = 4  # of the cross-validation
-FEWEST = 4 * FOLDS  # pairs; fewer are too few to train on
+FEWEST = 4 * FOLDS  # groups of pairs; fewer are too few to train on
 
 
 class Discrimination(NamedTuple):
     """Paired and unpaired inception discriminative scores of each image.
 
     Attributes:
-        p_ids: float64 (N,), 1 where the classifier ranks the fill as truer than the true image.
-        u_ids: float64 (N,), the classifier's share of errors on the two images of a pair.
+        p_ids: float64 (N,), 1 where the classifier ranks the fill as truer than the true image, 0.5
+            where it ranks both alike.
+        u_ids: float64 (N,), the classifier's share of errors on the two images of a pair; where it
+            cannot decide, half an error.
     """
 
     p_ids: np.ndarray
     u_ids: np.ndarray
 
 
-def discriminate(features: np.ndarray, truth_features: np.ndarray) -> Discrimination:
+def discriminate(
+    features: np.ndarray, truth_features: np.ndarray, groups: np.ndarray | None = None
+) -> Discrimination:
     """Returns P-IDS and U-IDS, cross-validated; their means are the scores.
 
     Zhao et al. 2021, "Large Scale Image Completion via Co-Modulated Generative Adversarial
@@ -34,12 +38,15 @@ def discriminate(features: np.ndarray, truth_features: np.ndarray) -> Discrimina
 
     Args:
         features, truth_features: (N, D), of fills and of their true images.
+        groups: int (N,); images of one group, such as windows of one picture, are trained on or
+            tested with together. By default each image is a group of its own.
 
     Returns:
-        All NaN for fewer than FEWEST images.
+        All NaN for fewer than FEWEST groups.
     """
     n = len(features)
-    if n < FEWEST:
+    groups = np.arange(n) if groups is None else groups
+    if len(np.unique(groups)) < FEWEST:
         return Discrimination(np.full(n, np.nan), np.full(n, np.nan))
     from sklearn.model_selection import GroupKFold, cross_val_predict  # takes half a second
     from sklearn.svm import LinearSVC
@@ -48,9 +55,14 @@ def discriminate(features: np.ndarray, truth_features: np.ndarray) -> Discrimina
         LinearSVC(dual=False),  # exact, and faster than the dual solver
         np.concatenate([truth_features, features]).astype(np.float64),
         np.repeat([1, 0], n),
-        groups=np.tile(np.arange(n), 2),
+        groups=np.tile(groups, 2),
         cv=GroupKFold(FOLDS),
         method="decision_function",
     ).reshape(2, n)
-    errors = ((true_side < 0).astype(float) + (fill_side > 0)) / 2
-    return Discrimination((fill_side > true_side).astype(float), errors)
+    errors = (share_above(0, true_side) + share_above(fill_side, 0)) / 2
+    return Discrimination(share_above(fill_side, true_side), errors)
+
+
+def share_above(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+    """Returns 1 where a is above b, 0.5 where they are equal, else 0."""
+    return (np.sign(a - b) + 1) / 2

@@ -123,6 +123,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, paired: bool) -> Distance:
 
     Returns:
         A distance whose expectation is 0 for sets of one distribution, so that it may be negative.
+        Images should be independent: with several windows of a picture it is a little too high.
 
     Raises:
         ValueError: wrong shapes, or values that are not finite.

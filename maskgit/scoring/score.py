@@ -64,6 +64,7 @@ class Evaluation:
             errors as well.
         paired: whether image i of every set is a fill of true image i. If not, only scores of whole
             sets are meaningful.
+        groups: int (N,), the picture of each image, see `discriminate`.
         lpips: `maskgit.scoring.lpips_network`, where its weights are available.
         progress: see `Extractor.__call__`.
     """
@@ -74,6 +75,7 @@ class Evaluation:
     truth_features: np.ndarray
     extractor: Extractor
     paired: bool = True
+    groups: np.ndarray | None = None
     lpips: nn.Module | None = None
     progress: Callable[[int], object] | None = None
 
@@ -85,7 +87,8 @@ class Evaluation:
     @cached_property
     def discriminations(self) -> list[Discrimination]:
         """The P-IDS and U-IDS of each set of fills."""
-        return [discriminate(features, self.truth_features) for features in self.features]
+        truth, groups = self.truth_features, self.groups
+        return [discriminate(features, truth, groups) for features in self.features]
 
     def in_holes(self, error: Callable[..., np.ndarray]) -> np.ndarray:
         """Returns the mean of `error(fill, truth, holes)`, (N,), over the sets of fills."""

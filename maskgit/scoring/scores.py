@@ -219,10 +219,14 @@ def column_of(score: Score, names: Iterable[str]) -> Column:
 
 
 def clip_bounds(record: Mapping[str, float]) -> dict[str, float]:
-    """Returns a record of scores in which no interval of a distance reaches below 0.
+    """Returns a record of scores in which the interval of a distance begins at 0 or above.
 
     An estimate of the kernel distance may be negative, since it is unbiased; the distance is not.
+    An interval that lies below 0 as a whole stays as it is.
     """
-    distances = [each.name for each in score_columns(record) if each.score.is_distance]
-    ends = [end for name in distances for end in with_ends(name)[1:] if end in record]
-    return {**record, **{end: float(np.maximum(record[end], 0)) for end in ends}}
+    clipped = dict(record)
+    for column in score_columns(record):
+        _, low, high = with_ends(column.name)
+        if column.score.is_distance and high in record and record[high] >= 0:
+            clipped[low] = float(np.maximum(record[low], 0))
+    return clipped

@@ -8,7 +8,15 @@ import pandas as pd
 from maskgit.scoring.scores import DECIDES, column_of
 from maskgit.scoring.verdicts import FEWEST
 from pipeline.plumbing.errors import UserError
-from pipeline.reporting.study import FINDINGS, KEYS, REFERENCE, SETTING, SETTINGS, words
+from pipeline.reporting.study import (
+    FINDINGS,
+    KEYS,
+    REFERENCE,
+    SETTING,
+    SETTINGS,
+    with_the_reference,
+    words,
+)
 
 NUMBERS = ["difference", "low", "high"]
 
@@ -32,6 +40,7 @@ def read_study(folder: Path) -> pd.DataFrame:
             )
         if not np.isfinite(found[NUMBERS].to_numpy()).all():
             raise UserError(f"{folder}: verdicts need {FEWEST} pictures, and there are fewer")
+        found = with_the_reference(found, settings)
         found[NUMBERS] = found[NUMBERS].div(found["hole_kind"].map(reference), axis=0)
         found.attrs["score"] = score
         return found[[*KEYS, *NUMBERS, "verdict", "steps"]]
@@ -55,7 +64,8 @@ def in_every_study(studies: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, list
         [table.assign(study=name) for name, table in studies.items()], ignore_index=True
     )
     common = found.groupby(KEYS)["study"].transform("nunique") == len(studies)
-    if not common.any():
+    compared = found[SETTING].apply(tuple, axis=1) != REFERENCE
+    if not (common & compared).any():
         raise UserError(f"the studies {', '.join(studies)} have no setting in common")
     decoders = set(found[common]["decoder"])
     left_out = [
@@ -73,8 +83,8 @@ def advice(studies: dict[str, pd.DataFrame]) -> pd.DataFrame:
     has; raises UserError where there is none.
 
     The first advice is the setting that takes the fewest passes of those that are shown to be worse
-    in no study, the second the one that is shown to be better in the most studies, and worse in
-    none. Of equal ones the lowest mean difference is taken.
+    in no study, maybe the reference itself. The second is the one that is shown to be better in the
+    most studies, and worse in none. Of equal ones the lowest mean difference is taken.
     """
     found, _ = in_every_study(studies)
     found = found.assign(worse=DECIDES.better.sign * found["difference"])
@@ -111,13 +121,15 @@ def _row(
     return (
         {"hole": kind, "advice": name, "setting": words(setting)}
         | {"passes": f"{by_study['steps'].mean():.1f}"}
-        | {study: _cell(by_study.loc[study]) for study in studies}
+        | {study: _cell(by_study.loc[study], setting) for study in studies}
         | {"holds": holds}
     )
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: pd.Series, setting: tuple[str, str, int]) -> str:
     """Returns a difference from the reference in percent, with its interval and verdict."""
+    if setting == REFERENCE:
+        return "the reference"
     value, low, high = (100 * row[name] for name in NUMBERS)
     return f"{value:+.0f} % [{low:+.0f}, {high:+.0f}] {row['verdict']}".rstrip()
 
@@ -131,15 +143,12 @@ def advice_text(studies: dict[str, pd.DataFrame]) -> str:
     kinds = found["hole_kind"].unique()
     best = set(table.loc[table["advice"] == "best", "hole"])
     silent = [kind for kind in kinds if kind not in best]
-    all_worse = [kind for kind in kinds if kind not in set(table["hole"])]
     text = "\n".join(lines)
     if silent:
         text += (
             f"\n\nIn {', '.join(silent)} holes no setting is shown to be better in one study and "
             "worse in none."
         )
-    if all_worse:
-        text += f"\n\nIn {', '.join(all_worse)} holes each setting is shown to be worse somewhere."
     if left_out:
         text += f"\n\nLeft out, since a study lacks them: {'; '.join(left_out)}."
     return text

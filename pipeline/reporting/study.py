@@ -67,6 +67,13 @@ def less_the_reference(images: pd.DataFrame, index: list[str]) -> pd.DataFrame:
     return less.loc[:, [column[1:] != REFERENCE for column in less.columns]]
 
 
+def with_the_reference(found: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+    """Returns the findings with a row of the reference for each kind of hole: no difference."""
+    rows = settings.set_index(SETTING).loc[[REFERENCE], ["hole_kind", "steps"]].reset_index()
+    nothing = dict.fromkeys(("difference", "low", "high", "seen"), 0.0)
+    return pd.concat([found, rows.assign(verdict="", **nothing)], ignore_index=True)
+
+
 def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
     """Returns the findings in Markdown, two tables.
 
@@ -80,9 +87,10 @@ def findings_text(settings: pd.DataFrame, found: pd.DataFrame) -> str:
         "fewest passes that keep up with the reference | less the reference |",
         "|---|---|---:|---|---:|---:|---|---:|",
     ]
+    every = with_the_reference(found, settings)
     for kind, rows in settings.groupby("hole_kind", sort=False):
         values = rows.set_index(SETTING)[score]
-        others = found[found["hole_kind"] == kind].set_index(SETTING)
+        others = every[every["hole_kind"] == kind].set_index(SETTING)
         best = (sign * values).idxmin()
         kept = others[others["verdict"] != "worse"]
         kept = kept.assign(worse=sign * kept["difference"])

@@ -4,8 +4,8 @@ The baselines are classic fills; `score.others` adds those of other tools. `toke
 tokenizer's upper bound: holes filled from the true tokens, which no sampler knows. `true_images` is
 the lower bound of distances: as many other true images. Fills share their known pixels with the
 true images. With few images their Fréchet distance may therefore be below that bound, which is
-mostly bias. The kernel distance has no bias. Only with data.windows that of `true_images` is a
-little too high, since windows of one picture are alike.
+mostly bias. The kernel distance has no bias. Only with data.windows it is a little too high, since
+windows of one picture are alike; that of `true_images` most.
 """
 
 from time import perf_counter
@@ -67,6 +67,7 @@ def fill_all(fill: Fill, images: np.ndarray, holes: np.ndarray) -> tuple[np.ndar
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
+    pictures = params.data.pictures(len(truth))
     true_images = other_true_images(len(truth), params.data.crops, params.seed)
     others = load_others(params.score.others, truth, holes)
     with (
@@ -85,7 +86,7 @@ def main() -> None:
             judges = [(each(truth, progress=bar.update), each) for each in extractors]
 
             def scores_of(fill: np.ndarray, **inputs) -> dict[str, np.ndarray]:
-                task = [fill], truth, holes
+                task, inputs = ([fill], truth, holes), {"groups": pictures} | inputs
                 given = [Evaluation(*task, *j, progress=bar.update, **inputs) for j in judges]
                 return compute_scores(*given)
 
@@ -117,7 +118,7 @@ def main() -> None:
                 print(f"warning: score.others.{name}: {fills.note}")
         if others:
             notes_table(others).to_csv(folder / OTHERS_CSV, index=False)
-        rows, pictures = [], params.data.pictures(len(truth))
+        rows = []
         for name, columns in found.items():
             scores = summarise(columns, pictures)
             rows.append(table_row(name, None, len(truth), scores))

@@ -64,7 +64,8 @@ def main(schedule: str) -> None:
                 where = INPAINTED / schedule / str(iterations)
                 folders = [where / results_folder(k) for k in range(fills)]
                 filled = [load_filled_images(folder, len(truth)) for folder in folders]
-                task, inputs = (filled, truth, holes), {"lpips": lpips, "progress": bar.update}
+                task = filled, truth, holes
+                inputs = {"groups": pictures, "lpips": lpips, "progress": bar.update}
                 columns = compute_scores(*[Evaluation(*task, *judge, **inputs) for judge in judges])
                 scores = summarise(columns, pictures)
                 steps = read_table(where / STEPS_CSV)["steps"].to_numpy()

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from maskgit.scoring.discrimination import FEWEST, Discrimination, discriminate
 
@@ -38,6 +39,22 @@ def test_each_column_has_a_number_for_each_image_the_same_at_every_call():
         assert column.shape == (N,) and column.dtype == np.float64
         np.testing.assert_array_equal(column, again)
     assert set(first.p_ids) <= {0.0, 1.0} and set(first.u_ids) <= {0.0, 0.5, 1.0}
+
+
+def test_copies_of_the_truth_are_not_told_apart():
+    truth = draw(0)
+    assert means(truth, truth) == pytest.approx((0.5, 0.5), abs=0.01)
+
+
+def test_images_of_a_group_are_not_split_between_training_and_test():
+    """In which the judge would recognise the true windows of a picture."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 4)
+    picture, own = rng.normal(size=(30, D))[groups], rng.normal(size=(2, N, D))
+    fills, truth = np.sqrt(10) * own[0], 3 * picture + own[1]
+    alone = discriminate(fills, truth).u_ids.mean()
+    together = discriminate(fills, truth, groups).u_ids.mean()
+    assert alone < 0.4 < 0.44 < together
 
 
 def test_of_few_images_nothing_is_said():

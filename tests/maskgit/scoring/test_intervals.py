@@ -47,3 +47,13 @@ def test_a_group_of_images_counts_as_one_with_their_mean():
     one_each = np.random.default_rng(4).normal(size=20)
     twice = summarise({"x": np.tile(one_each, 2)}, np.tile(np.arange(20), 2))
     assert twice == pytest.approx(summarise({"x": one_each}))
+
+
+@pytest.mark.parametrize("n", [3, 5, 30])
+def test_intervals_of_few_images_are_as_wide_as_students(n):
+    rng = np.random.default_rng(5)
+    ends = np.array([mean_interval(rng.normal(size=n)) for _ in range(60)])
+    student = stats.t.ppf(0.975, n - 1) / np.sqrt(n)
+    assert np.sqrt(np.mean((ends[:, 1] - ends[:, 0]) ** 2)) / 2 == pytest.approx(student, rel=0.15)
+    holds = (ends[:, 0] <= 0) & (ends[:, 1] >= 0)
+    assert holds.mean() > 0.88

@@ -93,10 +93,15 @@ def test_no_share_is_taken_of_a_reference_that_is_not_above_zero(tmp_path):
         read_study(folder)
 
 
-def test_a_hole_in_which_every_setting_is_worse_is_named(tmp_path):
+def test_where_every_setting_is_worse_the_reference_is_advised(tmp_path):
     folder = study(tmp_path / "a", thin={FEW: 1.0})
     text = advice_text({"a": read_study(folder)})
-    assert "In thin holes each setting is shown to be worse somewhere." in text
+    assert "| thin | fewest passes | confidence, cosine, 8 | 8.0 | the reference |" in text
+
+
+def test_no_setting_is_advised_that_takes_more_passes_than_the_reference(tmp_path):
+    table = advice({"a": read_study(study(tmp_path / "a", thin={FEW: 1.0, MANY: 0.0}))})
+    assert table["setting"][0] == "confidence, cosine, 8"
 
 
 def test_too_few_pictures_give_no_advice(tmp_path, monkeypatch):

@@ -90,6 +90,16 @@ def width(fills, between_images, between_fills, seed=0):
     return row.high - row.low
 
 
+def test_the_reference_keeps_up_with_itself(images):
+    """Where all others are shown to be worse, or take more passes."""
+    settings, found = settings_table(images), findings(images)
+    worse = findings_text(settings, found.assign(verdict="worse"))
+    longer = findings_text(settings, found.assign(verdict="", steps=99.0))
+    for text in (worse, longer):
+        rows = [line for line in text.splitlines() if line.startswith(("| thin", "| half"))]
+        assert rows and all(row.endswith("| confidence, cosine, 8 |  |") for row in rows)
+
+
 def test_more_fills_narrow_an_interval_where_fills_of_one_hole_differ():
     widths = [width(fills, between_images=0.1, between_fills=1) for fills in (1, 4, 16)]
     assert widths[1] < 0.7 * widths[0] and widths[2] < 0.7 * widths[1]  # about a half each

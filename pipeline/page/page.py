@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
-from functools import partial, wraps
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from shutil import rmtree
 
@@ -31,12 +31,14 @@ from pipeline.page.session import (
     ways_of,
 )
 from pipeline.plumbing.errors import disk_is_full, out_of_memory
+from pipeline.plumbing.params import MEAN
 
 COLOUR = 255, 61, 139  # of the brush, a colour that few photos have
 HEX = "#{:02x}{:02x}{:02x}".format(*COLOUR)
 KINDS = list(EXTENSIONS)
 MAX_WAYS = 3  # of filling, side by side
 KEPT = 24 * 3600  # seconds that files stay while a page is open
+SWEPT = 3600  # seconds between two looks for older ones
 # Gradio lays the editor's tools over its canvas, where they hide what is to be brushed. Its bin
 # would take the photo away with what is brushed.
 STYLE = """
@@ -55,8 +57,11 @@ NOTHING_OPEN = "there is no photo yet: drop one, or take the sample"
 CREDIT = "a photograph of TensorFlow's flower_photos, CC BY 2.0, damaged for a try"
 INTRODUCTION = """# Fill a hole
 Drop a photo, or take the sample. Brush over what should go. **Fill.** Everything outside the hole
-stays as it is, bit for bit; nothing leaves this machine.
+stays as it is, bit for bit; {where}.
 """
+STAYS_HERE = "nothing leaves this machine"
+GOES_TO_SERVER = "your photo goes to the machine that serves this page, and no further"
+LOOPBACK = "127.0.0.1", "localhost", "::1"
 
 
 def plainly(action):
@@ -93,43 +98,83 @@ def layers_of(editor: dict | None) -> list[np.ndarray]:
 
 
 class Page:
-    """The actions of the page's controls; each visitor's session has its photo and results."""
+    """The actions of the page's controls; each visitor's session has its photo and results.
+
+    An action that takes long may end after its visitor opened another photo. Then it changes
+    nothing.
+    """
 
     def __init__(self, fill: Fill, folder: Path):
         self.fill = fill
         self.folder = folder  # for the files that visitors download
         self.downloads: dict[str | None, Path] = {}  # a session's folder with its chosen fill
+        self.opened: dict[str | None, Photo] = {}  # a session's photo
+        self.stopped: set[str | None] = set()  # sessions whose fill is to be stopped
 
-    def open(self, path: str | None):
-        """Opens a file as the photo; without a path there is no photo."""
-        if path is None:
-            return None, None, None, NO_PHOTO
-        return self.start(open_photo(Path(path)))
+    def open(self, path: str, request: gr.Request):
+        """Opens a file as the photo."""
+        return self.start(open_photo(Path(path)), np.zeros((1, 1), dtype=bool), request)
 
-    def take_sample(self):
-        """Opens the photo that comes with the project."""
-        photo, hole = sample_photo()
-        return self.start(photo, [painted(hole, COLOUR)])
+    def take_sample(self, request: gr.Request):
+        """Opens the photo that comes with the project; it is not that of the box for files."""
+        return *self.start(*sample_photo(), request), None
 
-    def start(self, photo: Photo, layers: Sequence[np.ndarray] = ()):
-        """Returns the controls for a new photo, without a mask; layers: what is brushed already."""
+    def start(self, photo: Photo, hole: np.ndarray, request: gr.Request):
+        """Returns the controls for a new photo, without a mask; hole: what is brushed already.
+
+        There is always a layer. Without one Gradio's Undo would take the photo away.
+        """
         height, width = photo.shape
-        editor = editor_of(photo, layers)
+        self.opened[request.session_hash] = photo
+        editor = editor_of(photo, [painted(hole, COLOUR)])
         about = [f"{photo.name}: {width} x {height} pixels", *photo.picture.notes]
         return photo, editor, None, "; ".join(about)
 
-    def add_dust(self, photo: Photo | None, editor: dict | None, dark: bool = False):
-        """Returns the editor with the photo's light or dark dust brushed as well."""
+    def close(self, request: gr.Request):
+        """Returns the controls without a photo."""
+        self.opened.pop(request.session_hash, None)
+        return None, None, None, NO_PHOTO
+
+    def shows(self, photo: Photo | None, request: gr.Request) -> bool:
+        """Returns whether this is the photo that a session has open."""
+        return self.opened.get(request.session_hash) is photo
+
+    def add_light_dust(self, photo: Photo | None, editor: dict | None, request: gr.Request):
+        """Returns the editor with the photo's light dust brushed as well."""
+        return self.add_dust(photo, editor, False, request)
+
+    def add_dark_dust(self, photo: Photo | None, editor: dict | None, request: gr.Request):
+        """Returns the editor with the photo's dark dust brushed as well."""
+        return self.add_dust(photo, editor, True, request)
+
+    def add_dust(self, photo: Photo | None, editor: dict | None, dark: bool, request: gr.Request):
+        """Returns the editor with the photo's dust brushed as well."""
         if photo is None:
             raise ValueError(NOTHING_OPEN)
         dust, kind = find_dust(photo.picture.rgb, dark), "dark dust" if dark else "light dust"
+        hole = brushed(layers_of(editor), photo.shape) | dust
+        if not self.shows(photo, request):
+            return gr.skip()
         share = f"{100 * dust.mean():.1f} % of the photo looks like {kind}."
         gr.Info(share if dust.any() else f"No {kind} was found.")
-        hole = brushed(layers_of(editor), photo.shape) | dust
         return editor_of(photo, [painted(hole, COLOUR)])
 
-    def run(self, photo, editor, mask, grow, invert, ways, iterations, variants, seed, progress):
-        """Returns the fills."""
+    def run(
+        self,
+        photo: Photo | None,
+        editor: dict | None,
+        mask: str | None,
+        grow: float,
+        invert: bool,
+        ways: list[str],
+        iterations: float,
+        variants: float,
+        seed: float | None,
+        progress: Callable[[float, str], object],
+        request: gr.Request,
+    ) -> list[Result]:
+        """Returns the fills. Raises ValueError where the visitor stops them, or opens a photo."""
+        self.stopped.discard(request.session_hash)
         if photo is None:
             raise ValueError(NOTHING_OPEN)
         if not ways:
@@ -139,24 +184,39 @@ class Page:
         layers = layers_of(editor)
         marks = hole_to_fill(photo, layers, Path(mask) if mask else None, int(grow), invert)
         task = photo, marks, ways, int(variants), int(iterations), int(seed)
-        return list(fill_photo_as(self.fill, *task, progress))
 
-    def show(self, photo: Photo | None, results: list[Result], request: gr.Request):
+        def go_on(share: float, title: str) -> None:
+            if not self.shows(photo, request):
+                raise ValueError("the fill has ended, since its photo was closed")
+            if request.session_hash in self.stopped:
+                raise ValueError("the fill was stopped")
+            progress(share, title)
+
+        return list(fill_photo_as(self.fill, *task, go_on))
+
+    def stop(self, request: gr.Request) -> None:
+        """Stops the fill of a session."""
+        self.stopped.add(request.session_hash)
+
+    def show(self, results: list[Result], request: gr.Request):
         """Returns the fills, the number of the chosen one, the gallery, and details of that one.
 
-        Where another photo is open by now, they are cleared.
+        What a fill made is then no longer kept beside them.
         """
-        if results[0].photo is not photo:
-            return self.clear(request)
         pictures = [(r.shown(), r.title) for r in results]
         gallery = gr.Gallery(pictures, selected_index=0)
-        return results, 0, gallery, *self.choose(results, 0, request)
+        details = self.choose(results, 0, request)
+        if not self.shows(results[0].photo, request):
+            return self.clear(request)
+        return None, results, 0, gallery, *details
 
     def choose(self, results: list[Result], number: int, request: gr.Request):
         """Returns one result for the controls: what is said, before and after, its steps, its file.
 
         The file takes the place of the session's last one.
         """
+        if number >= len(results) or not self.shows(results[number].photo, request):
+            return gr.skip()
         result = results[number]
         before, after = preview(result.photo.picture.rgb), result.shown()
         # a new path each time, since a browser may keep what an address gave it
@@ -168,6 +228,12 @@ class Page:
         steps = gr.Slider(maximum=result.steps, value=result.steps)
         return result.said, (before, after), steps, after, save
 
+    def leave(self, request: gr.Request):
+        """Ends a session: its fill, if one runs, and what is kept of it."""
+        self.close(request)
+        self.stopped.discard(request.session_hash)
+        self.forget(request)
+
     def forget(self, request: gr.Request):
         """Removes the file of a session, which is as large as its photo."""
         folder = self.downloads.pop(request.session_hash, None)
@@ -178,13 +244,14 @@ class Page:
         """Returns the controls without results, and removes the session's file."""
         self.forget(request)
         save = gr.DownloadButton("Save", value=None, interactive=False)
-        return [], 0, None, "", None, gr.Slider(maximum=1, value=0), None, save
+        return None, [], 0, None, "", None, gr.Slider(maximum=1, value=0), None, save
 
-    def watch(self, results: list[Result], number: int, step: float | None):
+    def watch(self, results: list[Result], number: int, step: float | None, request: gr.Request):
         """Returns the picture of a result after a step; no change while no number is entered."""
-        if step is None:
+        if step is None or number >= len(results):
             return gr.skip()
-        return results[number].shown_after(max(0, int(step)), self.fill) if results else None
+        shown = results[number].shown_after(max(0, int(step)), self.fill)
+        return shown if self.shows(results[number].photo, request) else gr.skip()
 
     def at_most(self, ways: list[str]):
         """Returns the ways that were chosen last, at most MAX_WAYS."""
@@ -226,13 +293,16 @@ class FillColumn:
     def __init__(self, fill: Fill):
         tuned = fill.config.decoding
         self.variants = gr.Slider(1, 4, 1, step=1, label="How many fills")
-        self.go = gr.Button("Fill", variant="primary", elem_id="fill")
+        with gr.Row():
+            self.go = gr.Button("Fill", variant="primary", scale=3, elem_id="fill")
+            self.stop = gr.Button("Stop", elem_id="stop")
         with gr.Accordion("More: schedules, iterations, seed", open=False, elem_id="more"):
             label = f"Mask schedules and readings, up to {MAX_WAYS} side by side"
             self.ways = gr.CheckboxGroup(ways_of(fill), value=[own_way(tuned)], label=label)
             most = max(32, tuned.iterations)
-            self.iterations = gr.Slider(1, most, tuned.iterations, step=1, label="Iterations")
-            self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0)
+            of = {"info": "of samples; `mean` has none"} if MEAN in fill.readings else {}
+            self.iterations = gr.Slider(1, most, tuned.iterations, step=1, label="Iterations", **of)
+            self.seed = gr.Number(tuned.seed, label="Seed", precision=0, minimum=0, **of)
         self.gallery = gr.Gallery(
             label="Fills; choose one",
             columns=MAX_WAYS,
@@ -255,12 +325,16 @@ class FillColumn:
         self.save = gr.DownloadButton("Save", interactive=False, elem_id="save")
 
 
-def build(fill: Fill, folder: Path) -> gr.Blocks:
-    """Builds the page for one model; folder: for the files that visitors bring and download."""
+def build(fill: Fill, folder: Path, host: str) -> gr.Blocks:
+    """Builds the page for one model; folder: for the files that visitors bring and download.
+
+    host: the address that serves it.
+    """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # else Gradio keeps copies of all of them elsewhere
     page, known = Page(fill, folder), fill.config.trained_on
-    with gr.Blocks(title="Fill a hole", delete_cache=(KEPT, KEPT)) as blocks:
-        gr.Markdown(INTRODUCTION)
+    with gr.Blocks(title="Fill a hole", delete_cache=(SWEPT, KEPT)) as blocks:
+        where = STAYS_HERE if host in LOOPBACK else GOES_TO_SERVER
+        gr.Markdown(INTRODUCTION.format(where=where))
         with gr.Row():
             with gr.Column():
                 left = PhotoColumn()
@@ -271,15 +345,15 @@ def build(fill: Fill, folder: Path) -> gr.Blocks:
             f"of them. The sample: {CREDIT}."
         )
         wire(page, left, right)
-        blocks.unload(page.forget)
+        blocks.unload(page.leave)
     return blocks
 
 
 def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     """Connects the controls with the actions of the page."""
 
-    def run(*values, progress=gr.Progress()):  # noqa: B008
-        return page.run(*values, lambda share, title: progress(share, desc=title))
+    def run(request: gr.Request, *values, progress=gr.Progress()):  # noqa: B008
+        return page.run(*values, lambda share, title: progress(share, desc=title), request)
 
     def selected(event: gr.SelectData):
         return event.index
@@ -288,21 +362,27 @@ def wire(page: Page, left: PhotoColumn, right: FillColumn) -> None:
     filled = gr.State()  # what a fill made, until it is shown
     opened = [photo, left.editor, left.mask, left.about]
     details = [right.said, right.slider, right.step, right.stepped, right.save]
+    shown = [filled, results, chosen, right.gallery, *details]
     hidden = {"api_visibility": "private"}
     task = [photo, left.editor, left.mask, left.grow, left.invert]
     how = [right.ways, right.iterations, right.variants, right.seed]
     for event in (
-        left.file.change(plainly(page.open), left.file, opened, **hidden),
-        left.sample.click(plainly(page.take_sample), None, opened, **hidden),
+        left.file.upload(plainly(page.open), left.file, opened, **hidden),
+        left.file.clear(page.close, None, opened, **hidden),
+        left.sample.click(plainly(page.take_sample), None, [*opened, left.file], **hidden),
     ):
-        event.then(page.clear, None, [results, chosen, right.gallery, *details], **hidden)
-    for button, dark in ((left.light_dust, False), (left.dark_dust, True)):
-        brush_dust = plainly(partial(page.add_dust, dark=dark))
-        button.click(brush_dust, [photo, left.editor], left.editor, **hidden)
+        event.success(page.clear, None, shown, **hidden)
+    for button, add in (
+        (left.light_dust, page.add_light_dust),
+        (left.dark_dust, page.add_dark_dust),
+    ):
+        button.click(plainly(add), [photo, left.editor], left.editor, **hidden)
     right.ways.input(page.at_most, right.ways, right.ways, **hidden)
-    right.go.click(plainly(run), [*task, *how], filled, **hidden).success(
-        plainly(page.show), [photo, filled], [results, chosen, right.gallery, *details], **hidden
+    progress = {"show_progress_on": right.gallery}
+    right.go.click(plainly(run), [*task, *how], filled, **progress, **hidden).success(
+        plainly(page.show), filled, shown, **hidden
     )
+    right.stop.click(page.stop, **hidden)
     # Each click counts, and what is shown and saved is of the last one.
     right.gallery.select(selected, None, chosen, trigger_mode="multiple", **hidden).then(
         plainly(page.choose), [results, chosen], details, trigger_mode="always_last", **hidden
@@ -336,4 +416,4 @@ def serve(fill: Fill, host: str, port: int, inbrowser: bool) -> None:
     """Serves the page until it is stopped."""
     with tempfile.TemporaryDirectory(prefix="maskgit-page-") as name:
         folder = Path(name)
-        build(fill, folder).launch(**options(host, port), inbrowser=inbrowser)
+        build(fill, folder, host).launch(**options(host, port), inbrowser=inbrowser)

@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 import socket
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from maskgit import load
 from maskgit.data.holes import dilate
-from pipeline.page.session import Result, sample_photo
+from pipeline.page.session import sample_photo
 from pipeline.plumbing.places import MODEL_FOLDER
 
 pytest.importorskip("gradio", reason="the page needs gradio: make demo")
@@ -41,7 +42,7 @@ def address(small_models, folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", "")  # which the page sets, for the time of its tests
-        blocks = build(load(small_models / MODEL_FOLDER), folder)
+        blocks = build(load(small_models / MODEL_FOLDER), folder, "127.0.0.1")
         _, url, _ = blocks.launch(
             **options("127.0.0.1", free_port()), prevent_thread_lock=True, quiet=True
         )
@@ -258,15 +259,90 @@ def test_no_tool_of_the_editor_takes_the_photo_away(page):
     assert not tools.get_by_role("button", name="Clear canvas").is_visible()
 
 
-def test_a_fill_of_another_photo_is_not_shown(small_models, tmp_path):
+@pytest.fixture
+def visit(small_models, tmp_path):
+    """A page without its controls, a visitor, and the sample, which is open."""
     import gradio as gr
 
     from pipeline.page.page import Page
 
-    page, (first, hole), second = Page(None, tmp_path), sample_photo(), sample_photo()[0]
-    request = gr.Request(session_hash="visitor")
-    results, *others = page.show(second, [Result(first, hole, "cosine", 1)], request)
-    assert results == [] and others[1] is None
+    page, request = Page(load(small_models / MODEL_FOLDER), tmp_path), gr.Request(session_hash="v")
+    photo, editor, *_ = page.take_sample(request)
+    return page, request, photo, editor
+
+
+def test_what_ends_after_another_photo_was_opened_changes_nothing(visit):
+    import gradio as gr
+
+    page, request, first, editor = visit
+    (result,) = run(page, request, first, editor, lambda *_: None)
+    assert page.show([result], request)[1] == [result]
+    page.take_sample(request)
+    assert page.show([result], request)[1] == []
+    for late in (
+        page.choose([result], 0, request),
+        page.choose([], 0, request),
+        page.watch([result], 0, 1, request),
+        page.add_light_dust(first, editor, request),
+    ):
+        assert late == gr.skip()
+
+
+def run(page, request, photo, editor, at_progress):
+    how = ["cosine"], 4, 1, 0
+    return page.run(photo, editor, None, 0, False, *how, at_progress, request)
+
+
+def test_a_fill_ends_where_its_visitor_stops_it_leaves_or_opens_another_photo(visit):
+    page, request, photo, editor = visit
+    for end, words in (
+        (page.stop, "was stopped"),
+        (page.take_sample, "photo was closed"),
+        (page.leave, "photo was closed"),
+    ):
+        page.opened[request.session_hash] = photo
+        with pytest.raises(ValueError, match=words):
+            run(page, request, photo, editor, lambda *_, end=end: end(request))
+    page.opened[request.session_hash] = photo
+    assert len(run(page, request, photo, editor, lambda *_: None)) == 1
+
+
+@desktop
+def test_a_running_fill_shows_its_progress_and_can_be_stopped(page, monkeypatch):
+    from maskgit.filling import Fill
+
+    go_on, pixels = threading.Event(), Fill.pixels
+
+    def slow(self, image, hole, decoding, variant, progress, *more):
+        progress(0.5)
+        assert go_on.wait(60)
+        progress(0.6)
+        return pixels(self, image, hole, decoding, variant, progress, *more)
+
+    monkeypatch.setattr(Fill, "pixels", slow)
+    take_sample(page)
+    page.locator("#fill").click()
+    page.locator("#gallery", has_text="50.0%").wait_for()
+    page.locator("#stop").click()
+    page.wait_for_timeout(1000)
+    go_on.set()
+    page.get_by_text("The fill was stopped.").wait_for()
+    fill(page)
+
+
+@desktop
+def test_undo_leaves_the_photo(page, tmp_path):
+    photo = np.broadcast_to(GREEN.astype(np.uint8), (300, 300, 3))
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.get_by_text("photo: 300 x 300 pixels").wait_for()
+    brush(page)
+    undo = page.locator("#editor").get_by_role("button", name="Undo")
+    for _ in range(3):
+        if undo.is_enabled():
+            undo.click()
+            page.wait_for_timeout(500)
+    seen(page)
 
 
 @desktop

@@ -164,7 +164,7 @@ def picture_of(image: Image.Image | np.ndarray) -> Picture:
                 stacklevel=2,
             )
         try:
-            notes = _turn_notes(image)  # first, as in `_opened`
+            notes = _turn_notes(image) + _notes(image)  # first, as in `_opened`
             return Picture(_upright_values(image), _profile(image), notes)
         except _DAMAGE as error:
             if isinstance(error, UnusableImage):
@@ -295,12 +295,14 @@ def _turn_notes(image: Image.Image) -> tuple[str, ...]:
     return (_TURNED,) if _orientation(image) in _TURNS else ()
 
 
-def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
+def _notes(image: Image.Image, data: bytes | None = None) -> tuple[str, ...]:
+    """Returns notes of an image; data: its file's, without which no depth is told."""
     notes = []
-    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photo and its maps
+    is_one_of_several = image.format != "MPO" and getattr(image, "is_animated", False)
+    if is_one_of_several and image.tell() == 0:  # MPO: a photo and its maps
         notes.append(_FIRST.get(image.format, "the first frame of an animation"))
     bits = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg_2000}.get(image.format)
-    if bits is not None and 8 < (depth := bits(data)) < 16:
+    if data is not None and bits is not None and 8 < (depth := bits(data)) < 16:
         notes.append(f"8 of {depth} bits of its colours")
     if image.mode == "CMYK":
         notes.append(CMYK_NOTE)

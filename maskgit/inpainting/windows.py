@@ -3,8 +3,8 @@
 A model fills pictures of one size. The smaller a window that is scaled to it, the more detail its
 fill has, but the hole needs known pixels around it. So a window is at least CONTEXT times as wide
 as the hole is thick there, and at least as wide as the model's pictures. It is larger where more of
-it would be unknown than in training. Dust and scratches get windows at full detail. A long hole
-gets several windows in a row.
+it would be unknown than in training, as long as the model then sees more. Dust and scratches get
+windows at full detail. A long hole gets several windows in a row.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 CONTEXT = 2  # least side of a window divided by the thickness of its hole
@@ -61,9 +62,9 @@ def plan_windows(hole: np.ndarray, size: int) -> list[Window]:
         if sides[number] > native:
             box = boxes[number - 1]
             left[box] = parts[box] == number
-            windows += _cover(left, box, unknown, parts, boxes, int(sides[number]))
+            windows += _cover(left, box, unknown, parts, boxes, int(sides[number]), size)
     left = (sides <= native)[parts] & hole
-    return windows + _cover(left, np.s_[:, :], unknown, parts, boxes, native)
+    return windows + _cover(left, np.s_[:, :], unknown, parts, boxes, native, size)
 
 
 def plan_finer(hole: np.ndarray, windows: list[Window], size: int) -> Iterator[list[Window]]:
@@ -86,7 +87,7 @@ def plan_finer(hole: np.ndarray, windows: list[Window], size: int) -> Iterator[l
         sides[left] = side
         ndimage.label(left[box], np.ones((3, 3)), output=parts[box])
         boxes = ndimage.find_objects(parts)
-        yield _cover(left, box, np.zeros_like(left), parts, boxes, side)
+        yield _cover(left, box, np.zeros_like(left), parts, boxes, side, size)
 
 
 def waves(windows: list[Window]) -> list[list[int]]:
@@ -132,20 +133,22 @@ def _cover(
     parts: np.ndarray,
     boxes: list[tuple[slice, slice]],
     least: int,
+    size: int,
 ) -> list[Window]:
     """Returns windows for the pixels that are `left`, from the first row down.
 
     Where a window would then see nothing known, as in a picture that is continued to the left or to
     the top, they begin at the corner that leaves the fewest such windows.
 
-    box: where these pixels lie; least: the smallest side of a window. Both masks are changed in
-    place: no pixel is `left` afterwards, and what the windows fill is no longer `unknown`.
+    box: where these pixels lie; least: the smallest side of a window; size: what the model draws.
+    Both masks are changed in place: no pixel is `left` afterwards, and what the windows fill is no
+    longer `unknown`.
     """
     plans = []
     for flip in FLIPS:
         views = [each[:: flip[0], :: flip[1]] for each in (left, unknown, parts)]
         flipped = partial(_flipped_box, shape=left.shape, flip=flip)
-        windows, blind = _cover_from_first_row(*views, box, boxes, flipped, least)
+        windows, blind = _cover_from_first_row(*views, box, boxes, flipped, least, size)
         plans.append((blind, [_flipped(window, left.shape, flip) for window in windows]))
         if blind == 0:
             return plans[-1][1]
@@ -186,28 +189,61 @@ def _cover_from_first_row(
     boxes: list[tuple[slice, slice]],
     flipped: Callable[[tuple[slice, slice]], tuple[slice, slice]],
     least: int,
+    size: int,
 ) -> tuple[list[Window], int]:
     """Returns the windows of `_cover` from the first row down, and how many see nothing known.
 
     The arrays may be mirrored; `flipped` then makes a box one of theirs.
     """
-    windows, blind, box = [], 0, flipped(box)
-    first = [span.start or 0 for span in box]
-    for row, column in np.argwhere(left[box]) + first:
-        if not left[row, column]:  # an earlier window fills the pixel
-            continue
-        side, part = least, flipped(boxes[parts[row, column] - 1])
-        while True:
-            corner, inner = _place((row, column), left, part, side)
-            larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
-            if larger == side or unknown[square(corner, side)].mean() <= UNKNOWN:
-                break
-            side = larger
+    windows, blind = [], 0
+    for first in _each_first(left, flipped(box)):
+        part = flipped(boxes[parts[first] - 1])
+        corner, inner, side = _grow(first, left, unknown, part, least, size)
         blind += bool(unknown[square(corner, side)].all())
         windows.append(Window(corner, side, inner, left[inner].copy()))
         unknown[inner] &= ~left[inner]
         left[inner] = False
     return windows, blind
+
+
+def _each_first(left: np.ndarray, box: tuple[slice, slice]) -> Iterator[tuple[int, int]]:
+    """Yields the first pixel in a box that is still `left`, row by row, until there is none."""
+    rows, columns = (range(*span.indices(n)) for span, n in zip(box, left.shape, strict=True))
+    for row in rows:
+        line = left[row, columns.start : columns.stop]
+        while line.any():
+            yield row, columns.start + int(line.argmax())
+
+
+def _grow(
+    first: tuple[int, int],
+    left: np.ndarray,
+    unknown: np.ndarray,
+    part: tuple[slice, slice],
+    least: int,
+    size: int,
+) -> tuple[tuple[int, int], tuple[slice, slice], int]:
+    """Returns the corner of a window that fills a pixel, what it may fill, and its side.
+
+    The window grows until no more of it is unknown than in training, or it is as large as can be.
+    If a smaller one shows the model more, that one is taken. Many thin lines are such a case: in a
+    copy at a smaller scale a pixel is unknown as a whole where a part of it is.
+    """
+    tried, side = [], least
+    while True:
+        corner, inner = _place(first, left, part, side)
+        seen = unknown[square(corner, side)]
+        tried.append((_hidden_share(seen, size), -len(tried), (corner, inner, side)))
+        larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
+        if larger == side or seen.mean() <= UNKNOWN:
+            return min(tried)[-1]  # of equal ones the largest
+        side = larger
+
+
+def _hidden_share(unknown: np.ndarray, size: int) -> float:
+    """Returns the share of a window that the model, of that size, cannot see."""
+    share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
+    return float((np.asarray(share) > 0).mean())
 
 
 def _place(

@@ -24,13 +24,16 @@ def wanted_decoding(fill: Fill, count: int, **changes: object) -> Decoding:
 
 
 def without_effect(decoding: Decoding, count: int, options: dict[str, object]) -> list[str]:
-    """Returns a line where options of a command change nothing, since the fill is always the same.
+    """Returns a line where options of a command change nothing of the reading mean.
 
+    In one step its fill is always the same. What it draws in more steps depends on the seed.
     options: those given, by name; None where one was left out. count: the number of fills.
     """
-    if decoding.reading != "mean" or decoding.mean_steps > 1:
+    if decoding.reading != "mean":
         return []
     given = {name for name, value in options.items() if value is not None} - {"reading"}
+    if decoding.mean_steps > 1:
+        given, count = given - {"seed"}, 1
     idle = [f"--{name}" for name in sorted(given)]
     idle += ["--variants"] if count > 1 else []
     return [f"without effect on the reading mean: {', '.join(idle)}"] if idle else []

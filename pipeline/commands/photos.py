@@ -281,6 +281,7 @@ def fill_all(
                 found = load_job(job, invert, grow)
                 if not found.mask.hole.any():
                     outcome.copied.append(copy(job, found.picture))
+                    show(bar, number, 1, 1)
                     continue
                 for k, result in enumerate(job.results):
                     first = number + k / len(job.results)

@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import decode_picture, encode_png
-from maskgit.inpainting.settings import MAX_ITERATIONS
+from maskgit.inpainting.settings import MAX_ITERATIONS, Decoding
 from maskgit.validation import MAX_SEED
 from pipeline import cli
 from pipeline.cli import app, home_expanded
+from pipeline.commands.model import without_effect
 from pipeline.models.fill import shipped_weights
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import MODEL_FOLDER
@@ -449,6 +450,14 @@ def test_options_that_change_nothing_are_named(project):
     assert "without effect on the reading mean: --seed, --variants" in said
     for options in (("--seed", "3"), ("--reading", "mean")):
         assert "without effect" not in run(*arguments, *options).stderr
+
+
+def test_of_a_mean_in_more_steps_only_the_seed_has_an_effect():
+    decoding = Decoding(gamma="cosine", iterations=5, seed=0, reading="mean", mean_steps=3)
+    options = {"gamma": "linear", "iterations": None, "seed": 3, "reading": "mean"}
+    (line,) = without_effect(decoding, 2, options)
+    assert line == "without effect on the reading mean: --gamma"
+    assert without_effect(decoding, 2, {"seed": 3}) == []
 
 
 def test_pictures_are_png_and_folders_have_names_of_their_own(project):

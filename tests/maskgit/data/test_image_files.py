@@ -266,3 +266,21 @@ def test_a_long_strip_pads_in_little_memory():
 def test_unknown_fit_is_an_error():
     with pytest.raises(ValueError, match="'crop' or 'pad', not 'stretch'"):
         to_square(RAMP, 8, "stretch")
+
+
+SECOND = {"save_all": True, "append_images": [Image.new("L", (16, 16), 9)]}
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "options"),
+    [
+        (Image.new("RGB", (16, 16), RED).convert("CMYK"), "JPEG", {}),
+        (Image.new("L", (16, 16)), "GIF", SECOND),
+        (Image.new("L", (16, 16)), "TIFF", SECOND),
+    ],
+    ids=["cmyk", "animation", "pages"],
+)
+def test_an_opened_image_has_the_notes_of_its_file(image, kind, options):
+    data = encode(image, kind, **options)
+    notes = decode_picture(data).notes
+    assert notes and picture_of(Image.open(io.BytesIO(data))).notes == notes

@@ -504,7 +504,7 @@ def bench(
         from pipeline.bench.steps import STEPS
         from pipeline.models.fill import default_model_folder
 
-        steps = only.split(",") if only else list(STEPS)
+        steps = [step.strip() for step in only.split(",")] if only else list(STEPS)
         extra = ("growth", "photos")
         unknown = [step for step in steps if step not in (*STEPS, *extra)]
         if unknown:

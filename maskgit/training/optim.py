@@ -58,7 +58,10 @@ class Muon(torch.optim.Optimizer):
 
     def _nesterov(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
         gradients = [p.grad for p in parameters]
-        velocities = [self.state[p].setdefault("velocity", torch.zeros_like(p)) for p in parameters]
+        for p in parameters:
+            if "velocity" not in self.state[p]:
+                self.state[p]["velocity"] = torch.zeros_like(p)
+        velocities = [self.state[p]["velocity"] for p in parameters]
         torch._foreach_mul_(velocities, momentum)
         torch._foreach_add_(velocities, gradients)
         return list(torch._foreach_add(gradients, velocities, alpha=momentum))

@@ -44,19 +44,23 @@ def training_gigabytes(
     """Estimates the memory of a training on a GPU, in gigabytes, without what CUDA itself takes.
 
     The state (weights, averages, optimisers) and the gradients, the images that are held there,
-    and what a step keeps for its backward pass: counted in a batch of COUNTED images, and scaled
-    to that of a part. WORKING stands for what the backward pass itself takes.
+    and what a step keeps for its backward pass. That is counted in batches of COUNTED images and of
+    twice as many, and scaled to that of a part: weights, and their copies in bf16, are kept once.
+    WORKING stands for what the backward pass itself takes.
 
     trainer: makes one for a batch size. accumulate: parts of a batch. data: bytes of images and
     tokens.
     """
-    small = trainer(COUNTED)
     as_on_a_gpu = patch.object(transformer_model, "is_synchronous", return_value=False)
+    kept = {}
     with as_on_a_gpu, torch.compiler.set_stance("force_eager"):  # the latter as `count_flops`
-        small.step()  # in which optimisers make their state
-        kept = saved_bytes(small.step)
+        for images in (2 * COUNTED, COUNTED):
+            small = trainer(images)
+            small.step()  # in which optimisers make their state
+            kept[images] = saved_bytes(small.step)
     model = small.parts["model"]
     fixed = state_bytes(small.state_dict()) + sum(p.nbytes for p in model.parameters())
-    weights = state_bytes(model.state_dict())
-    images = max(0, kept - weights) / COUNTED * -(-batch // accumulate)
-    return (fixed + data + WORKING * images) / 1e9
+    by_image = (kept[2 * COUNTED] - kept[COUNTED]) / COUNTED
+    part = kept[COUNTED] + (-(-batch // accumulate) - COUNTED) * by_image
+    weights = state_bytes(model.state_dict())  # counted in `fixed`, too
+    return (fixed + data + WORKING * max(0, part - weights)) / 1e9

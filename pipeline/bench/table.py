@@ -76,9 +76,14 @@ def readable(table: pd.DataFrame) -> list[list[str]]:
 
 
 def utilisation(flops_a_second: float) -> float | None:
-    """Returns the share of the GPU's dense bf16 peak; None for a GPU that is not in BF16_PEAKS."""
+    """Returns the share of the GPU's dense bf16 peak; None for a GPU that is not in BF16_PEAKS.
+
+    Cards of the same number for laptops, and Nvidia's NVL cards, have other peaks.
+    """
     if not torch.cuda.is_available():
         return None
     card = torch.cuda.get_device_name()
+    if re.search(r"\b(NVL|Laptop|Max-Q)\b", card):
+        return None
     peaks = [peak for name, peak in BF16_PEAKS.items() if re.search(rf"\b{name}\b", card)]
     return flops_a_second / peaks[0] if peaks else None

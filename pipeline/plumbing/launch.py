@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from maskgit import ranks
-from maskgit.device import best_device, keep_freed_memory
+from maskgit.device import DEVICE, best_device, keep_freed_memory
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder, partial_path
 
@@ -49,6 +49,8 @@ def several_processes() -> Iterator[None]:
         device = best_device()
         if device.type == "cuda":
             torch.cuda.set_device(own_gpu())
+        elif device.type != "cpu":
+            raise UserError(f"several processes need {DEVICE}=cpu, or GPUs of NVIDIA or AMD")
         with ranks.group(device, PATIENCE):
             yield
     else:

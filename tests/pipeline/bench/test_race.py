@@ -41,7 +41,13 @@ def test_ratios_are_of_the_same_round():
 
 @pytest.mark.parametrize(
     ("card", "share"),
-    [("NVIDIA H100 80GB HBM3", 0.5), ("NVIDIA H100 PCIe", 0.654), ("NVIDIA L40", None)],
+    [
+        ("NVIDIA H100 80GB HBM3", 0.5),
+        ("NVIDIA H100 PCIe", 0.654),
+        ("NVIDIA L40", None),
+        ("NVIDIA H100 NVL", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
+    ],
 )
 def test_the_peak_is_that_of_the_very_card(monkeypatch, card, share):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -31,6 +31,14 @@ def test_a_launcher_that_is_not_torchrun_does_not_start_itself_without_end(monke
         pass
 
 
+def test_several_processes_on_an_apple_gpu_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(launch.dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(launch, "best_device", lambda: torch.device("mps"))
+    message = "several processes need MASKGIT_DEVICE=cpu"
+    with pytest.raises(UserError, match=message), launch.several_processes():
+        pass
+
+
 def test_a_launcher_with_an_open_quotation_is_refused_in_one_line(monkeypatch):
     monkeypatch.setenv(launch.VARIABLE, "torchrun --log-dir 'logs")
     with pytest.raises(UserError, match="MASKGIT_LAUNCH is no command: no closing quotation"):

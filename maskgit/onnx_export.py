@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.mean import MeanInpainter
+from maskgit.mean.codes import logits_and_stream
 
 
 class Encode(nn.Module):
@@ -74,15 +75,17 @@ class DrawMean(nn.Module):
 
     def __init__(self, inpainter: MeanInpainter):
         super().__init__()
-        self.predict, self.drawer = Predict(inpainter), inpainter.drawer
-        self.grid = inpainter.transformer.grid
+        self.transformer, self.drawer = inpainter.transformer, inpainter.drawer
         self.register_buffer("vectors", inpainter.vectors)
 
     def forward(self, tokens: Tensor, hidden: Tensor, known: Tensor) -> Tensor:
-        means = self.predict(tokens, known).softmax(dim=2) @ self.vectors[:-1]
+        transformer, grid = self.transformer, self.transformer.grid
+        seen = tokens, transformer.embed_known_pixels(known)
+        logits, *stream = logits_and_stream(transformer, self.drawer.layers, *seen)
+        means = logits.softmax(dim=2) @ self.vectors[:-1]
         codes = torch.where(hidden[..., None], means, self.vectors[tokens])
-        codes = codes.transpose(1, 2).unflatten(2, (self.grid, self.grid))
-        return self.drawer(codes, known).clamp(-1, 1)
+        codes = codes.transpose(1, 2).unflatten(2, (grid, grid))
+        return self.drawer(codes, known, *stream).clamp(-1, 1)
 
 
 def onnx_files(readings: dict[str, Inpainter]) -> dict[str, bytes]:

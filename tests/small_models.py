@@ -6,12 +6,14 @@ from pathlib import Path
 import torch
 
 from maskgit.checkpoints import read_checkpoint
-from maskgit.mean.decoder import MeanDecoder
+from maskgit.data.known_pixels import KNOWN_CHANNELS
+from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.model_folder import Config, folder_files
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.trained_on import TrainedOn
 from maskgit.transformer.guidance import GuidedTransformer
+from maskgit.transformer.kinds import Transformer
 from pipeline.models.checkpoints import save_model
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.places import (
@@ -41,9 +43,8 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
         torch.nn.init.normal_(parameter, std=0.2)
     for network in (transformer.trained, transformer.guide):
         network.set_codebook(codes)
-    drawn = taught_config(sizes, MeanDecoderSize())
-    drawer = MeanDecoder(**drawn).copy_weights(tokenizer)
-    torch.nn.init.normal_(drawer.decoder.from_pixels.weight[:, 4:], std=0.2)  # of the noise
+    drawn = taught_config(sizes, MeanDecoderSize(), copied_layers(transformer))
+    drawer = taught_decoder(tokenizer, transformer)
     for path, config, model in (
         (TOKENIZER, sizes, tokenizer),
         (TRANSFORMER, plan, transformer),
@@ -65,6 +66,23 @@ def save_small_models(folder: Path, quantizer: dict = KMEANS, **choices: str) ->
     (folder / MODEL_FOLDER).mkdir()
     for name, content in folder_files(config, *parts, "a card").items():
         (folder / MODEL_FOLDER / name).write_bytes(content)
+
+
+def taught_decoder(
+    tokenizer: VQGAN, transformer: Transformer, copied: dict[str, int] | None = None
+) -> MeanDecoder:
+    """A decoder of mean codes that sees noise and, unless `copied` is {}, the transformer's stream.
+
+    Random weights stand for what is taught: as copied it would see neither.
+    """
+    latent_dim = tokenizer.decoder.from_codes.in_channels
+    sizes = {"channels": 16, "decoder_blocks": 1, "latent_dim": latent_dim}
+    copied = copied_layers(transformer) if copied is None else copied
+    config = taught_config(sizes, MeanDecoderSize(), copied)
+    drawer = MeanDecoder(**config).copy_weights(tokenizer, transformer)
+    torch.nn.init.normal_(drawer.decoder.from_pixels.weight[:, KNOWN_CHANNELS:], std=0.2)
+    torch.nn.init.normal_(drawer.decoder.from_codes.weight[:, latent_dim:], std=0.05)
+    return drawer
 
 
 def write_params(folder: Path, **choices: str) -> None:

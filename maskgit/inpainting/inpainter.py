@@ -275,12 +275,14 @@ class Inpainter:
 
         pixel_embedding: see `embed_known_pixels`. Images without a hidden place are left out. The
         head runs on all places of the others. On the hidden ones only, the last bits would depend
-        on how many are hidden in the rest of the batch.
+        on how many are hidden in the rest of the batch. A single image is predicted twice, as in a
+        call.
         """
-        waiting = hidden.any(dim=1)
+        waiting = hidden.any(dim=1).nonzero().flatten()
+        shown = waiting.repeat(2) if len(waiting) == 1 else waiting
         if pixel_embedding is not None:
-            pixel_embedding = pixel_embedding[waiting.to(self.device)]
+            pixel_embedding = pixel_embedding[shown.to(self.device)]
         with autocast(self.device):
-            tokens = tokens[waiting].to(self.device)
+            tokens = tokens[shown].to(self.device)
             logits = self.transformer(tokens, pixel_embedding, **self.guidance)
-        return logits.float().to(hidden.device)[hidden[waiting]]
+        return logits[: len(waiting)].float().to(hidden.device)[hidden[waiting]]

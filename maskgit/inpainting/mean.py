@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskgit.data.known_pixels import known_pixels
+from maskgit.device import autocast
 from maskgit.inpainting.decoding import TokenDecoder, Trajectory
 from maskgit.inpainting.inpainter import DECODER, Inpainted, Inpainter, repeated
-from maskgit.mean.codes import code_vectors, mean_codes
+from maskgit.mean.codes import code_vectors, logits_and_stream, mean_codes
 from maskgit.mean.decoder import MeanDecoder
 from maskgit.parallel import in_pairs
 from maskgit.pixels import to_uint8
@@ -104,9 +105,9 @@ class MeanInpainter(Inpainter):
         draft: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Tensor]:
         """Returns the images, filled by the mean of the hidden tokens, and the likeliest tokens."""
-        codes, tokens = self.read(images, hole, tokens, hidden, draft)
+        tokens, codes, *stream = self.read(images, hole, tokens, hidden, draft)
         known = known_pixels(images, hole, codes.device, draft)
-        drawn = to_uint8(in_pairs(self.drawer, codes, known).clamp(-1, 1))
+        drawn = to_uint8(in_pairs(self.drawer, codes, known, *stream).clamp(-1, 1))
         return self.paste(drawn, images, hole), tokens
 
     def read(
@@ -116,19 +117,24 @@ class MeanInpainter(Inpainter):
         tokens: Tensor,
         hidden: Tensor,
         draft: np.ndarray | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the codes to draw, float (N, latent_dim, h, w), and the likeliest tokens (N, T).
+    ) -> tuple[Tensor, ...]:
+        """Returns the likeliest tokens (N, T) and what to draw: codes, and the stream if seen.
 
-        As in `decode_into_hole`, codes that cannot be known and need not be drawn are left out.
+        Codes are float (N, latent_dim, h, w). As in `decode_into_hole`, those that cannot be known
+        and need not be drawn are left out. The stream: see `MeanDecoder`.
         """
-        logits = self.predict(tokens, hidden, self.embed_known_pixels(images, hole, draft))
+        embedding = self.embed_known_pixels(images, hole, draft)
+        with autocast(self.device):
+            seen = self.transformer, self.drawer.layers, tokens, embedding
+            logits, *stream = logits_and_stream(*seen)
+        logits = logits.float()[hidden]
         codes = F.embedding(tokens, self.vectors)
         codes[hidden] = mean_codes(logits, self.vectors[:-1])
         tokenizer, unknown = self.tokenizer, torch.from_numpy(hole).to(codes.device)
         left_out = hidden_tokens(unknown, tokenizer.cell, tokenizer.margin).left_out
         codes = codes.unflatten(1, left_out.shape[1:])
         codes = codes.masked_fill(left_out[..., None], 0).permute(0, 3, 1, 2)
-        return codes, tokens.masked_scatter(hidden, logits.argmax(dim=1))
+        return tokens.masked_scatter(hidden, logits.argmax(dim=1)), codes, *stream
 
     def snapshot(
         self,

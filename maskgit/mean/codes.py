@@ -9,6 +9,7 @@ from torch import Tensor
 
 from maskgit.tokenizer.hidden_tokens import hidden_tokens
 from maskgit.tokenizer.vqgan import VQGAN
+from maskgit.transformer.guidance import unguided
 from maskgit.transformer.kinds import Transformer
 
 ROWS = 256  # hidden tokens whose mean codes are computed together
@@ -32,31 +33,54 @@ def mean_codes(logits: Tensor, vectors: Tensor) -> Tensor:
     return torch.cat([(part * vectors).sum(dim=1) for part in parts])
 
 
+def logits_and_stream(
+    transformer: Transformer,
+    layers: int,
+    tokens: Tensor,
+    pixel_embedding: Tensor | None,
+    where: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Returns what a transformer says without guidance, as a decoder of mean codes needs it.
+
+    That is its logits, float (B, N, K), or (M, K) with `where`, bool (B, N). For a decoder with a
+    copy of the last `layers` blocks there is also what enters these, float (B, N, dim).
+    """
+    if not layers:
+        return (transformer(tokens, pixel_embedding, where),)
+    own = unguided(transformer)
+    stream = own.stream(tokens, pixel_embedding, layers)
+    return own.predict(stream, layers, where), stream.float()
+
+
 class MeanLook:
     """What a `MeanDecoder` sees of an image with a hole, for its training.
 
-    That is what `MeanInpainter` shows it: the codes outside the hole, the mean codes in it, and the
-    known pixels. Nothing is learned in tokenizer and transformer.
+    That is what `MeanInpainter` shows it: the codes outside the hole, the mean codes in it, the
+    known pixels, and what enters the blocks of which it has a copy. Nothing is learned in tokenizer
+    and transformer. layers: blocks of which it has a copy.
     """
 
-    def __init__(self, tokenizer: VQGAN, transformer: Transformer):
+    def __init__(self, tokenizer: VQGAN, transformer: Transformer, layers: int):
         self.tokenizer, self.transformer = tokenizer.eval(), transformer.eval()
-        self.vectors = code_vectors(tokenizer)
+        self.layers, self.vectors = layers, code_vectors(tokenizer)
 
     @torch.no_grad()
-    def __call__(self, known: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns codes (B, latent_dim, h, w) and the known pixels, float (B, 4, H, W).
+    def __call__(self, known: Tensor, hole: Tensor) -> tuple[Tensor, ...]:
+        """Returns the arguments of the decoder: codes (B, latent_dim, h, w), known pixels, stream.
 
-        hole: bool (B, H, W).
+        known: the known pixels, float (B, 4, H, W). hole: bool (B, H, W).
         """
         with torch.autocast(known.device.type, enabled=False):  # as codes are chosen elsewhere
             tokens = self.tokenizer.encode(known[:, :3])
         tokens_of_hole = hidden_tokens(hole, self.tokenizer.cell, self.tokenizer.margin)
         shown = self.transformer.hide(tokens, tokens_of_hole.touched)
         hidden = tokens_of_hole.to_predict(self.transformer.sees_pixels)
-        embedding = self.transformer.embed_known_pixels(known)
-        logits = self.transformer(shown.flatten(1), embedding, where=hidden.flatten(1))
+        seen = shown.flatten(1), self.transformer.embed_known_pixels(known)
+        logits, *stream = logits_and_stream(
+            self.transformer, self.layers, *seen, where=hidden.flatten(1)
+        )
         means = mean_codes(logits, self.vectors[:-1])
         codes = F.embedding(shown, self.vectors)
         codes = codes.masked_scatter(hidden[..., None], means)
-        return codes.masked_fill(tokens_of_hole.left_out[..., None], 0).permute(0, 3, 1, 2), known
+        codes = codes.masked_fill(tokens_of_hole.left_out[..., None], 0).permute(0, 3, 1, 2)
+        return codes, known, *stream

@@ -63,6 +63,11 @@ class GuidedTransformer(nn.Module):
         return logits + guidance * (logits - guide)
 
 
+def unguided(transformer: nn.Module) -> nn.Module:
+    """Returns the transformer without its guide, if it has one."""
+    return transformer.trained if isinstance(transformer, GuidedTransformer) else transformer
+
+
 def without_guide(checkpoint: Checkpoint) -> Checkpoint:
     """Returns a checkpoint without its guide, half the bytes, which is enough at guidance 0."""
     if checkpoint.kind != GuidedTransformer.__name__:

@@ -130,7 +130,7 @@ class MaskedTransformer(nn.Module):
     def __init__(self, **config: Any):
         super().__init__()
         c = TransformerConfig(**config)
-        self.grid = c.grid
+        self.grid, self.dim, self.heads = c.grid, c.dim, c.heads
         self.mask_token = c.codebook_size
         self.register_buffer("codebook", torch.zeros(c.codebook_size + 1, c.latent_dim))
         self.from_code = nn.Linear(c.latent_dim, c.dim, bias=False)
@@ -183,14 +183,26 @@ class MaskedTransformer(nn.Module):
         the loss. The layers after the last attention, which treat each token by itself, then run
         on these places only.
         """
+        return self.predict(self.stream(tokens, pixel_embedding), where=where)
+
+    def stream(
+        self, tokens: Tensor, pixel_embedding: Tensor | None = None, last: int = 1
+    ) -> Tensor:
+        """Returns what enters the last blocks, as many as `last`: float (B, N, dim)."""
         # The embedding is computed for all codes, which are fewer than the tokens of a batch.
         embedding = self.token_embedding.weight + self.from_code(self.codebook)
         x = F.embedding(tokens, embedding) + self.position_embedding
         x = self.dropout(x if pixel_embedding is None else x + pixel_embedding)
-        *blocks, last = self.blocks
+        for block in self.blocks[:-last]:
+            x = block(x, self.grid)
+        return x
+
+    def predict(self, x: Tensor, last: int = 1, where: Tensor | None = None) -> Tensor:
+        """Returns the logits of a `stream` that enters the last blocks; where: see a call."""
+        *blocks, end = self.blocks[-last:]
         for block in blocks:
             x = block(x, self.grid)
-        x = norm(last(x, self.grid, where))
+        x = norm(end(x, self.grid, where))
         weight = self.head.weight + self.codebook[:-1] @ self.to_code.weight
         logits = F.linear(x, weight, self.head.bias)
         return logits if where is None else logits[: int(where.sum())]

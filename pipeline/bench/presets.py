@@ -21,7 +21,7 @@ from maskgit.device import DEVICE, best_device
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
 from maskgit.mean.codes import MeanLook
-from maskgit.mean.decoder import MeanDecoder
+from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.schedules import ENTROPIC, Gamma, make_gamma
 from maskgit.scoring.features import FALLBACK, efficientnet_lite
@@ -49,7 +49,7 @@ from pipeline.bench.step_memory import COUNTED, training_gigabytes
 from pipeline.bench.table import number, utilisation
 from pipeline.models.checkpoints import build
 from pipeline.models.perceptual import perceptual_network
-from pipeline.plumbing.errors import SMALLER, UserError
+from pipeline.plumbing.errors import SMALLER, UserError, out_of_memory
 from pipeline.plumbing.launch import cuda_graphs
 from pipeline.plumbing.params import Data, Params, load_params
 from pipeline.plumbing.places import REPORTS
@@ -113,13 +113,13 @@ def decoder_trainer(
     transformer = make_transformer(params, size // params.vqgan.cell, size)
     sizes = params.vqgan.part(TokenizerConfig).model_dump()
     more = params.mean_decoder.part(MeanDecoderSize)
-    model = build(MeanDecoder, taught_config(sizes, more))
-    look = MeanLook(tokenizer, transformer)
+    model = build(MeanDecoder, taught_config(sizes, more, copied_layers(transformer)))
+    look = MeanLook(tokenizer, transformer, model.layers)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
     data = images, holes, params.encode.views, (images[:1], holes[:1])
     perceptual = perceptual_network(how)
-    return DrawingTrainer(model, look, model.hidden_convolutions(), *data, how, perceptual, 0)
+    return DrawingTrainer(model, look, model.hidden_matrices(), *data, how, perceptual, 0)
 
 
 def step_flops(trainer: Callable[[int], Trainer], batch: int) -> float:
@@ -288,6 +288,7 @@ A step counts as its mean over the training, with and without a discriminator.
 The share of the peak is of the card's dense bf16 peak; empty where the project does not know it.
 inpaint: {ITERATIONS} iterations, with blending; score: all scores of filled images.
 GB: of the largest training, first as estimated for a GPU, then as the GPU counted it.
+Not timed: the tokenizer's last steps, for each of which holes are drawn on a processor.
 minutes: trainings, encode, inpaint and score."""
 COLUMNS = {
     "transformer_ms": "transformer: ms a step",
@@ -354,7 +355,9 @@ def run_presets(device: str | None, presets: Sequence[str]) -> None:
             rows.append(dict.fromkeys(["preset", "device", *COLUMNS]) | {"preset": name})
             try:
                 rows[-1] |= measure(params)
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 print(f"{name}: out of memory; {SMALLER}")
             made = pd.DataFrame(rows)
             made.to_csv(TABLE, index=False)  # a preset that fails leaves the rows before it

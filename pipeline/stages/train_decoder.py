@@ -1,18 +1,19 @@
 """Stage train_decoder: teaches a decoder to draw the mean codes that the transformer predicts.
 
-It sees the images, views and holes that the transformer is trained on. Tokenizer and transformer
-stay as they are. With a transformer that is kept, a trained decoder can be kept, too.
+It sees the images, views and holes that the transformer is trained on. It has a copy of the
+transformer's last blocks, which learn with it. Tokenizer and transformer stay as they are. With a
+transformer that is kept, a trained decoder can be kept, too.
 """
 
 import torch
 
 from maskgit import ranks
 from maskgit.mean.codes import MeanLook
-from maskgit.mean.decoder import MeanDecoder
-from maskgit.mean.settings import MeanDecoderSize, taught_config
+from maskgit.mean.decoder import MeanDecoder, copied_layers
+from maskgit.mean.settings import MeanDecoderConfig, MeanDecoderSize, taught_config
 from maskgit.tokenizer.vqgan import VQGAN
 from maskgit.training.drawing import DrawingTrainer
-from maskgit.transformer.kinds import transformer_kinds
+from maskgit.transformer.kinds import Transformer, transformer_kinds
 from pipeline.models.checkpoints import build, load_model, read_model, save_model
 from pipeline.models.drawing import load_drawing_data, save_drawing
 from pipeline.models.loop import check_shares, train
@@ -42,6 +43,23 @@ def leave_out(params: Params) -> None:
             print("mean_decoder: none; mean_decoder.steps is 0 or the tokenizer is imported")
 
 
+def new_model(
+    params: Params, tokenizer_config: dict, tokenizer: VQGAN, transformer: Transformer
+) -> tuple[dict, MeanDecoder]:
+    """Returns the constructor's arguments and the decoder that is to be taught.
+
+    It goes on from the decoder of the folder of `train.start_from`, if there is one.
+    """
+    size, start = params.mean_decoder.part(MeanDecoderSize), params.train.start_from
+    taught = start_mean_decoder(start, [MeanDecoder]) if start else None
+    if taught is not None:
+        blocks = MeanDecoderConfig(**taught[0]).more_blocks
+        size = size.changed(more_blocks=max(size.more_blocks, blocks))
+    config = taught_config(tokenizer_config, size, copied_layers(transformer))
+    model = build(MeanDecoder, config).copy_weights(tokenizer, transformer)
+    return config, model if taught is None else model.go_on_from(taught[1])
+
+
 def main() -> None:
     params, checkpoint = load_params(), read_model(TOKENIZER / MODEL)
     if not params.mean_decoder.steps or checkpoint.kind != VQGAN.__name__:
@@ -53,7 +71,7 @@ def main() -> None:
     data = load_drawing_data(views)
     check_shares(settings.batch_size)
     values = {"mean_decoder": settings.model_dump(), "views": views}
-    values |= {"drafts": drafts, "seed": seed}
+    values |= {"drafts": drafts, "seed": seed, "start_from": params.train.start_from}
     with (
         snapshots_of("train_decoder", values) as snapshots,
         stage_run("train_decoder", params, MEAN_DECODER, key=snapshots.run_key) as run,
@@ -61,9 +79,9 @@ def main() -> None:
         torch.manual_seed(seed)
         tokenizer = load_model(TOKENIZER / MODEL, [VQGAN])
         transformer = load_model(TRANSFORMER / MODEL, transformer_kinds())
-        config = taught_config(checkpoint.config, settings.part(MeanDecoderSize))
-        model = build(MeanDecoder, config).copy_weights(tokenizer)
-        network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
+        config, model = new_model(params, checkpoint.config, tokenizer, transformer)
+        look = MeanLook(tokenizer, transformer, model.layers)
+        network = model, look, model.hidden_matrices()
         perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, drafts)
         history = train(trainer, snapshots, run, "train mean decoder")

@@ -11,7 +11,7 @@ import torch
 
 from maskgit import ranks
 from maskgit.schedules import Gamma, make_gamma
-from maskgit.transformer.guidance import GuidedTransformer
+from maskgit.transformer.guidance import GuidedTransformer, unguided
 from maskgit.transformer.kinds import Transformer, transformer_kinds
 from maskgit.transformer.masking import Example, Holes, fixed_batches
 from maskgit.transformer.model import MaskedTransformer
@@ -85,10 +85,9 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
 def started_model(params: Params, size: int) -> tuple[dict, MaskedTransformer]:
     """Returns the constructor's arguments and the transformer of a model folder."""
     config, model = kept_model(params, size, [GuidedTransformer, MaskedTransformer])
-    trained = model.trained if isinstance(model, GuidedTransformer) else model
     config = config | {"dropout": params.train.dropout}  # it has no weights
     started = build(MaskedTransformer, config)
-    started.load_state_dict(trained.state_dict())
+    started.load_state_dict(unguided(model).state_dict())
     return config, started
 
 

@@ -15,9 +15,9 @@ from maskgit.inpainting.kinds import make_inpainter, make_readings
 from maskgit.inpainting.registry import step_decoders
 from maskgit.inpainting.seam import ring_errors
 from maskgit.inpainting.settings import Sampler
-from maskgit.mean.decoder import MeanDecoder
 from maskgit.schedules import SCHEDULES
 from tests.holed_images import batches, seeds
+from tests.small_models import taught_decoder
 
 few = settings(max_examples=15)
 schedules = st.sampled_from(sorted(SCHEDULES)).map(SCHEDULES.get)
@@ -47,7 +47,7 @@ def any_inpainter(request):
     tokenizer, transformer = request.getfixturevalue(pair)
     if decoder not in MEANS:
         return make_inpainter(Sampler(decoder=decoder, guidance=0.7), tokenizer, transformer)
-    drawer = MeanDecoder(channels=16, decoder_blocks=1, latent_dim=4).copy_weights(tokenizer)
+    drawer = taught_decoder(tokenizer, transformer)
     sampler = Sampler(mean_steps=MEANS[decoder], guidance=0.7)
     return make_readings(sampler, tokenizer, transformer, drawer)["mean"]
 

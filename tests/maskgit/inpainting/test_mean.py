@@ -16,20 +16,16 @@ from maskgit.inpainting.kinds import make_readings
 from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Decoding, Sampler
 from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
-from maskgit.mean.decoder import MeanDecoder
-from maskgit.mean.settings import MeanDecoderSize, taught_config
+from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.schedules import SCHEDULES
 from maskgit.training.drawing import DrawingTrainer
 from pipeline.plumbing.places import MODEL_FOLDER
+from tests.small_models import taught_decoder
 from tests.trainings import DRAWING, assert_equal_weights, finish
 
 CPU = torch.device("cpu")
 PAIRS = "models", "fsq_models", "token_models"
 SIZES = {"channels": 16, "decoder_blocks": 1, "latent_dim": 4}
-
-
-def taught(tokenizer):
-    return MeanDecoder(**taught_config(SIZES, MeanDecoderSize())).copy_weights(tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +57,16 @@ def test_a_mean_does_not_depend_on_how_many_others_are_computed(models):
 @pytest.mark.parametrize("more_blocks", [1, 3])
 @pytest.mark.parametrize("noise", [False, True])
 def test_before_it_is_taught_it_draws_what_the_tokenizer_draws(models, more_blocks, noise, task):
-    drawer = MeanDecoder(**SIZES, more_blocks=more_blocks, noise=noise).copy_weights(models[0])
+    copied = copied_layers(models[1]) if noise else {}
+    config = SIZES | {"more_blocks": more_blocks, "noise": noise} | copied
+    drawer = MeanDecoder(**config).copy_weights(*models)
     codes, known = torch.randn(6, 4, 16, 16), known_pixels(*task, CPU)
-    drawn, expected = drawer(codes, known), models[0].decoder(codes, known)
-    assert torch.allclose(drawn, expected, atol=1e-5)  # with noise the sums have more terms
+    stream = [torch.randn(6, 256, copied["dim"])] if copied else []
+    drawn, expected = drawer(codes, known, *stream), models[0].decoder(codes, known)
+    assert torch.allclose(drawn, expected, atol=1e-5)  # with more channels sums have more terms
     assert noise or torch.equal(drawn, expected)
-    assert len(drawer.hidden_convolutions()) == 4 + 4 * more_blocks
+    of_blocks = 6 * drawer.layers  # queries, keys, values, outputs, and two of the MLP
+    assert len(drawer.hidden_matrices()) == 4 + 4 * more_blocks + of_blocks
     with pytest.raises(ValueError):
         MeanDecoder(**SIZES, more_blocks=-1)
 
@@ -76,7 +76,7 @@ def test_codes_alike_are_not_drawn_alike_where_it_sees_noise(models, height):
     codes, known = torch.ones(1, 4, height // 4, 16), torch.zeros(1, 4, height, 64)
     plain, noisy = (MeanDecoder(**SIZES, noise=noise) for noise in (False, True))
     for drawer, alike in ((plain, True), (noisy, False)):
-        drawer.copy_weights(models[0])
+        drawer.copy_weights(*models)
         torch.nn.init.normal_(drawer.decoder.from_pixels.weight)
         cells = drawer(codes, known)[..., 24:40, 24:40].unfold(2, 4, 4).unfold(3, 4, 4)
         differ = (cells - cells[:, :, :1, :1]).abs().amax()
@@ -84,21 +84,26 @@ def test_codes_alike_are_not_drawn_alike_where_it_sees_noise(models, height):
 
 
 def test_noise_is_seen_in_the_hole_alone(models, task):
-    drawer = MeanDecoder(**SIZES, noise=True).copy_weights(models[0])
+    drawer = MeanDecoder(**SIZES, noise=True).copy_weights(*models)
     known = known_pixels(*task, CPU)
     noise = drawer.noise_in_hole(known)[:, 0]
     assert torch.equal(noise != 0, torch.from_numpy(task[1]))
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
+@pytest.mark.parametrize("pair", [*PAIRS, "guided_models"])
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, copies, task):
     tokenizer, transformer = request.getfixturevalue(pair)
     images, hole = task
-    inpainter = MeanInpainter(tokenizer, transformer, taught(tokenizer))
-    shown, _ = inpainter.read(images, hole, *inpainter.encode(images, hole))
-    look = MeanLook(tokenizer, transformer)
-    codes, known = look(known_pixels(images, hole, CPU), torch.from_numpy(hole))
+    drawer = taught_decoder(tokenizer, transformer, None if copies else {})
+    inpainter = MeanInpainter(tokenizer, transformer, drawer)
+    _, shown, *streams = inpainter.read(images, hole, *inpainter.encode(images, hole))
+    look = MeanLook(tokenizer, transformer, drawer.layers)
+    codes, known, *taught = look(known_pixels(images, hole, CPU), torch.from_numpy(hole))
     assert codes.shape == shown.shape and known.shape == (6, 4, 64, 64)
+    assert len(taught) == len(streams) == (drawer.layers > 0) == copies
+    for one, other in zip(taught, streams, strict=True):
+        assert torch.allclose(one, other, atol=0.02)
     assert torch.equal(codes == 0, shown == 0) and (codes == 0).any()
     assert torch.allclose(codes, shown, atol=0.02)  # one of them may be computed in bf16
 
@@ -106,7 +111,7 @@ def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, task):
 def test_nothing_under_the_hole_is_taught(models, task):
     images, hole = task
     other = np.where(hole[..., None], 255 - images, images)
-    look, unknown = MeanLook(*models), torch.from_numpy(hole)
+    look, unknown = MeanLook(*models, layers=1), torch.from_numpy(hole)
     for one, two in zip(
         *[look(known_pixels(each, hole, CPU), unknown) for each in (images, other)], strict=True
     ):
@@ -120,8 +125,9 @@ def test_the_decoder_learns_and_the_other_networks_stay(models, task):
 
     def trained():
         torch.manual_seed(3)
-        model = taught(tokenizer)
-        network = model, MeanLook(tokenizer, transformer), model.hidden_convolutions()
+        model = taught_decoder(tokenizer, transformer)
+        look = MeanLook(tokenizer, transformer, model.layers)
+        network = model, look, model.hidden_matrices()
         return DrawingTrainer(*network, *task, 2, task, how, None, seed=3)
 
     trainer = trained()
@@ -168,7 +174,7 @@ def test_what_only_samples_have_asks_for_samples(small_models, task):
 def test_with_more_steps_a_part_is_drawn_before_the_mean(guided_models, task):
     images, hole = task
     sampler = Sampler(mean_steps=3, guidance=0.7)
-    readings = make_readings(sampler, *guided_models, taught(guided_models[0]))
+    readings = make_readings(sampler, *guided_models, taught_decoder(*guided_models))
     how = SCHEDULES["cosine"], 3
 
     def run(reading, seed):
@@ -184,6 +190,39 @@ def test_with_more_steps_a_part_is_drawn_before_the_mean(guided_models, task):
         masks, views = readings["mean"].snapshot(images, hole, mean.trajectory, step)
         assert (masks > 0).any() == (step < 2)
     assert np.array_equal(views, mean.images)
+
+
+def test_what_the_transformer_knows_beside_its_means_changes_the_fill(models, task):
+    drawers = [taught_decoder(*models, copied) for copied in ({}, None)]
+    assert [drawer.layers for drawer in drawers] == [0, 1]
+    fills = [MeanInpainter(*models, drawer)(*task).images for drawer in drawers]
+    assert not np.array_equal(*fills)
+
+
+def test_the_blocks_are_those_of_the_trained_transformer_not_of_its_guide(guided_models):
+    drawer = taught_decoder(*guided_models)
+    own = guided_models[1].trained.blocks[-drawer.layers :].state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in drawer.blocks.state_dict().items())
+
+
+@pytest.mark.parametrize("lacks", ["the layers", "layers, noise and blocks"])
+def test_a_decoder_goes_on_from_one_that_was_taught(models, task, lacks):
+    first = taught_decoder(*models, {})
+    if lacks != "the layers":
+        first = MeanDecoder(**SIZES).copy_weights(*models)
+        torch.nn.init.normal_(first.decoder.from_codes.weight)
+    more = {"more_blocks": 1, "noise": True} | copied_layers(models[1])
+    second = MeanDecoder(**SIZES, **more).copy_weights(*models).go_on_from(first)
+    fills = [MeanInpainter(*models, drawer)(*task).images.astype(int) for drawer in (first, second)]
+    assert abs(fills[0] - fills[1]).max() <= 1
+    taught = taught_decoder(*models)
+    again = taught_decoder(*models).go_on_from(taught)
+    assert_equal_weights(again, taught)
+
+
+def test_a_decoder_with_blocks_of_no_width_is_refused():
+    with pytest.raises(ValueError, match=r"dim \(0\) should be a multiple of heads"):
+        MeanDecoder(**SIZES, layers=2)
 
 
 def test_a_model_without_such_a_decoder_says_so(models):

@@ -102,6 +102,25 @@ def test_the_operations_of_a_batch_are_those_that_two_small_ones_tell(project, m
     assert few / 2 * 9 > 1.02 * many  # an optimiser works once a step
 
 
+def test_copies_of_weights_in_half_precision_are_not_taken_for_less_than_nothing(project):
+    """A step under autocast keeps these in place of the weights."""
+
+    class Step:
+        def __init__(self, images):
+            self.layer, self.images = torch.nn.Linear(256, 256, bias=False), images
+            self.parts = {"model": self.layer}
+
+        def state_dict(self):
+            return self.layer.state_dict()
+
+        def step(self):
+            with torch.autocast("cpu", torch.bfloat16):
+                self.layer(torch.zeros(self.images, 256)).sum().backward()
+
+    few, many = (training_gigabytes(Step, batch, 1, data=0.0) for batch in (1000, 2000))
+    assert many - few == pytest.approx(1.2 * 1000 * 256 * 2 / 1e9, rel=0.01)
+
+
 def measure_all_but_laptop(monkeypatch, fault):
     def measure(params):
         if params.preset == "laptop":
@@ -111,10 +130,17 @@ def measure_all_but_laptop(monkeypatch, fault):
     monkeypatch.setattr(presets, "measure", measure)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
 def test_a_preset_that_needs_too_much_memory_is_told_and_the_next_is_measured(
-    project, monkeypatch, capsys
+    project, monkeypatch, capsys, fault
 ):
-    measure_all_but_laptop(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    measure_all_but_laptop(monkeypatch, fault)
     presets.run_presets("cpu", ["laptop", "tiny"])
     said = capsys.readouterr().out
     assert "laptop: out of memory; -S train.accumulate=2" in said

@@ -1,15 +1,19 @@
 """The stage train_decoder, on small networks, and the rows of the mean reading behind it."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
+from maskgit.model_folder import folder_files, read_model_folder
 from maskgit.scoring.pixel_errors import psnr
+from pipeline.models.checkpoints import read_model
 from pipeline.models.inpainter import load_mean_inpainter
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import load_task
@@ -20,6 +24,7 @@ from pipeline.plumbing.places import (
     INPAINTED,
     MEAN_DECODER,
     MODEL,
+    MODEL_FOLDER,
     PREPARED,
     SCORES,
 )
@@ -84,6 +89,24 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(project, monkeypa
     stop_and_go_on(train_decoder.main, monkeypatch)
     assert "resuming at step 4 of 6" in capsys.readouterr().out
     assert (MEAN_DECODER / MODEL).read_bytes() == undisturbed
+
+
+def test_the_decoder_of_a_model_folder_is_taught_further(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(shutil.copytree(project, tmp_path / "copy"))
+    deeper = read_model(MEAN_DECODER / MODEL)  # of which the folder gets the decoder
+    config, *parts, _ = read_model_folder(MODEL_FOLDER)
+    for name, content in folder_files(config, *parts, deeper, "a card").items():
+        (MODEL_FOLDER / name).write_bytes(content)
+    set_params(more_blocks=0, learning_rate=1e-9)
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["train"]["start_from"] = str(MODEL_FOLDER)
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    train_decoder.main()
+    assert f"mean_decoder of {MODEL_FOLDER}" in capsys.readouterr().out
+    taught = read_model(MEAN_DECODER / MODEL)
+    assert taught.config == deeper.config and deeper.config["more_blocks"] == 1
+    for name, weights in taught.state.items():
+        assert torch.allclose(weights, deeper.state[name], atol=1e-4)
 
 
 def test_with_0_steps_none_is_taught_and_the_rows_are_left_out(project, tmp_path, monkeypatch):

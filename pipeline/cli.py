@@ -68,7 +68,9 @@ def inpaint(
         Path, typer.Option(help="Mask, white = hole, or a folder of masks with the same names.")
     ],
     out: Annotated[Path, typer.Option(help="PNG file, or folder for the results.")],
-    gamma: Annotated[str | None, typer.Option(help="Mask schedule.")] = None,
+    gamma: Annotated[
+        str | None, typer.Option(help="Mask schedule, such as cosine, linear or square.")
+    ] = None,
     iterations: Annotated[
         int | None,
         typer.Option(
@@ -224,9 +226,12 @@ def mask(
         Literal["dust", "dark-dust"] | None,
         typer.Option(help="What the masks are to mark: light or dark dust; else they are random."),
     ] = None,
-    kind: Annotated[str, typer.Option(help="Kind of hole, as in data.holes.")] = "mixture",
+    kind: Annotated[
+        str, typer.Option(help="Kind of hole, such as box, strokes or thin.")
+    ] = "mixture",
     area: Annotated[
-        tuple[float, float], typer.Option(help="Least and largest share of the picture.")
+        tuple[float, float],
+        typer.Option(help="Least and largest share of the picture: --area 0.1 0.25."),
     ] = (0.1, 0.25),
     seed: Annotated[
         int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Each seed draws other holes.")

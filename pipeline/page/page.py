@@ -26,7 +26,6 @@ from pipeline.page.session import (
     open_photo,
     own_way,
     painted,
-    preview,
     sample_photo,
     ways_of,
 )
@@ -88,7 +87,7 @@ def plainly(action):
 
 def editor_of(photo: Photo, layers: Sequence[np.ndarray]) -> dict:
     """Returns the editor's value: the photo, and what is brushed."""
-    shown = preview(photo.picture.rgb)
+    shown = photo.preview(photo.picture.rgb)
     return {"background": shown, "layers": list(layers), "composite": None}
 
 
@@ -218,7 +217,8 @@ class Page:
         if number >= len(results) or not self.shows(results[number].photo, request):
             return gr.skip()
         result = results[number]
-        before, after = preview(result.photo.picture.rgb), result.shown()
+        photo = result.photo
+        before, after = photo.preview(photo.picture.rgb), result.shown()
         # a new path each time, since a browser may keep what an address gave it
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         file = result.save(folder)

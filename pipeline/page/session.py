@@ -1,12 +1,13 @@
 """The data of a visitor's session: a photo, its hole, and its fills, as the page shows them."""
 
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from maskgit.data.holes import dilate
 from maskgit.data.image_files import (
@@ -43,6 +44,10 @@ class Photo:
         """The height and width in pixels."""
         return self.picture.shape
 
+    def preview(self, rgb: np.ndarray) -> np.ndarray:
+        """Returns uint8 (H, W, 3) with the photo's colour profile as the page shows it, in sRGB."""
+        return in_srgb(preview(rgb), self.picture.profile)
+
 
 @dataclass
 class Result:
@@ -75,7 +80,7 @@ class Result:
 
     def shown(self) -> np.ndarray:
         """Returns the result as the page shows it."""
-        return preview(picture_of(self.pixels).rgb)
+        return self.photo.preview(picture_of(self.pixels).rgb)
 
     def shown_after(self, step: int, fill: Fill) -> np.ndarray:
         """Returns the picture after a number of steps; after the last, the result."""
@@ -83,7 +88,7 @@ class Result:
             return self.shown()
         rgb = self.photo.picture.rgb
         inpainter = fill.readings["sample"]  # the mean reading has no step before its result
-        return preview(picture_after(step, inpainter, rgb, self.mask.hole, self.patches))
+        return self.photo.preview(picture_after(step, inpainter, rgb, self.mask.hole, self.patches))
 
     def save(self, folder: Path) -> Path:
         """Saves the result as PNG, with the photo's depth, channels and colour profile."""
@@ -116,6 +121,20 @@ def preview(pixels: np.ndarray) -> np.ndarray:
     enlarged = 4 * max(pixels.shape[:2]) < PAGE_SIDE
     how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(pixels).resize((width, height), how))
+
+
+def in_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Converts uint8 (H, W, 3) to sRGB; unchanged without a profile, or with an unfit one."""
+    if profile is None:
+        return pixels
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        shown = ImageCms.profileToProfile(
+            Image.fromarray(pixels), own, ImageCms.createProfile("sRGB")
+        )
+    except (ImageCms.PyCMSError, OSError):  # of grey, or damaged
+        return pixels
+    return np.asarray(shown)
 
 
 def painted(hole: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

@@ -1,8 +1,10 @@
 """What the page works on, without a browser."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from maskgit import load
 from maskgit.data.cats.cat import draw_cats
@@ -13,6 +15,7 @@ from pipeline.page.session import (
     brushed,
     fill_photo_as,
     hole_to_fill,
+    in_srgb,
     open_photo,
     painted,
     preview,
@@ -46,6 +49,19 @@ def test_a_stroke_on_the_preview_is_a_hole_of_the_photo():
     assert hole[40, 80] and not hole[10, 10]
     assert hole.mean() == pytest.approx(1 / 16, rel=0.1)
     assert not brushed([], (8, 8)).any()
+
+
+def test_the_page_shows_colours_by_the_photos_profile():
+    """Of a profile with red and green exchanged, red is shown as green."""
+    pixels = np.full((8, 8, 3), (200, 30, 30), dtype=np.uint8)
+    assert in_srgb(pixels, None) is pixels
+    assert in_srgb(pixels, b"no profile") is pixels
+    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert abs(in_srgb(pixels, own).astype(int) - pixels).max() <= 1
+    exchanged = own.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    photo = Photo(replace(picture_of(pixels), profile=exchanged), "red")
+    red, green, _ = photo.preview(pixels)[0, 0]
+    assert green > 150 and red < 100
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (300, 400), (2000, 1500)])

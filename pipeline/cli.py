@@ -473,8 +473,8 @@ def bench(
 
     Steps: train, inpaint, score, prepare, load, train_vqgan. Two more run only if named. "growth"
     measures memory and training steps as the work grows. "photos" fills a photo of 12 megapixels
-    with the trained model; all others use random weights. "laptop" takes about 5 minutes on two
-    cores, "lab" about 10.
+    with the trained model, or that of --model; all others use random weights. "laptop" takes about
+    5 minutes on two cores, "lab" about 10.
 
     Example: maskgit bench --device cuda --presets base,gpu128
     """
@@ -490,9 +490,11 @@ def bench(
             return
         if device:
             raise UserError("--device belongs to --presets")
-        for name, given in (("masks", masks), ("model", model)):
-            if given and not photos:
-                raise UserError(f"--{name} belongs to --photos")
+        steps = [step.strip() for step in only.split(",")] if only else []
+        if masks and not photos:
+            raise UserError("--masks belongs to --photos")
+        if model and not photos and "photos" not in steps:
+            raise UserError("--model belongs to --photos and to --only photos")
         if photos:
             leave_out(context, races, "--photos")
             from pipeline.bench.repairs import run_repairs
@@ -509,7 +511,7 @@ def bench(
         from pipeline.bench.steps import STEPS
         from pipeline.models.fill import default_model_folder
 
-        steps = [step.strip() for step in only.split(",")] if only else list(STEPS)
+        steps = steps or list(STEPS)
         extra = ("growth", "photos")
         unknown = [step for step in steps if step not in (*STEPS, *extra)]
         if unknown:
@@ -522,7 +524,7 @@ def bench(
         if "growth" in steps:
             run_growth(repeats or 3)
         if "photos" in steps:
-            run_photos(default_model_folder())
+            run_photos(model or default_model_folder())
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -142,6 +142,11 @@ class Score:
         """Whether it is a distance of sets, of which true images have the lowest."""
         return self.scope is Scope.SET and self.better is Better.LOWER
 
+    @property
+    def is_never_negative(self) -> bool:
+        """Whether no true value of it is below 0: a distance, an error or a share."""
+        return self.better is not Better.HIGHER or self.scope is Scope.SET
+
     def column(self, extractor: Extractor) -> Column:
         """Returns its column in a table that is made with an extractor."""
         if self.official and extractor.official:

@@ -219,14 +219,15 @@ def column_of(score: Score, names: Iterable[str]) -> Column:
 
 
 def clip_bounds(record: Mapping[str, float]) -> dict[str, float]:
-    """Returns a record of scores in which the interval of a distance begins at 0 or above.
+    """Returns a record of scores in which no interval reaches from below 0 to above.
 
-    An estimate of the kernel distance may be negative, since it is unbiased; the distance is not.
-    An interval that lies below 0 as a whole stays as it is.
+    That is for distances, errors and shares, see `Score.is_never_negative`. An estimate of the
+    kernel distance may be negative, since it is unbiased; the distance is not. An interval that
+    lies below 0 as a whole stays as it is.
     """
     clipped = dict(record)
     for column in score_columns(record):
         _, low, high = with_ends(column.name)
-        if column.score.is_distance and high in record and record[high] >= 0:
+        if column.score.is_never_negative and high in record and record[high] >= 0:
             clipped[low] = float(np.maximum(record[low], 0))
     return clipped

@@ -143,11 +143,18 @@ def test_what_a_row_costs_stands_before_its_scores():
     assert telea[:2] == ["telea", str(N)]
 
 
-@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
-def test_no_interval_of_a_distance_reaches_from_below_zero_to_above(value, below, above):
-    row = dict(zip(with_ends("kd_x"), (value, value - below, value + above), strict=True))
+@given(
+    st.sampled_from(["kd_x", "p_ids_cv_x", "l1_hole"]),
+    st.floats(-1, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_no_interval_of_a_distance_error_or_share_reaches_from_below_zero_to_above(
+    name, value, below, above
+):
+    row = dict(zip(with_ends(name), (value, value - below, value + above), strict=True))
     psnr = dict(zip(with_ends("psnr_hole"), (-1, -2, 0), strict=True))
-    distance, error = score_cells(row | psnr, ["kd_x", "psnr_hole"])
+    distance, error = score_cells(row | psnr, [name, "psnr_hole"])
     low, _, high = distance.partition("[")[2].rstrip("]").partition(", ")
     assert low.startswith("-") <= high.startswith("-")
     assert value + above < 0 or not low.startswith("-")

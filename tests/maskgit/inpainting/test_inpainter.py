@@ -120,7 +120,8 @@ def test_an_image_that_is_filled_costs_no_more_passes(inpainter):
             images, hole, SCHEDULES["cosine"], 16, image_generators(0, range(3))
         ).hidden[:-1]
     waiting = [int(step.any(dim=1).sum()) for step in (hidden, *steps)]
-    assert seen == waiting and max(seen) == 2
+    assert seen == [max(2, count) for count in waiting]  # one alone is predicted twice
+    assert {1, 2} == set(waiting)
 
 
 @few

@@ -25,6 +25,7 @@ from maskgit.scoring.columns import with_ends
 from maskgit.scoring.intervals import summarise
 from maskgit.scoring.perceptual_errors import perceptual_errors
 from maskgit.scoring.pixel_errors import psnr
+from maskgit.scoring.scores import clip_bounds
 from pipeline.bench.photos import peak_megabytes
 from pipeline.inputs.dataset import load_file, open_pictures
 from pipeline.models.fill import load_fill
@@ -209,7 +210,7 @@ def summary_text(table: pd.DataFrame) -> str:
     heading = ["damage", "method", "n", "PSNR (dB)", f"error ({JUDGE})", "to the best classic"]
     heading += ["share", "seconds"]
     shown, cells = ("psnr_hole", ERROR, "difference"), []
-    for _, row in table.iterrows():
+    for row in map(clip_bounds, table.to_dict("records")):
         ends = [[row[name] for name in with_ends(score)] for score in shown]
         last = f"{row['share']:.2f}", f"{row['seconds']:.2f}"
         named = row["damage"], row["method"], str(row["n"])

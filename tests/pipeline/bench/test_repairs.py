@@ -90,6 +90,19 @@ def test_the_worst_are_those_beside_the_best_classic_fill():
     assert list(worst["photo"]) == ["2.png", "1.png", "0.png"]
 
 
+def test_no_interval_of_an_error_of_few_photographs_begins_below_zero():
+    rows = [
+        {"photo": str(i), "damage": "dust", "method": name, "psnr_hole": 20.0, "seconds": 1.0}
+        | {repairs.ERROR: error, repairs.TEACHERS: error}
+        for name in ("mean", *repairs.CLASSIC)
+        for i, error in enumerate((0.5, 9.0, 1.0))
+    ]
+    table = repairs.summary(pd.DataFrame(rows))
+    assert (table[f"{repairs.ERROR}_low"] < 0).all()
+    shown = repairs.summary_text(table).splitlines()[1:]
+    assert len(shown) == 4 and not any("[-" in line for line in shown)
+
+
 def test_a_folder_without_photographs_is_a_fault(small_models, photos, tmp_path):
     folder, masks = photos
     for number in range(2):

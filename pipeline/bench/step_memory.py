@@ -61,6 +61,7 @@ def training_gigabytes(
     model = small.parts["model"]
     fixed = state_bytes(small.state_dict()) + sum(p.nbytes for p in model.parameters())
     by_image = (kept[2 * COUNTED] - kept[COUNTED]) / COUNTED
-    part = kept[COUNTED] + (-(-batch // accumulate) - COUNTED) * by_image
+    once = kept[COUNTED] - COUNTED * by_image
     weights = state_bytes(model.state_dict())  # counted in `fixed`, too
-    return (fixed + data + WORKING * max(0, part - weights)) / 1e9
+    part = -(-batch // accumulate) * by_image + max(0, once - weights)
+    return (fixed + data + WORKING * part) / 1e9

@@ -36,9 +36,8 @@ class Config(Section):
     decoding: Decoding
     uncertainty: Annotated[list[Positive], Field(min_length=1)]  # see `schedules.entropic`
     trained_on: TrainedOn
-    networks: dict[str, dict] = Field(
-        default_factory=dict
-    )  # kind and sizes, as the weights' own files say
+    # Kind and sizes, as the weights' own files say.
+    networks: dict[str, dict] = Field(default_factory=dict)
 
 
 class ModelFolder(NamedTuple):

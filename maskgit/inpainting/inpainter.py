@@ -260,9 +260,8 @@ class Inpainter:
         tokens = trajectory.tokens[step].masked_fill(trajectory.hidden[step], 0)
         filled = self.decode_pixels(tokens, images, hole, draft)
         filled[pending] = GREY
-        paste = (
-            composite if pending.any() else self.paste
-        )  # unfinished fills have no colours at the edge to blend
+        # Unfinished fills have no colours at the edge to blend.
+        paste = composite if pending.any() else self.paste
         return mask, paste(filled, images, hole)
 
     def picture_of_hidden(self, hidden: Tensor) -> np.ndarray:

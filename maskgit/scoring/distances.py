@@ -50,7 +50,7 @@ class Distance(NamedTuple):
         return self.value + self.influence_a + self.influence_b
 
 
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> Distance:
     """Returns the squared Fréchet distance between Gaussians fitted to two sets of features.
 
     d² = |mu_a - mu_b|² + Tr(S_a) + Tr(S_b) - 2 Tr((S_a S_b)^(1/2)), S the covariances (over N - 1).
@@ -60,30 +60,18 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     fewer images than features. Write S = F^T F instead. S_a S_b has the same non-zero eigenvalues
     as M M^T with M = F_a F_b^T, so the trace of its root is the sum of the singular values of M.
 
+    Giving image i of a the weight 1 + e scales row i of M by the root of that. The singular values
+    of M = U s V^T then grow in sum by e/2 (U s U^T)_ii, and likewise for b with V.
+
     Args:
         a: (N_a, D), any real dtype; computed in float64. N_a >= 2.
         b: (N_b, D), N_b >= 2.
 
     Returns:
-        A number >= 0, in squared feature units. Its bias depends on N: compare only at equal N.
+        A distance >= 0, in squared feature units. Its bias depends on N: compare only at equal N.
 
     Raises:
         ValueError: wrong shapes, or values that are not finite.
-    """
-    a, b = _checked(a, b)
-    shift = a.mean(axis=0) - b.mean(axis=0)
-    (_, factor_a), (_, factor_b) = _covariance_factor(a), _covariance_factor(b)
-    spread = np.sum(factor_a**2) + np.sum(factor_b**2)
-    overlap = np.linalg.norm(factor_a @ factor_b.T, ord="nuc")
-    # Rounding may make the distance of equal sets slightly negative.
-    return max(0.0, float(shift @ shift + spread - 2 * overlap))
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> Distance:
-    """Returns `frechet_distance` with the influence of every image.
-
-    Giving image i of a the weight 1 + e scales row i of M by the root of that. The singular values
-    of M = U s V^T then grow in sum by e/2 (U s U^T)_ii, and likewise for b with V.
     """
     a, b = _checked(a, b)
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
@@ -91,6 +79,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> Distance:
     (basis_a, factor_a), (basis_b, factor_b) = _covariance_factor(a), _covariance_factor(b)
     u, s, vt = np.linalg.svd(factor_a @ factor_b.T, full_matrices=False)
     spread = np.sum(factor_a**2) + np.sum(factor_b**2)
+    # Rounding may make the distance of equal sets slightly negative.
     value = max(0.0, float(shift @ shift + spread - 2 * s.sum()))
 
     def influence(x: np.ndarray, mean: np.ndarray, vectors: np.ndarray, shift: np.ndarray):

@@ -75,8 +75,8 @@ class Extractor:
             images: uint8 RGB, (N, H, W, 3), N >= 1; may be a read-only memory map.
             batch_size: images that pass through the network together; None for a fast default,
                 which is small on a CPU, where memory traffic limits the speed.
-            progress: called after each batch with the number of its images, for instance the
-                `update` method of a tqdm bar.
+            progress: called after each batch with the number of images that all ranks finish in
+                that time, for instance the `update` method of a tqdm bar.
 
         Returns:
             float32, (N, D).

@@ -11,14 +11,14 @@ from itertools import combinations, product
 import numpy as np
 
 from maskgit.scoring.columns import with_ends, without_end
-from maskgit.scoring.distances import frechet, kernel_distance
+from maskgit.scoring.distances import frechet_distance, kernel_distance
 from maskgit.scoring.pixel_errors import l1, psnr
 from maskgit.scoring.pixel_errors import ssim as ssim_one_by_one
 from maskgit.scoring.score import Better, Column, Evaluation, Scope, Score, mean_over_sets
 
 
 def _frechet(e: Evaluation) -> np.ndarray:
-    return mean_over_sets(frechet(each, e.truth_features).by_pair() for each in e.features)
+    return mean_over_sets(frechet_distance(each, e.truth_features).by_pair() for each in e.features)
 
 
 def _kernel(e: Evaluation) -> np.ndarray:

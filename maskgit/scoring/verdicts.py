@@ -36,17 +36,17 @@ def simultaneous_intervals(by_image: np.ndarray) -> Differences:
     from the same images, and strays as in Student's t: that widens the intervals of few images.
 
     Args:
-        by_image: (N, M), N >= 2, no NaN; the differences of image i in row i. Below FEWEST images
-            the intervals have no ends.
+        by_image: (N, M), N >= 2, no NaN; the differences of image i in row i. Of fewer than FEWEST
+            images the intervals have no ends. An interval is a point where all images differ by
+            the same.
     """
     n = len(by_image)
     mean = by_image.mean(axis=0)
-    error = by_image.std(axis=0, ddof=1) / np.sqrt(n)
-    unlike = error > 0  # differences that are all equal have no error to resample
-    if not unlike.any():
-        return Differences(mean, mean, mean, error)
-    if n < FEWEST:
-        return Differences(mean, mean - np.inf, mean + np.inf, np.full(len(mean), np.inf))
+    unlike = np.ptp(by_image, axis=0) > 0  # by rounding, equal differences have an error, too
+    error = np.where(unlike, by_image.std(axis=0, ddof=1) / np.sqrt(n), 0.0)
+    if n < FEWEST or not unlike.any():
+        half = np.where(unlike, np.inf, 0.0)
+        return Differences(mean, mean - half, mean + half, half)
     scaled = (by_image - mean)[:, unlike] / error[unlike]
     rng = np.random.default_rng(0)
     largest = [

@@ -21,7 +21,7 @@ from maskgit.lab.settings import LabChoices
 from maskgit.lab.tokenizer import LabVQGAN
 from maskgit.pixels import to_float
 from maskgit.schedules import make_gamma
-from maskgit.scoring.distances import frechet
+from maskgit.scoring.distances import frechet_distance
 from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.training import TokenizerTrainer
 from maskgit.tokenizer.vqgan import VQGAN
@@ -227,7 +227,7 @@ def score(params: Params, size: Size, folder: Path) -> Race:
     )
     ways = [
         Way("lab", partial(lab_frechet_distance, a, b), count),
-        Way("ours", lambda: frechet(a, b).value, count),
+        Way("ours", lambda: frechet_distance(a, b).value, count),
     ]
     notes = [
         f"{count} x {width} features, given; the lab's way is pytorch-fid's, "

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from maskgit.data.image_files import FORMATS, Picture, UnusableImage, decode_picture
 from maskgit.scoring.columns import with_ends
-from maskgit.scoring.distances import Distance, frechet, kernel_distance
+from maskgit.scoring.distances import Distance, frechet_distance, kernel_distance
 from maskgit.scoring.features import Extractor
 from maskgit.scoring.intervals import mean_interval, summarise
 from maskgit.scoring.score import Evaluation
@@ -129,7 +129,7 @@ def compare_folders(a: Path, b: Path, extractor: Extractor) -> dict[str, float]:
     paired = are_pairs(paths_a, paths_b)
     features_a, features_b = (folder_features(paths, extractor) for paths in (paths_a, paths_b))
     distances = {
-        FRECHET.column(extractor).name: frechet(features_a, features_b),
+        FRECHET.column(extractor).name: frechet_distance(features_a, features_b),
         KERNEL.column(extractor).name: kernel_distance(features_a, features_b, paired),
     }
     if paired:

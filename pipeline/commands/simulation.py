@@ -45,7 +45,7 @@ def simulate(n: int, draws: int) -> Iterator[dict[str, object]]:
             yield {
                 "n": n,
                 "sampler": name,
-                "frechet": frechet_distance(features, truth),
+                "frechet": frechet_distance(features, truth).value,
                 "kernel": np.mean([distances[a].value for a in ours]),
                 "wrong": (found.low[worse] > 0).mean() if worse.any() else np.nan,
                 "right": (found.high[worse] < 0).mean() if worse.any() else np.nan,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.scoring.distances import frechet, frechet_distance, kernel_distance
+from maskgit.scoring.distances import frechet_distance, kernel_distance
 from maskgit.scoring.intervals import mean_interval
 from maskgit.scoring.torchvision_import import import_torchvision
 
@@ -16,13 +16,15 @@ def features(seed, n, d, shift=0.0):
     return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + shift
 
 
-@pytest.mark.parametrize("distance", [frechet, lambda a, b: kernel_distance(a, b, paired=False)])
+@pytest.mark.parametrize(
+    "distance", [frechet_distance, lambda a, b: kernel_distance(a, b, paired=False)]
+)
 @pytest.mark.parametrize(("n_a", "n_b", "d"), [(9, 12, 30), (40, 25, 6), (9, 40, 20)])
 class TestInfluence:
     def test_is_the_derivative_by_an_images_weight(self, distance, n_a, n_b, d):
         """Against weighted statistics written out: the distance if image i counted more."""
         a, b = features(0, n_a, d) / d, features(1, n_b, d, shift=0.3) / d
-        weighted = weighted_frechet if distance is frechet else weighted_kernel
+        weighted = weighted_frechet if distance is frechet_distance else weighted_kernel
         uniform_a, uniform_b = np.full(n_a, 1 / n_a), np.full(n_b, 1 / n_b)
         found = distance(a, b)
         assert weighted(a, b, uniform_a, uniform_b) == pytest.approx(found.value, rel=1e-9)
@@ -86,44 +88,48 @@ class TestFrechetDistance:
         expected = calculate_frechet_distance(
             a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
         )
-        assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+        assert frechet_distance(a, b).value == pytest.approx(expected, rel=1e-6)
 
     @pytest.mark.parametrize(("n", "d"), [(10, 200), (200, 10)])
     def test_closed_forms(self, n, d):
         a = features(2, n, d)
         shift = np.linspace(-1, 1, d)
         spread = np.trace(np.cov(a, rowvar=False))
-        assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * spread)
-        assert frechet_distance(a, a + shift) == pytest.approx(shift @ shift)
+        assert frechet_distance(a, a).value == pytest.approx(0, abs=1e-9 * spread)
+        assert frechet_distance(a, a + shift).value == pytest.approx(shift @ shift)
         # Tripling about the mean: Tr(S) + 9 Tr(S) - 2 * 3 Tr(S).
-        assert frechet_distance(a, 3 * a - 2 * a.mean(0)) == pytest.approx(4 * spread)
+        assert frechet_distance(a, 3 * a - 2 * a.mean(0)).value == pytest.approx(4 * spread)
 
     def test_one_dimension(self):
         a, b = features(3, 50, 1), features(4, 70, 1)
         expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
-        assert frechet_distance(a, b) == pytest.approx(expected)
+        assert frechet_distance(a, b).value == pytest.approx(expected)
 
     @settings(max_examples=25)
     @given(seed=st.integers(0, 10**6), n_a=st.integers(2, 40), n_b=st.integers(2, 40))
     def test_symmetric_finite_and_blind_to_rotation(self, seed, n_a, n_b):
         a, b = features(seed, n_a, 12), features(seed + 1, n_b, 12)
-        distance = frechet_distance(a, b)
+        distance = frechet_distance(a, b).value
         rotation, _ = np.linalg.qr(features(seed + 2, 12, 12))
         assert np.isfinite(distance)
         assert distance >= 0
-        assert frechet_distance(b, a) == pytest.approx(distance, rel=1e-9, abs=1e-9)
-        assert frechet_distance(a @ rotation, b @ rotation) == pytest.approx(distance, rel=1e-9)
+        assert frechet_distance(b, a).value == pytest.approx(distance, rel=1e-9, abs=1e-9)
+        assert frechet_distance(a @ rotation, b @ rotation).value == pytest.approx(
+            distance, rel=1e-9
+        )
 
     def test_both_routes_agree_beside_each_other(self):
         """Features that are zero change nothing, but make N < D out of N > D."""
         a, b = features(5, 30, 8), features(6, 25, 8)
         padded = [np.pad(x, ((0, 0), (0, 50))) for x in (a, b)]
-        assert frechet_distance(*padded) == pytest.approx(frechet_distance(a, b))
+        assert frechet_distance(*padded).value == pytest.approx(frechet_distance(a, b).value)
 
     def test_float32_input_is_computed_in_double(self):
         a = (features(7, 20, 40) + 1e4).astype(np.float32)
         b = (features(8, 20, 40) + 1e4).astype(np.float32)
-        assert frechet_distance(a, b) == frechet_distance(a.astype(float), b.astype(float))
+        assert (
+            frechet_distance(a, b).value == frechet_distance(a.astype(float), b.astype(float)).value
+        )
 
     @pytest.mark.parametrize(
         ("a", "b"),
@@ -200,11 +206,11 @@ class TestIntervalsOfTheFrechetDistance:
     def test_cover_the_mean_over_fresh_draws(self):
         rng = np.random.default_rng(0)
         fresh = [self.draw(rng, [0.5]) for _ in range(300)]
-        distances = [frechet_distance(a, t) for t, a in fresh]
+        distances = [frechet_distance(a, t).value for t, a in fresh]
         target, spread = np.mean(distances), np.std(distances)
         covered, widths = [], []
         for truth, filled in fresh[:100]:
-            low, high = mean_interval(frechet(filled, truth).by_pair())
+            low, high = mean_interval(frechet_distance(filled, truth).by_pair())
             covered.append(low <= target <= high)
             widths.append(high - low)
         assert np.mean(covered) >= 0.92
@@ -218,7 +224,9 @@ class TestIntervalsOfTheFrechetDistance:
         shown = []
         for _ in range(60):
             truth, one, other = self.draw(rng, noise)
-            by_image = frechet(one, truth).by_pair() - frechet(other, truth).by_pair()
+            by_image = (
+                frechet_distance(one, truth).by_pair() - frechet_distance(other, truth).by_pair()
+            )
             low, high = mean_interval(by_image)
             shown.append(not low <= 0 <= high)
         assert least <= np.mean(shown) <= most

@@ -85,7 +85,7 @@ class TestInception:
         expected = calculate_frechet_distance(
             a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
         )
-        ours_distance = frechet_distance(ours[:5, most_varied], ours[5:, most_varied])
+        ours_distance = frechet_distance(ours[:5, most_varied], ours[5:, most_varied]).value
         assert ours_distance == pytest.approx(expected, rel=1e-3)
 
     def test_unchecked_weights_do_not_carry_the_name_fid(self, random_weights):

@@ -137,7 +137,7 @@ def test_the_mean_over_images_is_the_distance_of_the_sets(images, hole):
     output, truth = images
     found = compute_scores(evaluation([output], truth, hole))
     sets = EXTRACTOR(output), EXTRACTOR(truth)
-    assert found["fd_pixels"].mean() == pytest.approx(frechet_distance(*sets))
+    assert found["fd_pixels"].mean() == pytest.approx(frechet_distance(*sets).value)
     expected = kernel_distance(*sets, paired=True).value
     assert found["kd_pixels"].mean() == pytest.approx(expected)
 

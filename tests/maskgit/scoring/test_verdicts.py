@@ -64,7 +64,9 @@ def test_the_frechet_distance_of_few_pairs_prefers_blur():
     """Why it is not judged: the blurry sampler is truly the worst, and looks the best."""
     rng = np.random.default_rng(0)
     truth, fixed = draw(128, rng)
-    found = {name: frechet_distance(fill(fixed, s, rng), truth) for name, s in SPREADS.items()}
+    found = {
+        name: frechet_distance(fill(fixed, s, rng), truth).value for name, s in SPREADS.items()
+    }
     assert true_frechet(SPREADS["blurry"]) > true_frechet(SPREADS["perfect"]) == 0
     assert found["blurry"] < found["too little spread"] < found["perfect"]
 
@@ -102,6 +104,17 @@ def test_methods_that_never_differ():
     found = simultaneous_intervals(np.zeros((5, 2)))
     assert found.low.tolist() == found.high.tolist() == found.seen.tolist() == [0, 0]
     assert images_needed(0.0, 1.0, 128) == np.inf
+
+
+@pytest.mark.parametrize("n", [4, 29, 30, 100])
+def test_a_difference_that_all_images_share_changes_no_other_interval(n):
+    """The standard deviation of a hundred times 0.1 is not 0 but 1e-17."""
+    others = np.random.default_rng(0).standard_normal((n, 2))
+    alone = simultaneous_intervals(others)
+    found = simultaneous_intervals(np.column_stack([others, np.full(n, 0.1)]))
+    assert found.low[2] == found.high[2] == pytest.approx(0.1) and found.seen[2] == 0
+    for one, many in zip(alone, found, strict=True):
+        assert many[:2].tolist() == one.tolist()
 
 
 def test_a_difference_as_large_as_seen_is_noticed_four_times_in_five():

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from maskgit.device import bf16_is_faster
 from maskgit.lab.tokenizer import LabVQGAN
-from maskgit.scoring.distances import frechet
+from maskgit.scoring.distances import frechet_distance
 from maskgit.tokenizer.vqgan import VQGAN
 from pipeline.bench import growth, memory, run
 from pipeline.bench.models import parameter_count
@@ -133,7 +133,7 @@ def test_stored_tokens_are_what_the_tokenizer_would_encode(models):
 def test_both_distances_agree():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((200, 16)), rng.standard_normal((200, 16)) + 0.5
-    assert frechet(a, b).value == pytest.approx(lab_frechet_distance(a, b), rel=1e-6)
+    assert frechet_distance(a, b).value == pytest.approx(lab_frechet_distance(a, b), rel=1e-6)
 
 
 def test_the_labs_training_step_needs_more_operations_than_ours(project):

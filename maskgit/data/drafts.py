@@ -46,7 +46,7 @@ def draw_drafts(
     return Drafts(*[to_device(each, device) for each in (*arrays, errors.astype(np.float32))])
 
 
-def widened(hole: Tensor, drafts: Drafts | None) -> Tensor:
+def with_rest_of_hole(hole: Tensor, drafts: Drafts | None) -> Tensor:
     """Returns holes bool (B, H, W), where an image shows the midst of a large hole their rest."""
     return hole if drafts is None else hole ^ drafts.within[:, None, None]
 

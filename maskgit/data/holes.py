@@ -43,7 +43,7 @@ def stretched(hole: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def box(rng: np.random.Generator, size: int, area: float) -> np.ndarray:
-    """Draws a rectangle with sides in a ratio of at most two; bool (size, size)."""
+    """Draws a rectangle with sides in a ratio of about two at most; bool (size, size)."""
     aspect = 2 ** rng.uniform(-1, 1)
     height = int(np.clip(round(size * np.sqrt(area * aspect)), 1, size))
     width = int(np.clip(round(size * size * area / height), 1, size))

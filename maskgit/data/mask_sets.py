@@ -39,7 +39,8 @@ def shape_digest(hole: np.ndarray) -> bytes:
 def split_masks(digests: np.ndarray, seed: int) -> np.ndarray:
     """Returns the split of each mask, as `assign_splits` does for images: (N,) of names.
 
-    digests: uint8 (N, 32), of the files' bytes, all different. One added mask moves no other.
+    digests: uint8 (N, 32), of the files' bytes, all different. An added mask moves others as an
+    added image does.
     Raises ValueError where there are too few.
     """
     return assign_splits(digests, VALIDATION, TEST, seed)

@@ -1,10 +1,10 @@
 """Finds the hole that a mask shows, by one rule for all masks.
 
-1. A mask that is transparent in places is read by its alpha alone. If its visible part is paint on
+1. A mask that is transparent in places has its hole by its alpha. If its visible part is paint on
    a clear layer, that part is the hole. Otherwise the visible part is kept, and the transparent
-   part is the hole. Paint is a few bright colours, such as white, red or blue, on at most half of
-   the layer. A photo with a part erased has many colours or covers most of the layer. Black is kept
-   in every mask.
+   part is the hole. Paint is a few colours, most of it bright, such as white, red or blue, on at
+   most half of the layer. A photo with a part erased has many colours or covers most of the layer.
+   Black alone on a clear layer is not paint.
 2. If all values are 0 or 1 (label maps, boolean arrays saved as numbers), 1 is the hole.
 3. Otherwise white is the hole: a pixel with any channel of 128 of 255 or more. So red, green and
    blue brushes on black are masks, too.

@@ -16,7 +16,8 @@ def assign_splits(
 ) -> np.ndarray:
     """Returns the split of each image, by two numbers from a hash of the seed and its digest.
 
-    Where `test` is a share, one added image moves no other. Where `test` is a number, an added test
+    Where `test` is a share, one added image moves no other, except the only
+    validated one, which it may replace. Where `test` is a number, an added test
     image replaces another. The order of the images does not matter.
 
     Args:

@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 
 from maskgit.inpainting.inpainter import Inpainted, Inpainter, image_generators
 from maskgit.inpainting.seam import smoothest_fill
-from maskgit.inpainting.windows import CONTEXT, Window, plan_finer, plan_windows, waves
+from maskgit.inpainting.windows import CONTEXT, Window, plan_finer, plan_windows, shrink_hole, waves
 from maskgit.schedules import Gamma
 
 BATCH = 16  # windows that are filled together
@@ -49,12 +49,12 @@ def fill_photo(
     has other random numbers. progress: called with the share that is done, up to 1. watch: called
     with each window once it is filled, in the order of pasting (`maskgit.inpainting.replay`).
     drafts: whether the networks were trained with drafts (`maskgit.data.drafts`). Returns uint8
-    (H, W, 3), known pixels bit for bit. Raises ValueError where the shapes do not fit.
+    (H, W, 3), known pixels bit for bit. Raises ValueError where shapes or dtypes do not fit.
     """
     if image.dtype != np.uint8 or hole.dtype != bool or image.shape != (*hole.shape, 3):
         raise ValueError("image must be uint8 (H, W, 3) and hole bool (H, W)")
     height, width = hole.shape
-    image, hole = widened(image, hole)
+    image, hole = continued(image, hole)
     size = inpainter.transformer.grid * inpainter.tokenizer.cell
     filled, first = image.copy(), plan_windows(hole, size)
     passes = [first, *(plan_finer(hole, first, size) if drafts else [])]
@@ -75,7 +75,8 @@ def fill_photo(
                 if window.side != size:  # else it is blended already
                     large = enlarge(patch, window.side)[None]
                     patch = inpainter.paste(large, *[part[None] for part in view])[0]
-                paste(filled, left, patch, window)
+                window.paste(filled, patch)
+                left[window.inner] &= ~window.fills
                 if watch is not None:
                     watch(Patch(window, small[i], holes[i], drawn.image(i), draft[i].any()))
             done += len(batch)
@@ -84,7 +85,7 @@ def fill_photo(
     return filled[:height, :width]
 
 
-def widened(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def continued(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Continues a narrow picture and its hole to LEAST pixels, down and right, by its last pixels.
 
     A window is no wider than the picture, and of a window of a few pixels a hole is most or all.
@@ -152,18 +153,10 @@ def put_back(filled: np.ndarray, own: np.ndarray, hole: np.ndarray) -> np.ndarra
     return result
 
 
-def paste(image: np.ndarray, hole: np.ndarray, patch: np.ndarray, window: Window) -> None:
-    """Copies a window's fill into the picture and removes it from the hole, both in place."""
-    part = patch[window.within]
-    image[window.inner] = np.where(window.fills[..., None], part, image[window.inner])
-    hole[window.inner] &= ~window.fills
-
-
 def shrink(crop: np.ndarray, unknown: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scales a window to size x size; a pixel is unknown where its area has an unknown pixel.
+    """Scales a window and its unknown pixels (`shrink_hole`) to size x size.
 
     Pixels are averages over areas, so that no known pixel of the copy depends on an unknown one.
     """
     small = Image.fromarray(crop).resize((size, size), Image.Resampling.BOX)
-    share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
-    return np.array(small), np.asarray(share) > 0
+    return np.array(small), shrink_hole(unknown, size)

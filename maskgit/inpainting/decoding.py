@@ -19,13 +19,13 @@ from maskgit.validation import NotNegative, Section
 
 
 class Trajectory(NamedTuple):
-    """Tokens, and which of them were hidden, after each step; after the last, none is hidden."""
+    """Tokens, and which were hidden, after each step; of a whole decoding, none after the last."""
 
     tokens: Tensor  # int64 (steps, B, N); hidden places hold the mask token
     hidden: Tensor  # bool (steps, B, N)
 
     def steps(self) -> Tensor:
-        """Returns the number of steps until no token of an image was hidden, int64 (B,)."""
+        """Returns the number of steps until no token of an image was hidden, at least 1; (B,)."""
         return 1 + self.hidden[:-1].any(dim=2).sum(dim=0)
 
 
@@ -55,7 +55,8 @@ def hidden_counts(initial: Tensor, gamma: Gamma, steps: int) -> Tensor:
     """Returns how many tokens of each image stay hidden after each step.
 
     initial: int64 (B,), hidden tokens before the first step. Returns int64 (steps, B):
-    floor(gamma(step / steps) * initial), but at least one fewer than before, and 0 after the last.
+    floor(gamma(step / steps) * initial), but at least one fewer than before, if
+    there were any, and 0 after the last.
     """
     counts, left = [], initial
     for step in range(1, steps + 1):
@@ -149,7 +150,7 @@ class TokenDecoder(Section):
         return drawn.log_probability
 
     def still_hidden(self, choice: Choice, budget: Tensor) -> Tensor:
-        """Returns the tokens hidden after the step, bool (B, N), at least one fewer than before."""
+        """Returns the tokens hidden after the step, bool (B, N), fewer than before, if any."""
         return least_confident(choice.score, budget)
 
 

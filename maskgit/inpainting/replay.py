@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 
-from maskgit.inpainting.any_size import Patch, widened
+from maskgit.inpainting.any_size import Patch, continued, enlarge
 from maskgit.inpainting.inpainter import GREY, Inpainter
 
 
@@ -22,16 +21,14 @@ def picture_after(
     the picture's own size.
     """
     height, width = hole.shape
-    image, hole = widened(image, hole)
+    image, hole = continued(image, hole)
     shown = np.where(hole[..., None], np.uint8(GREY), image)
     for window, small, unknown, drawn, has_draft in patches if step > 0 else ():
         last = min(step, len(drawn.trajectory.tokens)) - 1
         task = small[None], unknown[None]
         draft = task[1] if has_draft else None
         _, picture = inpainter.snapshot(*task, drawn.trajectory, last, draft)
-        large = Image.fromarray(picture[0]).resize((window.side,) * 2, Image.Resampling.BICUBIC)
-        part = np.asarray(large)[window.within]
-        shown[window.inner] = np.where(window.fills[..., None], part, shown[window.inner])
+        window.paste(shown, enlarge(picture[0], window.side))
     return shown[:height, :width]
 
 

@@ -41,6 +41,14 @@ class Window(NamedTuple):
         spans = zip(self.inner, self.corner, strict=True)
         return tuple(slice(span.start - start, span.stop - start) for span, start in spans)
 
+    def paste(self, image: np.ndarray, patch: np.ndarray) -> None:
+        """Copies the pixels that are filled from a patch of this window into the picture, in place.
+
+        image: (H, W, C); patch: (side, side, C).
+        """
+        part = patch[self.within]
+        image[self.inner] = np.where(self.fills[..., None], part, image[self.inner])
+
 
 def square(corner: tuple[int, int], side: int) -> tuple[slice, slice]:
     """Returns the slices of a picture that cut out a square."""
@@ -105,6 +113,15 @@ def waves(windows: list[Window]) -> list[list[int]]:
             groups.append([])
         groups[number].append(i)
     return groups
+
+
+def shrink_hole(unknown: np.ndarray, size: int) -> np.ndarray:
+    """Scales a window's unknown pixels, bool (side, side), to bool (size, size).
+
+    A pixel is unknown where its area has an unknown pixel.
+    """
+    share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
+    return np.asarray(share) > 0
 
 
 def _clamped(side: int, shape: tuple[int, int]) -> int:
@@ -233,17 +250,12 @@ def _grow(
     while True:
         corner, inner = _place(first, left, part, side)
         seen = unknown[square(corner, side)]
-        tried.append((_hidden_share(seen, size), -len(tried), (corner, inner, side)))
+        hidden = float(shrink_hole(seen, size).mean())
+        tried.append((hidden, -len(tried), (corner, inner, side)))
         larger = _clamped(int(np.ceil(LARGER * side)), left.shape)
         if larger == side or seen.mean() <= UNKNOWN:
             return min(tried)[-1]  # of equal ones the largest
         side = larger
-
-
-def _hidden_share(unknown: np.ndarray, size: int) -> float:
-    """Returns the share of a window that the model, of that size, cannot see."""
-    share = Image.fromarray(unknown.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
-    return float((np.asarray(share) > 0).mean())
 
 
 def _place(

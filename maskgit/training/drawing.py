@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskgit import ranks
-from maskgit.data.drafts import draw_drafts, shown, widened
+from maskgit.data.drafts import draw_drafts, shown, with_rest_of_hole
 from maskgit.data.known_pixels import mask_pixels
 from maskgit.data.views import take_views, view_maps
 from maskgit.device import autocast
@@ -112,7 +112,8 @@ class DrawingTrainer(Trainer):
 
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
-            task = *self.validation, self.loss, how.batch_size
+            own = max(1, how.batch_size // ranks.world_size())  # what a step of this rank holds
+            task = *self.validation, self.loss, own
             metrics |= evaluate_drawing(self.average, self.look, *task)
             if joined or not self.adversary:
                 self.best.update(self.average, metrics["val_loss"])
@@ -129,7 +130,7 @@ class DrawingTrainer(Trainer):
         hole = self.holes[to_device(rng.integers(len(self.holes), size=size), device)]
         truth = pixels_to_float(take_views(self.images[rows,], views))
         drafts = draw_drafts(rng, size, self.drafts, device)
-        hole = widened(hole, drafts)
+        hole = with_rest_of_hole(hole, drafts)
         return truth, hole, shown(truth, hole, drafts)
 
 

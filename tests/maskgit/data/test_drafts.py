@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskgit.data.drafts import COARSENESS, Drafts, draw_drafts, shown, softened, widened
+from maskgit.data.drafts import COARSENESS, Drafts, draw_drafts, shown, softened, with_rest_of_hole
 from maskgit.data.known_pixels import DRAFT, known_pixels, mask_pixels
 from tests.holed_images import batches
 
@@ -76,10 +76,12 @@ def test_the_share_says_how_many_have_a_draft_and_none_draws_no_number():
 @given(seeds)
 def test_half_of_the_drafts_are_of_the_rest_of_the_picture(seed):
     rng, _, hole = pictures(seed)
-    assert widened(hole, None) is hole
+    assert with_rest_of_hole(hole, None) is hole
     drafts = draw_drafts(rng, 4, 0.5, CPU)
     assert (drafts.which | ~drafts.within).all()
     for image, within in zip(range(4), drafts.within, strict=True):
-        assert torch.equal(widened(hole, drafts)[image], ~hole[image] if within else hole[image])
+        assert torch.equal(
+            with_rest_of_hole(hole, drafts)[image], ~hole[image] if within else hole[image]
+        )
     many = draw_drafts(rng, 2000, 0.5, CPU)
     assert 400 < many.within.sum() < 600

@@ -34,10 +34,9 @@ def group(device: torch.device, timeout: timedelta) -> Iterator[None]:
     device: of this process's networks. timeout: for which a rank waits for the others.
     """
     dist.init_process_group(backends(device), timeout=timeout)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    # Not after a fault: NCCL would wait for ranks that are still at work, and hide the message.
+    dist.destroy_process_group()
 
 
 def is_distributed() -> bool:

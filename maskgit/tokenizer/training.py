@@ -115,7 +115,9 @@ class TokenizerTrainer(Trainer):
         metrics = self.learner(settled, adversarial)(*self.draw_batch(HOLED * settled))
         self.done += 1
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
-            metrics |= evaluate_tokenizer(model, self.validation, how.batch_size)
+            parts = how.accumulate * ranks.world_size()
+            own = max(1, how.batch_size // parts)  # what is decoded at once in a step
+            metrics |= evaluate_tokenizer(model, self.validation, own)
         return metrics
 
     def learner(self, settled: bool, adversarial: bool) -> Callable[..., Metrics]:

@@ -82,6 +82,14 @@ def save_iterations(
         save_picture(folder / f"imga/test_{step}.png", grid(first_views, 8))
 
 
+def warm_up(job: FillJob, size: int) -> None:
+    """Fills some images before any are timed: a GPU loads its programs in its first fill."""
+    batch = job.images[:size], job.holes[:size]
+    task = *batch, job.gamma, job.counts[:1], job.seed, range(len(batch[0]))
+    for _ in job.inpainter.sweep_iterations(*task):
+        pass
+
+
 def load_method(name: str, inpaint: Inpaint) -> tuple[Inpainter, Gamma]:
     """Returns the inpainter and the schedule of a method; in one step, schedules are equal."""
     if name == MEAN:
@@ -126,6 +134,8 @@ def main(schedule: str) -> None:
             background(inpainter.device) as begin,
         ):
             job = FillJob(images, holes, inpainter, gamma, counts, params.seed, folder, begin)
+            if inpainter.device.type != "cpu":
+                warm_up(job, size)
             with parallel_map(job.fill, pieces, inpainter.device) as filled:
                 for (indices, variant), (taken, elapsed) in zip(pieces, filled, strict=True):
                     steps[:, variant, indices.start : indices.stop] = taken

@@ -114,7 +114,7 @@ def inpaint(
 
     Schedule, iterations, reading and seed are those of the model's config.json unless given here.
     The reading mean is one fill, without schedule or iterations. Asking for these, or for several
-    variants, asks for the reading sample.
+    variants, asks for the reading sample, unless the model takes the mean in several steps.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """

@@ -61,7 +61,7 @@ MASKGIT_CUDA_GRAPHS=1 run base-graphs --force -S preset=base -S data.source="$da
 MASKGIT_LAUNCH="torchrun --standalone --nproc-per-node 1" \
     run nccl -S preset=laptop -S seed=1 -S data.source="$data/cat-faces-64.zip"
 
-# 3. `gpu128` on 2,000 of the flower photographs; look at OUT/gpu128/summary/grid.png.
+# 3. `gpu128` on 2,000 of the flower photographs; look at OUT/gpu128/summary/iterations.png.
 flowers=data/raw/flowers-2000
 mkdir -p data/raw/flowers && python -m zipfile -e "$data/flower-photos.zip" data/raw/flowers
 mkdir -p $flowers && find data/raw/flowers -name '*.jpg' | sort | awk 'NR % 9 < 5' | head -2000 \

@@ -19,7 +19,7 @@ def fill(folder: Path, image: np.ndarray, hole: np.ndarray, **changes) -> np.nda
     MaskGIT's own decoder, cosine schedule, or the mean reading; pasted and not blended. Returns
     uint8 (H, W, 3).
     """
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     how = config["decoding"] | changes
     hide = config["networks"]["transformer"]["codebook_size"]
     encode, predict, draw = [

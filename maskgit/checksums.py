@@ -18,4 +18,5 @@ def agrees_with_sums(path: Path) -> bool:
     if not sums.is_file():
         return True
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
-    return f"{file_hash(path)}  {path.name}" in lines
+    digest = file_hash(path)
+    return any(f"{digest} {mark}{path.name}" in lines for mark in " *")  # text and binary mode

@@ -95,6 +95,8 @@ def read_model_folder(folder: Path) -> ModelFolder:
         config = Config.model_validate(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise BadModel(missing_message(folder / CONFIG)) from None
+    except OSError as error:
+        raise BadModel(f"{folder / CONFIG} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise BadModel(f"{folder / CONFIG}: {fault_of(error)}") from None
     except (ValueError, RecursionError):
@@ -107,12 +109,14 @@ def read_model_folder(folder: Path) -> ModelFolder:
             continue
         if not path.is_file():
             raise BadModel(missing_message(path))
-        if not agrees_with_sums(path):
-            raise BadModel(f"{path} is damaged: its checksum differs")
         try:
+            if not agrees_with_sums(path):
+                raise BadModel(f"{path} is damaged: its checksum differs")
             parts.append(read_checkpoint(path))
         except BadCheckpoint as error:
             raise BadModel(f"{path} {error}") from None
+        except OSError as error:
+            raise BadModel(f"{path} cannot be read: {error.strerror}") from None
     return ModelFolder(config, *parts)
 
 

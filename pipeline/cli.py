@@ -113,8 +113,8 @@ def inpaint(
     nothing is copied. Failures are listed with the reason, and the exit code is then 1.
 
     Schedule, iterations, reading and seed are those of the model's config.json unless given here.
-    The reading mean is one fill, without schedule or iterations. Asking for these, or for several
-    variants, asks for the reading sample, unless the model takes the mean in several steps.
+    The reading mean is one fill, without schedule or iterations. Asking for these asks for the
+    reading sample, and so do several variants, unless the model's mean_steps is above 1.
 
     Example: maskgit inpaint photo.jpg --mask hole.png --out filled.png
     """
@@ -308,6 +308,10 @@ def score(
         from pipeline.reporting.extractor import load_extractor
         from pipeline.reporting.text import record_text
 
+        if weights and extractor not in ("auto", "inception"):
+            raise UserError(
+                f"--weights are of Inception; leave it out with --extractor {extractor}"
+            )
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
             said = warnings_of(a, b)
             chosen = load_extractor(extractor, weights, "--weights")
@@ -517,8 +521,12 @@ def bench(
         if unknown:
             allowed = ", ".join([*STEPS, *extra])
             raise UserError(f"--only: {unknown[0]!r} should be of {allowed}")
-        keep_freed_memory()  # as the trainings do
         races = [step for step in steps if step not in extra]
+        if not races:
+            leave_out(context, ["size"], f"--only {only}")
+            if "growth" not in steps:
+                leave_out(context, ["repeats"], f"--only {only}")
+        keep_freed_memory()  # as the trainings do
         if races:
             run_bench(size, races, repeats)
         if "growth" in steps:

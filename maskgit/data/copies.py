@@ -93,8 +93,8 @@ def find_copies(
     (flat, or a soft gradient) has exact copies only.
 
     Args:
-        images: N pictures, uint8 RGB (H, W, 3). Their order decides only which of a group is the
-            original.
+        images: N pictures, uint8 RGB (H, W, 3). Their order decides which of a group is the
+            original; where two copies of it are unlike each other, also how many are found.
         prints: of the same pictures.
         threshold: agreement from which two pictures are near copies; above 1 finds exact ones only.
         mapper: `map`, or a function that uses several processes and yields results in order;

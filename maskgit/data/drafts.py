@@ -20,7 +20,7 @@ from maskgit.rows import to_device
 
 COARSENESS = 2, 4, 8  # true pixels per side that one pixel of a draft stands for
 ERROR = 0.1  # largest standard deviation of wrong colours, which are in [-1, 1]
-WITHIN = 0.5  # share of the drafts of nearly a whole window, as there is in a large hole
+WITHIN = 0.5  # share of the drafts that `with_rest_of_hole` makes those of nearly a whole window
 ERROR_GRID = 4  # places per side at which colours are wrong independently
 
 
@@ -28,7 +28,7 @@ class Drafts(NamedTuple):
     """Which images of a batch have a draft, and how wrong its colours are."""
 
     which: Tensor  # bool (B,)
-    within: Tensor  # bool (B,), those of `which` that show the midst of a large hole
+    within: Tensor  # bool (B,), those of `which` in a large hole, for `with_rest_of_hole`
     coarseness: Tensor  # int64 (B,), the number of one of COARSENESS
     errors: Tensor  # float (B, 3, ERROR_GRID, ERROR_GRID)
 

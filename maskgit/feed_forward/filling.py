@@ -10,7 +10,7 @@ from maskgit.parallel import batch_invariant_chunks
 from maskgit.pixels import to_uint8
 
 
-def look(known: Tensor, hole: Tensor) -> tuple[Tensor]:
+def only_known_pixels(known: Tensor, hole: Tensor) -> tuple[Tensor]:
     """Returns what the network sees in training, the known pixels; see `DrawingTrainer`."""
     return (known,)
 

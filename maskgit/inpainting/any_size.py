@@ -65,8 +65,8 @@ def fill_photo(
         for numbers in batches(windows):
             batch = [windows[number] for number in numbers]
             views = [(filled[window.whole], left[window.whole]) for window in batch]
-            looks = [look_at(*view, size, is_finer, drafts) for view in views]
-            small, holes, draft = map(np.stack, zip(*looks, strict=True))
+            inputs = [network_inputs(*view, size, is_finer, drafts) for view in views]
+            small, holes, draft = map(np.stack, zip(*inputs, strict=True))
             generators = image_generators(seed, [before + n for n in numbers], variant)
             task = small, holes, gamma, iterations, generators
             drawn = inpainter(*task, draft if drafts else None)
@@ -94,7 +94,7 @@ def continued(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.pad(image, [*missing, (0, 0)], mode="edge"), np.pad(hole, missing, mode="edge")
 
 
-def look_at(
+def network_inputs(
     crop: np.ndarray, unknown: np.ndarray, size: int, is_finer: bool, drafts: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns what networks of that size see of a window: it, its unknown pixels, and its draft.

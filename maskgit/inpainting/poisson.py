@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CLOSE = 1e-5  # the residual at which a solution is taken, as a share of the edge's values
-LOOK = 16  # iterations between two looks at the residuals, for each of which the device is waited
+CHECK_EVERY = 16  # iterations; to read the residuals, the processor waits for the device
 MOST = 4  # at most so many iterations for each pixel of height and width
 
 
@@ -37,7 +37,7 @@ def membranes(difference: Tensor, hole: Tensor) -> Tensor:
     enough = CLOSE**2 * squares(residual)
     solution, direction, length = torch.zeros_like(residual), residual, squares(residual)
     for iteration in range(MOST * sum(hole.shape[1:])):
-        if iteration % LOOK == 0 and bool((length <= enough).all()):
+        if iteration % CHECK_EVERY == 0 and bool((length <= enough).all()):
             break
         applied = (degree * direction - neighbour_sum(direction)) * inside
         step = length / (direction * applied).sum(dim=(2, 3), keepdim=True).clamp_min(1e-30)

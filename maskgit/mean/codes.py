@@ -52,7 +52,7 @@ def logits_and_stream(
     return own.predict(stream, layers, where), stream.float()
 
 
-class MeanLook:
+class MeanInputs:
     """What a `MeanDecoder` sees of an image with a hole, for its training.
 
     That is what `MeanInpainter` shows it: the codes outside the hole, the mean codes in it, the

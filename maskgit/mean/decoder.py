@@ -78,8 +78,8 @@ class MeanDecoder(nn.Module):
     def go_on_from(self, other: "MeanDecoder") -> "MeanDecoder":
         """Copies the weights of a decoder that was taught already, and returns itself.
 
-        That decoder may lack blocks, noise or the transformer's layers. What it lacks starts as
-        after `copy_weights`, so that this one draws what the other draws.
+        That decoder may lack blocks, noise or all of the transformer's layers. What it lacks starts
+        as after `copy_weights`, so that this one draws what the other draws.
         """
         copy_first(self, other)
         return self

@@ -1,5 +1,6 @@
 """Weights that others published, known by their hash; this module loads no torch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,14 @@ class Published(NamedTuple):
         """Whether the file at `path` is the published one. Raises OSError where none is there."""
         return file_hash(path).startswith(self.sha256)
 
-    def check(self, path: Path) -> None:
-        """Raises FileNotFoundError, or ValueError where the file at `path` is another one."""
+    def check(self, path: Path, hash_of: Callable[[Path], str] = file_hash) -> None:
+        """Raises FileNotFoundError, or ValueError where the file at `path` is another one.
+
+        hash_of: returns the sha256 of a file in hex, for instance from an earlier reading.
+        """
         if not path.is_file():  # reading a pipe would block
             raise FileNotFoundError(f"there is no file {path}")
-        found = file_hash(path)
+        found = hash_of(path)
         if not found.startswith(self.sha256):
             raise ValueError(
                 f"{path} is not the official {self.name}: "

@@ -118,11 +118,11 @@ class KMeans(nn.Module):
 
         In float32 whatever the rest runs in: with bf16's eight bits, near codes would tie.
         """
-        latents = F.normalize(latents, dim=1)
-        if distance is not None:
-            latents = latents + distance * F.normalize(torch.randn_like(latents), dim=1)
         with torch.autocast(latents.device.type, enabled=False):
-            return self._quantize(F.normalize(latents.float(), dim=1))
+            latents = F.normalize(latents.float(), dim=1)
+            if distance is not None:
+                latents = latents + distance * F.normalize(torch.randn_like(latents), dim=1)
+            return self._quantize(F.normalize(latents, dim=1))
 
     def _quantize(self, latents: Tensor) -> Quantized:
         flat = latents.permute(0, 2, 3, 1)  # (B, h, w, latent_dim)
@@ -172,7 +172,7 @@ class FSQ(nn.Module):
     is.
     """
 
-    squeeze = 1e-3  # keeps tanh off the borders, where rounding would reach one level too many
+    squeeze = 1e-3  # keeps tanh inside of the outermost levels, as in the paper
 
     def __init__(self, codebook_size: int, latent_dim: int):
         super().__init__()

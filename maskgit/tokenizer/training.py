@@ -26,7 +26,7 @@ from maskgit.tokenizer.settings import TokenizerTraining
 from maskgit.tokenizer.vqgan import VQGAN, codebook_usage
 from maskgit.training.discriminator import Adversary
 from maskgit.training.graphs import Replayed
-from maskgit.training.losses import DrawingLoss, looked_at
+from maskgit.training.losses import DrawingLoss, hole_and_rim
 from maskgit.training.optim import (
     make_capturable,
     muon_and_adamw,
@@ -87,7 +87,7 @@ class TokenizerTrainer(Trainer):
             "generators": self.generators,
         }
         self.adversary = None
-        if how.adversarial_weight:
+        if how.adversarial_weight and how.discriminator_step < how.steps:
             self.adversary = Adversary(perceptual, how.learning_rate)
             self.optimisers.append(self.adversary.adamw)
             self.parts |= self.adversary.parts
@@ -145,7 +145,7 @@ class TokenizerTrainer(Trainer):
             codes, quantized = model.quantize(truth, hole, MISTAKES * settled)
             commitment = how.commitment_weight * quantized.loss
         leaf = codes.detach().requires_grad_(codes.requires_grad)
-        area = looked_at(hole).mean()
+        area = hole_and_rim(hole).mean()
         seen, metrics = [], defaultdict(float)
         whole = leaf, known, truth, hole
         for part in zip(*[t.chunk(how.accumulate) for t in whole], strict=True):

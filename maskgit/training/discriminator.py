@@ -24,7 +24,7 @@ class Seen(NamedTuple):
 
     drawn: list[Tensor]  # feature maps of the drawn pictures, float (B, C, h, w) each
     true: list[Tensor]  # the same of the true pictures
-    looked_at: Tensor  # float (B, 1, H, W), 1 at the pixels that count, else 0
+    hole_and_rim: Tensor  # float (B, 1, H, W), 1 at the pixels that count, else 0
     area: Tensor  # the share of these pixels in the batch, a scalar
 
     def detached(self) -> "Seen":
@@ -76,14 +76,14 @@ class Adversary:
     def fooled(self, seen: Seen) -> Tensor:
         """Returns the loss of the network: what it draws should have high logits."""
         logits = self.discriminator.requires_grad_(False)(seen.drawn)
-        return -mean_where_looked_at(logits, seen)
+        return -masked_mean(logits, seen)
 
     def learn(self, batch: Sequence[Seen]) -> Tensor:
         """Changes the discriminator by a batch, whole or in parts, and returns its loss."""
         self.discriminator.requires_grad_(True).zero_grad(set_to_none=True)
-        count, total = sum(len(part.looked_at) for part in batch), 0.0
+        count, total = sum(len(part.hole_and_rim) for part in batch), 0.0
         for part in batch:
-            loss = self.loss(part) * (len(part.looked_at) / count)
+            loss = self.loss(part) * (len(part.hole_and_rim) / count)
             loss.backward()
             total = total + loss.detach()
         ranks.average_gradients(self.discriminator)
@@ -94,14 +94,14 @@ class Adversary:
         """Returns the hinge loss: true logits should be above 1, drawn ones below -1."""
         real, fake = self.discriminator(seen.true), self.discriminator(seen.drawn)
         hinges = [0.5 * (F.relu(1 - a) + F.relu(1 + b)) for a, b in zip(real, fake, strict=True)]
-        return mean_where_looked_at(hinges, seen)
+        return masked_mean(hinges, seen)
 
 
-def mean_where_looked_at(maps: Sequence[Tensor], seen: Seen) -> Tensor:
+def masked_mean(maps: Sequence[Tensor], seen: Seen) -> Tensor:
     """Returns the sum over places with a pixel that counts, as a share of the pixels that count.
 
     maps: (B, 1, h, w) each; the mean over them. A place stands for many pixels and counts whole, so
     thin holes weigh more than by their area.
     """
-    counted = [each * F.adaptive_max_pool2d(seen.looked_at, each.shape[2:]) for each in maps]
+    counted = [each * F.adaptive_max_pool2d(seen.hole_and_rim, each.shape[2:]) for each in maps]
     return sum(each.mean() for each in counted) / (len(counted) * seen.area)

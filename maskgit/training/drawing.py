@@ -20,12 +20,12 @@ from maskgit.perception import PerceptualLoss
 from maskgit.pixels import pixels_to_float, to_float
 from maskgit.rows import Rows, to_device
 from maskgit.training.discriminator import Adversary
-from maskgit.training.losses import DrawingLoss, looked_at
+from maskgit.training.losses import DrawingLoss, hole_and_rim
 from maskgit.training.optim import muon_and_adamw, set_learning_rate, update_ema, warmup_cosine
 from maskgit.training.settings import DrawingTraining
 from maskgit.training.trainer import Best, Metrics, RandomGenerators, ShuffledBatches, Trainer
 
-Look = Callable[[Tensor, Tensor], Sequence[Tensor]]
+NetworkInputs = Callable[[Tensor, Tensor], Sequence[Tensor]]
 """What a network sees: its inputs, from the known pixels, float (B, 4, H, W), and the holes, bool
 (B, H, W)."""
 
@@ -33,7 +33,7 @@ Look = Callable[[Tensor, Tensor], Sequence[Tensor]]
 class DrawingTrainer(Trainer):
     """Trains `model` in place on uint8 images (N, H, W, 3), each with a random one of the holes.
 
-    The model's output for the inputs of `look` is a picture, (B, 3, H, W), not clamped. matrices:
+    The model draws a picture, (B, 3, H, W), not clamped, from what `inputs` returns. matrices:
     its hidden weights, which Muon trains. holes: bool (M, H, W). views: number of views of each
     image (`view_maps`), of which a random one is taken. validation: images and their holes, in the
     same layout. perceptual: needed where its weight or the adversarial one is not 0. drafts: the
@@ -46,7 +46,7 @@ class DrawingTrainer(Trainer):
     def __init__(
         self,
         model: nn.Module,
-        look: Look,
+        inputs: NetworkInputs,
         matrices: Sequence[nn.Parameter],
         images: np.ndarray,
         holes: np.ndarray,
@@ -58,7 +58,7 @@ class DrawingTrainer(Trainer):
         drafts: float = 0.0,
     ):
         self.drafts = drafts
-        self.model, self.look, self.validation, self.how = model, look, validation, how
+        self.model, self.inputs, self.validation, self.how = model, inputs, validation, how
         self.loss = DrawingLoss(perceptual, how.perceptual_weight, how.adversarial_weight)
         self.steps = how.steps
         self.device = device = next(model.parameters()).device
@@ -98,7 +98,7 @@ class DrawingTrainer(Trainer):
         adversary = self.adversary if joined else None
 
         with autocast(self.device):
-            output = model(*self.look(known, hole))
+            output = model(*self.inputs(known, hole))
             loss, metrics, seen = self.loss(output, truth, hole, adversary=adversary)
         model.zero_grad(set_to_none=True)
         loss.backward()
@@ -114,7 +114,7 @@ class DrawingTrainer(Trainer):
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             own = max(1, how.batch_size // ranks.world_size())  # what a step of this rank holds
             task = *self.validation, self.loss, own
-            metrics |= evaluate_drawing(self.average, self.look, *task)
+            metrics |= evaluate_drawing(self.average, self.inputs, *task)
             if joined or not self.adversary:
                 self.best.update(self.average, metrics["val_loss"])
         return metrics
@@ -137,7 +137,7 @@ class DrawingTrainer(Trainer):
 @torch.inference_mode()
 def evaluate_drawing(
     model: nn.Module,
-    look: Look,
+    inputs: NetworkInputs,
     images: np.ndarray,
     holes: np.ndarray,
     loss: DrawingLoss,
@@ -149,12 +149,12 @@ def evaluate_drawing(
     but for rounding.
     """
     device = next(model.parameters()).device
-    area = looked_at(to_device(holes, device)).mean()
+    area = hole_and_rim(to_device(holes, device)).mean()
     total, psnr = 0.0, []
     for start in range(0, len(images), batch_size):
         truth = to_float(images[start : start + batch_size], device)
         hole = to_device(holes[start : start + batch_size], device)
-        output = model(*look(mask_pixels(truth, hole), hole)).clamp(-1, 1)
+        output = model(*inputs(mask_pixels(truth, hole), hole)).clamp(-1, 1)
         total += len(truth) * loss(output, truth, hole, area)[0].item()
         squares = (output - truth).square().mean(dim=1).masked_fill(~hole, 0) / 4
         error = squares.sum(dim=(1, 2)) / hole.sum(dim=(1, 2))

@@ -14,7 +14,7 @@ def reconstruction_loss(output: Tensor, truth: Tensor) -> Tensor:
     return F.l1_loss(output, truth) + F.mse_loss(output, truth)
 
 
-def looked_at(hole: Tensor) -> Tensor:
+def hole_and_rim(hole: Tensor) -> Tensor:
     """Returns 1 in the hole, bool (B, H, W), and beside it, where blending compares pixels, else 0.
 
     Float (B, 1, H, W).
@@ -48,11 +48,14 @@ class DrawingLoss:
     ) -> tuple[Tensor, Metrics, Seen | None]:
         """Returns the sum, each loss without gradients, and what an adversary sees.
 
-        Each loss is a mean over the pixels that are `looked_at`. output, truth: float (B, 3, H, W)
-        in [-1, 1]; hole: bool (B, H, W), not empty in all images. area: the share of these pixels,
-        of the whole batch where these images are a part of it; without, it is that of these images.
+        The absolute and squared losses are means over the pixels of `hole_and_rim`. The perceptual
+        one is a sum over feature maps, divided by this area; so thin holes weigh more.
+
+        output, truth: float (B, 3, H, W) in [-1, 1]. hole: bool (B, H, W), not empty in all images.
+        area: the share of these pixels, of the whole batch where these images are a part of it;
+        without, it is that of these images.
         """
-        drawn, seen = looked_at(hole), None
+        drawn, seen = hole_and_rim(hole), None
         area = drawn.mean() if area is None else area
         output = torch.where(drawn > 0, output, truth)
         loss = reconstruction_loss(output, truth) / area

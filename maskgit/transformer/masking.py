@@ -48,7 +48,7 @@ class Example(NamedTuple):
         return Example(*[part.to(device) for part in self])
 
     def chunk(self, count: int) -> "list[Example]":
-        """Splits the batch into `count` parts of equal size, the last of which may be smaller."""
+        """Splits the batch into at most `count` parts of equal size; the last may be smaller."""
         return [Example(*parts) for parts in zip(*[t.chunk(count) for t in self], strict=True)]
 
 

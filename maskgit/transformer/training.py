@@ -101,6 +101,11 @@ class TransformerTrainer(Trainer):
         super().load_state_dict(state)
         self.begin()
 
+    @property
+    def guide_step(self) -> int:
+        """The step of the weights of the guide."""
+        return math.ceil(GUIDE * self.how.steps)
+
     def step(self) -> Metrics:
         how, model = self.how, self.model
         model.train()
@@ -111,7 +116,7 @@ class TransformerTrainer(Trainer):
         update_ema(self.average, model, self.done, how.ema_decay)
         metrics = learned | {"learning_rate": learning_rate}
         self.done += 1
-        if self.done == math.ceil(GUIDE * how.steps):
+        if self.done == self.guide_step:
             self.guide.load_state_dict(self.average.state_dict())
         if self.done % how.evaluate_every == 0 or self.done == how.steps:
             metrics |= evaluate_transformer(self.average, self.validation)
@@ -132,8 +137,8 @@ class TransformerTrainer(Trainer):
     def accumulate_gradients(self, batch: Example) -> Tensor:
         """Adds the gradients of a batch's loss to those of the weights, and returns the loss.
 
-        The batch passes in `how.accumulate` parts. Its loss is a mean over its hidden tokens, so
-        that each part counts by its share of these.
+        The batch of this rank passes in `how.accumulate` parts. Its loss is a mean over its hidden
+        tokens, so that each part counts by its share of these. All ranks count alike.
         """
         total, count = 0.0, batch.hidden.sum()
         for part in batch.chunk(self.how.accumulate):

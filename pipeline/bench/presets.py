@@ -20,7 +20,7 @@ from maskgit.data.holes import draw_holes
 from maskgit.device import DEVICE, best_device
 from maskgit.inpainting.inpainter import Inpainter, image_generators
 from maskgit.inpainting.kinds import make_inpainter
-from maskgit.mean.codes import MeanLook
+from maskgit.mean.codes import MeanInputs
 from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.mean.settings import MeanDecoderSize, taught_config
 from maskgit.schedules import ENTROPIC, Gamma, make_gamma
@@ -114,12 +114,12 @@ def decoder_trainer(
     sizes = params.vqgan.part(TokenizerConfig).model_dump()
     more = params.mean_decoder.part(MeanDecoderSize)
     model = build(MeanDecoder, taught_config(sizes, more, copied_layers(transformer)))
-    look = MeanLook(tokenizer, transformer, model.layers)
+    mean_inputs = MeanInputs(tokenizer, transformer, model.layers)
     images = random_images(params, 2 * batch)
     holes = draw_holes(64, params.data.drawn_kinds, params.data.hole_area, size, 0)
     data = images, holes, params.encode.views, (images[:1], holes[:1])
     perceptual = perceptual_network(how)
-    return DrawingTrainer(model, look, model.hidden_matrices(), *data, how, perceptual, 0)
+    return DrawingTrainer(model, mean_inputs, model.hidden_matrices(), *data, how, perceptual, 0)
 
 
 def step_flops(trainer: Callable[[int], Trainer], batch: int) -> float:

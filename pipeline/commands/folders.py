@@ -16,8 +16,7 @@ from maskgit.scoring.features import Extractor
 from maskgit.scoring.intervals import mean_interval, summarise
 from maskgit.scoring.score import Evaluation
 from maskgit.scoring.scores import FRECHET, KERNEL, L1, PSNR, SSIM, clip_bounds
-from pipeline.commands.photos import passed_over, pictures_in, same_name
-from pipeline.inputs.untrusted import read_file
+from pipeline.commands.photos import passed_over, pictures_in, read_picture, same_name
 from pipeline.plumbing.errors import UserError
 
 LOSSY = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), ".webp", ".avif", ".jp2")
@@ -32,7 +31,7 @@ PIXEL_ERRORS = {score.name.removesuffix("_hole"): score for score in (PSNR, SSIM
 def load(path: Path) -> Picture:
     """Reads a picture. Raises UserError."""
     try:
-        return decode_picture(read_file(path))
+        return decode_picture(read_picture(path, path.parent))
     except UnusableImage as error:
         raise UserError(f"{path} cannot be read as a picture: {error}") from None
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import load_task
+from pipeline.plumbing.files import check_writable, load_task
 from pipeline.plumbing.params import load_params
 from pipeline.reporting.grids import draw_grid
 from pipeline.reporting.pictures import check_png, save_picture
@@ -13,6 +13,7 @@ from pipeline.reporting.pictures import check_png, save_picture
 def save_grid(picture: Path, rows: list[str], count: int) -> int:
     """Draws rows given as CAPTION=FOLDER; returns how many images each has. Raises UserError."""
     check_png(picture)
+    check_writable([picture])
     results = named_folders(rows, "a row is given as CAPTION=FOLDER")
     images, holes = load_task(load_params().inpaint.split)
     save_picture(picture, draw_grid(images[:count], holes[:count], results))

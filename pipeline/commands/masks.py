@@ -14,6 +14,7 @@ from maskgit.data.image_files import Picture, UnusableImage, decode_picture
 from maskgit.data.masks import percent
 from pipeline.commands.photos import by_stem, keep_originals, pictures_in, read_picture, save_png
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import check_writable
 
 MASK_SIZE = 256  # random masks are drawn at this size and stretched; patterns of pixels are not
 
@@ -61,6 +62,7 @@ def save_masks(source: Path, out: Path, draw: Draw) -> Outcome:
     pictures = by_stem(pictures_in(source), source)
     targets = [out / f"{stem}.png" for stem in pictures]
     keep_originals(targets, list(pictures.values()))
+    check_writable(targets)
     outcome = Outcome([], [], [])
     planned = zip(pictures.values(), targets, strict=True)
     for number, (path, target) in enumerate(tqdm(planned, "mask", len(targets), unit="picture")):

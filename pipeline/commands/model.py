@@ -9,7 +9,8 @@ from maskgit.model_folder import CARD, folder_files, read_model_folder
 from maskgit.onnx_export import onnx_files
 from pipeline.models.fill import load_fill
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import fresh_folder
+from pipeline.plumbing.files import new_folder
+from pipeline.plumbing.hashing import write_sums
 
 
 def wanted_decoding(fill: Fill, count: int, **changes: object) -> Decoding:
@@ -45,10 +46,8 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
     half: weights in half precision. onnx: adds the networks as ONNX graphs.
     """
     fill = load_fill(folder)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not an empty folder; name another")
-    graphs = as_onnx(fill) if onnx else {}
-    with fresh_folder(out.resolve()) as made:
+    with new_folder(out) as made:
+        graphs = as_onnx(fill) if onnx else {}
         for path in filter(Path.is_file, folder.iterdir()):
             shutil.copyfile(path, made / path.name)  # without modes: DVC's files may be read-only
         if half:
@@ -59,6 +58,7 @@ def export(folder: Path, out: Path, half: bool = False, onnx: bool = False) -> N
                 (made / name).write_bytes(files[name])
         for name, content in graphs.items():
             (made / name).write_bytes(content)
+        write_sums(made)
 
 
 def as_onnx(fill: Fill) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """Fills the pictures of a folder: finds the mask of each, reads, fills and saves them."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from maskgit.filling import Fill
 from maskgit.inpainting.settings import Decoding
 from pipeline.inputs.untrusted import EXTENSIONS, HEIC, file_fault, is_hidden, read_file
 from pipeline.plumbing.errors import UserError, disk_is_full, out_of_memory
-from pipeline.plumbing.files import write_atomically
+from pipeline.plumbing.files import check_writable, write_atomically
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} {unit}s [{elapsed}<{remaining}]"
 
@@ -142,7 +141,10 @@ def names_file(source: Path, out: Path) -> bool:
     """Returns whether `out` names the file of a single result. Raises UserError if no PNG."""
     to_file = source.is_file() and out.suffix != "" and not out.is_dir()
     if to_file and out.suffix.lower() != ".png":
-        raise UserError(f"{out}: results are PNG, since JPEG would change the known pixels")
+        raise UserError(
+            f"{out}: results are PNG, since JPEG would change the known pixels; name a file that "
+            "ends in .png, or a folder that exists"
+        )
     if not to_file and out.is_file():
         raise UserError(f"{out} is a file; name a folder for the results")
     return to_file
@@ -274,7 +276,7 @@ def fill_all(
     saved.
     """
     outcome = Outcome([], [], [])
-    check_folders(jobs)
+    check_writable(result for job in jobs for result in job.results)
     with tqdm(total=len(jobs), desc="inpaint", unit="picture", bar_format=BAR) as bar:
         for number, job in enumerate(jobs):
             try:
@@ -300,19 +302,6 @@ def fill_all(
                 outcome.failed.append(f"{job.picture}: {TOO_LARGE}; fill a smaller copy")
             show(bar, number, 1, 1)
     return outcome
-
-
-def check_folders(jobs: list[Job]) -> None:
-    """Raises UserError where the results' folder cannot be written, before any fill takes minutes.
-
-    Of a folder that is yet to be made, the nearest that is there is checked.
-    """
-    for folder in {result.absolute().parent for job in jobs for result in job.results}:
-        there = next(place for place in (folder, *folder.parents) if place.exists())
-        if not there.is_dir():
-            raise UserError(f"{there} is a file; name a folder for the results")
-        if not os.access(there, os.W_OK):
-            raise UserError(f"{there}: no permission to write into it; name another --out")
 
 
 def copy(job: Job, picture: Picture) -> str:

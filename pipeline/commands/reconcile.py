@@ -121,7 +121,10 @@ def locked_stages() -> Iterator[PipelineStage]:
     try:
         with Repo() as repo:
             for stage in repo.index.stages:
-                if any(out.hash_info for out in stage.outs) and not stage.always_changed:
+                has_run = (
+                    stage.cmd and not stage.always_changed
+                )  # files of `dvc add` have no command
+                if has_run and any(out.hash_info for out in stage.outs):
                     yield stage
     except DvcException as error:
         raise UserError(f"dvc.lock cannot be read: {error}") from None

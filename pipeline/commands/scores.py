@@ -53,10 +53,15 @@ def scores_page(table: Path) -> str:
     headline = table.parent.parent / "metrics.json"
     differences = table.with_name("differences.csv")
     if headline.is_file() and differences.is_file():
-        row = json.loads(headline.read_text(encoding="utf-8"))
-        compared = pd.read_csv(differences)
-        parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
-        parts.append("\n" + row["answer"])
+        try:
+            row = json.loads(headline.read_text(encoding="utf-8"))
+            compared = pd.read_csv(differences)
+            parts.append("\n" + comparison_text(compared, row["gamma"], row["iterations"]))
+            parts.append("\n" + row["answer"])
+        except (ValueError, TypeError, LookupError):
+            raise UserError(
+                f"{headline} or {differences} is damaged; 'dvc repro' makes both again"
+            ) from None
     present = [name for name in WORDS if name in {*shown.columns, *found["schedule"]}]
     words = "\n".join(f"{name + ':':13} {WORDS[name]}" for name in present)
     legend = LEGEND.format(

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from maskgit.scoring.distances import frechet_distance, kernel_distance
 from maskgit.scoring.simulation import SPREADS, draw, fill, true_frechet
 from maskgit.scoring.verdicts import simultaneous_intervals
+from pipeline.plumbing.files import check_writable
 from pipeline.reporting.pictures import check_png
 from pipeline.reporting.plots import plot_simulation
 from pipeline.reporting.text import aligned
@@ -55,6 +56,7 @@ def simulate(n: int, draws: int) -> Iterator[dict[str, object]]:
 def simulation(picture: Path) -> str:
     """Draws the picture; returns the table. Raises UserError where it is to be no PNG file."""
     check_png(picture)
+    check_writable([picture])
     rows = []
     with tqdm(total=sum(DRAWS.values()) * len(SPREADS), unit="sampler") as bar:
         for n, draws in DRAWS.items():

@@ -7,8 +7,7 @@ import pandas as pd
 
 from maskgit.data.image_files import encode_png
 from pipeline.inputs.others import greyed, task_names
-from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import load_task, whole_folder, write_atomically, write_table
+from pipeline.plumbing.files import load_task, new_folder, write_atomically, write_table
 from pipeline.plumbing.hashing import file_hash
 from pipeline.plumbing.params import load_params
 
@@ -19,11 +18,9 @@ def write_task(out: Path) -> int:
     The images are those of `inpaint.split`. Raises UserError.
     """
     images, holes = load_task(load_params().inpaint.split)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not an empty folder; name another")
     masks = holes.astype(np.uint8) * 255
     rows = []
-    with whole_folder(out.resolve()) as made:
+    with new_folder(out) as made:
         for folder, pixels in {"images": greyed(images, holes), "masks": masks}.items():
             for name, each in zip(task_names(images, holes), pixels, strict=True):
                 path = made / folder / f"{name}.png"

@@ -36,7 +36,7 @@ def files_behind(path: Path, follow_links: bool = True) -> list[Path]:
         found = [file for folder in folders for file in _files_in(folder, follow_links)]
     else:
         found = [path, *(path.with_suffix(suffix) for suffix in DESCRIPTIONS)]
-    return sorted(file for file in found if file.is_file())
+    return sorted(file for file in found if os.path.isfile(file))
 
 
 def _files_in(folder: Path, follow_links: bool) -> Iterator[Path]:
@@ -53,6 +53,14 @@ class Hashes:
     def __init__(self, known: dict[str, tuple[int, int, str]]):
         self.known = known
 
+    def hash_of(self, file: Path) -> str:
+        """Returns the sha256 of a file in hex. Raises OSError."""
+        status = file.stat()
+        key, mark = str(file.resolve()), (status.st_size, status.st_mtime_ns)
+        if self.known.get(key, ())[:2] != mark:
+            self.known[key] = (*mark, file_hash(file))
+        return self.known[key][2]
+
     def listing(self, files: list[Path], root: Path) -> list[tuple[str, int, str]]:
         """Returns name (relative to `root`, with slashes), bytes and sha256 of each file.
 
@@ -61,16 +69,12 @@ class Hashes:
         """
         rows = []
         for file in tqdm(files, desc="look for changed files", unit="file", delay=2):
-            status = file.stat()
-            key, mark = str(file.resolve()), (status.st_size, status.st_mtime_ns)
             name = os.fsencode(os.path.relpath(file, root)).decode(errors="backslashreplace")
-            if self.known.get(key, ())[:2] != mark:
-                try:
-                    self.known[key] = (*mark, file_hash(file))
-                except PermissionError:
-                    rows.append((name, status.st_size, ""))
-                    continue
-            rows.append((name, status.st_size, self.known[key][2]))
+            try:
+                digest = self.hash_of(file)
+            except PermissionError:
+                digest = ""
+            rows.append((name, file.stat().st_size, digest))
         return rows
 
 

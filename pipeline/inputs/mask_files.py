@@ -11,7 +11,7 @@ from maskgit.data.mask_sets import MaskSet, in_turn, shape_digest, split_masks
 from maskgit.data.splits import SPLITS
 from pipeline.inputs.dataset import file_blocks, open_pictures
 from pipeline.inputs.images import read_masks
-from pipeline.plumbing.errors import UserError, printable
+from pipeline.plumbing.errors import UserError, printable, printable_file
 from pipeline.plumbing.files import StoredArray, new_array
 from pipeline.plumbing.places import project_root
 from pipeline.plumbing.workers import Workers
@@ -76,7 +76,8 @@ def load_mask_files(
                         holes[used] = mask.hole
                         digests.append(bytes.fromhex(mask.sha256))
                         used += 1
-                    rows.append((printable(mask.file), "", mask.sha256, area, printable(reason)))
+                    file = printable_file(mask.file)
+                    rows.append((file, "", mask.sha256, area, printable(reason)))
                 bar.update(len(block))
     table = pd.DataFrame(rows, columns=["file", "split", "sha256", "area", "reason"])
     if not used:

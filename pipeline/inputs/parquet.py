@@ -10,17 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from maskgit.data.image_files import UnusableImage
-from pipeline.inputs.untrusted import EXTENSIONS, Entry, is_hidden, size_fault
+from pipeline.inputs.untrusted import EXTENSIONS, PARQUET, Entry, is_hidden, size_fault
 from pipeline.plumbing.errors import UserError
 
-SUFFIX = ".parquet"
 _CORRUPT = (pa.ArrowException, OSError, ValueError)
 _GROUP_BYTES = 2 * 10**9  # the most of a row group, which is read at once
 
 
 def is_parquet(name: str) -> bool:
     """Returns whether a file name has the ending of Parquet."""
-    return name.lower().endswith(SUFFIX)
+    return name.lower().endswith(PARQUET)
 
 
 def list_parquet(path: Path, prefix: str = "") -> list[Entry]:
@@ -57,7 +56,7 @@ def expand_parquet(root: Path, entries: list[Entry]) -> list[Entry]:
         if entry.fault or not is_parquet(entry.file):
             expanded.append(entry)
         else:
-            expanded += list_parquet(root / entry.file, f"{entry.file.removesuffix(SUFFIX)}/")
+            expanded += list_parquet(root / entry.file, f"{entry.file.removesuffix(PARQUET)}/")
     return expanded
 
 

@@ -13,6 +13,7 @@ EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".gif"),
     *(".tif", ".tiff", ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
 )
+PARQUET = ".parquet"  # its rows are limited in size, not the file
 HEIC = (".heic", ".heif", ".hif")
 SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini")
 MAX_FILE_MB = 100
@@ -55,7 +56,7 @@ def walk(
         inner, folders[:] = sorted(name for name in folders if not is_hidden(name)), []
         for path in (Path(folder, name) for name in inner):
             real = os.path.realpath(path)
-            if path.is_symlink() and (not follow_links or real in own or real in entered):
+            if os.path.islink(path) and (not follow_links or real in own or real in entered):
                 names.append(path.name)
             elif real not in entered:
                 folders.append(path.name)
@@ -96,7 +97,7 @@ def file_fault(path: Path, root: Path, follow_links: bool = False) -> str:
 
     root: an absolute path without links.
     """
-    if path.is_symlink() and path.is_dir():
+    if os.path.islink(path) and os.path.isdir(path):
         return LINK_TO_FOLDER
     if not follow_links and leads_out(path, root):
         return LINK_OUT
@@ -104,14 +105,14 @@ def file_fault(path: Path, root: Path, follow_links: bool = False) -> str:
         status = path.stat()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return status_fault(status)
+    return status_fault(status, path.suffix.lower() != PARQUET)
 
 
-def status_fault(status: os.stat_result) -> str:
-    """Returns why a file of this kind and size is not to be read, or ''."""
+def status_fault(status: os.stat_result, limited: bool = True) -> str:
+    """Returns why a file of this kind and, if it is limited, size is not to be read, or ''."""
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
-    return size_fault(status.st_size)
+    return size_fault(status.st_size) if limited else ""
 
 
 def size_fault(size: int) -> str:

@@ -27,6 +27,7 @@ from maskgit.checkpoints import (
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import write_atomically
 from pipeline.plumbing.hashing import file_hash, verify_checksum
+from pipeline.plumbing.places import project_root
 
 
 def save_model(path: Path, config: dict, model: nn.Module) -> None:
@@ -136,8 +137,12 @@ def build_from_state(
 
 
 def record_origin(folder: Path, what: str, path: Path) -> None:
-    """Prints an imported file and its sha256, and writes both to imported.json."""
-    digest = file_hash(path)
-    origin = {"file": str(path), "sha256": digest}
+    """Prints an imported file and its sha256, and writes both to imported.json.
+
+    A path in the project is written from its root, so that it is the same in every copy.
+    """
+    digest, root = file_hash(path), project_root()
+    file = path.relative_to(root) if path.is_relative_to(root) else path
+    origin = {"file": str(file), "sha256": digest}
     (folder / "imported.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     print(f"{what} imported from {path}, sha256 {digest}")

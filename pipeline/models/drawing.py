@@ -51,6 +51,6 @@ def evaluation_of(loss: float, history: list[dict]) -> dict:
 def fill_as_trained(trainer: DrawingTrainer, images: np.ndarray, holes: np.ndarray) -> np.ndarray:
     """Returns uint8 images (N, H, W, 3), their holes filled by the best network, not blended."""
     known = known_pixels(images, holes, trainer.device)
-    inputs = trainer.look(known, torch.from_numpy(holes).to(trainer.device))
+    inputs = trainer.inputs(known, torch.from_numpy(holes).to(trainer.device))
     drawn = to_uint8(trainer.best.model(*inputs).clamp(-1, 1))
     return np.where(holes[..., None], drawn, images)

@@ -112,8 +112,8 @@ def changed() -> str:
     now = read_yaml(Path("params.yaml"))
     before = git("show", "HEAD:./params.yaml")
     old, new = flat(parse_yaml(before) if before else now), flat(now)
-    differ = {key: value for key, value in new.items() if str(old.get(key)) != str(value)}
-    leaves = [key.split(".")[-1] for key in new]
+    differ = {key: new.get(key) for key in new | old if str(old.get(key)) != str(new.get(key))}
+    leaves = [key.split(".")[-1] for key in new | old]
     short = {key: key.split(".")[-1] for key in differ}
     names = {key: name if leaves.count(name) == 1 else key for key, name in short.items()}
     said = [f"{names[key]}={'none' if v is None else v}" for key, v in differ.items()]

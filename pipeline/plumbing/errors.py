@@ -48,6 +48,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def printable_file(name: str) -> str:
+    """Returns the name of a file, `printable`, and no formula in a spreadsheet."""
+    return printable(f"./{name}" if name.startswith(("=", "+", "-", "@")) else name)
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Runs a command so that a fault or a stop prints one line on stderr.

@@ -5,9 +5,10 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,12 @@ if TYPE_CHECKING:  # it takes a second to load, and the command line imports thi
 
 
 @contextmanager
-def path_in_errors(path: Path) -> Iterator[None]:
-    """Adds a path to errors of a full disk, which do not name the file."""
+def path_in_errors(path: Path, partial: Path) -> Iterator[None]:
+    """Names a path in errors of its temporary one, and of a full disk, which name no file."""
     try:
         yield
     except OSError as error:
-        if disk_is_full(error):
+        if disk_is_full(error) or error.filename == str(partial):
             error.filename = str(path)
         raise
 
@@ -40,7 +41,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Of two that write it at the same time the last one wins.
     """
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
-    with path_in_errors(path):
+    with path_in_errors(path, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
@@ -85,13 +86,49 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with path_in_errors(path):
+        with path_in_errors(path, partial):
             partial.mkdir(parents=True)
             yield partial
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     finally:  # after an error or a stop no partial folder is left
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a folder whose files are moved into `path` when the block ends without an error.
+
+    For a path that a user names. An empty folder stays the same one: it may be a mount, and a shell
+    may stand in it. Raises UserError where the path is anything else.
+    """
+    is_new = not path.exists()
+    if not is_new and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"{path} exists and is not an empty folder; name another")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=path) as partial:
+            with path_in_errors(path, Path(partial)):
+                yield Path(partial)
+            for each in list(Path(partial).iterdir()):
+                each.rename(path / each.name)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def check_writable(files: Iterable[Path]) -> None:
+    """Raises UserError where files could not be written, before their content takes minutes.
+
+    Of a folder that is yet to be made, the nearest that is there is checked.
+    """
+    for folder in {file.absolute().parent for file in files}:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file; name a folder for the results")
+        if not os.access(there, os.W_OK):
+            raise UserError(f"{there}: no permission to write into it; name another folder")
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -136,6 +173,8 @@ class StoredArray:
 
 # Reading
 
+NAMES = "set", "kind", "mask"  # columns of names, which may be numbers: a folder of masks, '2024'
+
 
 def read_table(path: Path) -> "pd.DataFrame":
     """Reads a table that a stage wrote. Raises UserError where it is missing or damaged."""
@@ -143,7 +182,7 @@ def read_table(path: Path) -> "pd.DataFrame":
 
     verify_checksum(path)
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); 'dvc repro' makes it again") from None
 

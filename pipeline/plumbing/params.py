@@ -11,7 +11,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -34,6 +33,7 @@ from maskgit.transformer.settings import TransformerSize, TransformerTraining
 from maskgit.validation import BatchSize, Count, Section, Seed, Share, fault_of, one_of
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.importers import IMPORTERS
+from pipeline.plumbing.places import MODEL_FOLDER, project_root
 from pipeline.plumbing.yaml_files import read_yaml
 
 FROM_PRESET = "preset"  # the value in params.yaml that stands for the preset's
@@ -152,13 +152,6 @@ class Data(Section):
     def training_images(self) -> int:
         """The number of images in the train split that a picture gives."""
         return self.windows or 1 + self.crops
-
-    def pictures(self, images: int) -> np.ndarray:
-        """Returns the picture of which each of a split's images is a window, int (images,).
-
-        The first window of every picture comes first, then the second of every picture.
-        """
-        return np.arange(images) % (images // (self.windows or 1))
 
 
 Steps = Annotated[int, Field(ge=0, le=10**9)]  # of a training that may be left out
@@ -334,6 +327,16 @@ class Params(Section):
         return Decoding(
             **sampler, gamma=self.gamma, iterations=self.report.iterations, seed=self.seed
         )
+
+    @model_validator(mode="after")
+    def check_start(self) -> "Params":
+        start, made = self.train.start_from, project_root() / MODEL_FOLDER
+        if start and (project_root() / start).resolve() == made.resolve():
+            raise ValueError(
+                f"train.start_from is {MODEL_FOLDER}, which each run writes anew; copy it with "
+                "'maskgit export my-model', and name the copy"
+            )
+        return self
 
     @model_validator(mode="after")
     def check_checkpoints(self) -> "Params":

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from maskgit.inpainting.registry import DECODERS
 from maskgit.model_folder import Config
 from maskgit.scoring.scores import score_columns
 from pipeline.plumbing.params import MEAN, ONE_PASS, Origin
@@ -39,7 +40,7 @@ fill(Image.open("photo.jpg"), Image.open("mask.png")).save("filled.png")  # whit
 or `maskgit inpaint photo.jpg --mask mask.png --out filled.png --model "this folder"`. Pictures may
 have any size; every pixel outside the hole stays as it was. Unless told otherwise its reading is
 `{reading}`. A sample is decoded by
-`{decoder}` under gamma = {gamma} with {iterations} iterations, at temperature {temperature:g},
+`{decoder}` {spend}, at temperature {temperature:g},
 choice temperature {choice_temperature:g} and guidance {guidance:g}.
 
 ## How well
@@ -94,10 +95,16 @@ def model_card(
     others = table[table["iterations"].isna() | table["schedule"].isin([ONE_PASS, MEAN])]
     shown = pd.concat([head, others[others["schedule"].ne("true_images")]])
     measured = ON_VALIDATION if split == "val" else MEASURED[origin]
+    unit = DECODERS[decoding.decoder].unit
+    spend = f"{decoding.iterations} {unit}"  # a decoder with another unit has no schedule
+    spend = (
+        f"under gamma = {decoding.gamma} with {spend}" if unit == "iterations" else f"to {spend}"
+    )
     return CARD.format(
         **decoding.model_dump(),
         license=DRAWN if drawn else OTHER,
         grid=GRID,
+        spend=spend,
         size=trained_on.size,
         detail=(SHARP if trained_on.drafts else SOFT).format(size=trained_on.size),
         trained_on=trained_on.words,

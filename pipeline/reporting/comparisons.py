@@ -116,8 +116,11 @@ def _parts(name: str) -> tuple[str, str]:
     return schedule, iterations
 
 
-def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Returns the advice: the fewest passes that are not shown to be worse than the best."""
+def answer(images: pd.DataFrame, differences: pd.DataFrame, unit: str = "iterations") -> str:
+    """Returns the advice: the fewest passes that are not shown to be worse than the best.
+
+    unit: what the decoder's iterations count, see `Registered`; one of others has no schedule.
+    """
     by_method, settings, fills = methods(images)
     chosen = differences[differences["verdict"].fillna("") != ""]
     score, n = chosen["score"].iloc[0], int(chosen["n"].iloc[0])
@@ -133,10 +136,11 @@ def answer(images: pd.DataFrame, differences: pd.DataFrame) -> str:
     difference, low, high, seen = to_best[use]
 
     schedule, iterations = _parts(use)
-    times = f"{iterations} iteration{'s' if iterations != '1' else ''}"
+    times = f"{iterations} {unit.removesuffix('s') if iterations == '1' else unit}"
     if round(steps[use]) != int(iterations):
         times += f" ({steps[use]:.1f} passes)"
-    words = [f"Answer: gamma={schedule} with {times}, {score} {value[use]:.4f}."]
+    setting = f"gamma={schedule} with {times}" if unit == "iterations" else times
+    words = [f"Answer: {setting}, {score} {value[use]:.4f}."]
     pairs = chosen[chosen["first"].isin(settings) & chosen["second"].isin(settings)]
     told_apart = favoured(pairs["low"].to_numpy(), pairs["high"].to_numpy(), better).any()
     if len(pairs) and not told_apart:

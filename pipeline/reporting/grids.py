@@ -6,7 +6,7 @@ import numpy as np
 
 from maskgit.scoring.baselines import BASELINES
 from pipeline.plumbing.errors import UserError
-from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, load_picture
+from pipeline.reporting.pictures import HOLE_COLOUR, labelled_rows, load_picture, picture_name
 
 
 def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) -> np.ndarray:
@@ -23,7 +23,7 @@ def draw_grid(truth: np.ndarray, holes: np.ndarray, results: dict[str, Path]) ->
     for caption, folder in results.items():
         if caption in rows:
             raise UserError(f"a row {caption!r} is there already; choose another caption")
-        names = [folder / f"image_{i:03d}.png" for i in range(len(truth))]
+        names = [folder / picture_name(i) for i in range(len(truth))]
         missing = [name for name in names if not name.is_file()]
         if missing:
             raise UserError(f"{missing[0]} does not exist; name a folder test_results")

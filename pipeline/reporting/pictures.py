@@ -28,18 +28,23 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return picture
 
 
+def picture_name(number: int) -> str:
+    """Returns the name of the file of an image's hole or fill."""
+    return f"image_{number:03d}.png"
+
+
 def save_masks(folder: Path, holes: np.ndarray) -> None:
     """Writes holes, bool (N, H, W), as PNG masks of one bit a pixel, white = hole."""
     folder.mkdir()
     for i, hole in enumerate(holes):
-        Image.fromarray(hole).save(folder / f"image_{i:03d}.png")
+        Image.fromarray(hole).save(folder / picture_name(i))
 
 
 def save_results(folder: Path, images: np.ndarray, first: int = 0) -> None:
     """Writes filled images as PNG files, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images, start=first):
-        Image.fromarray(image).save(folder / f"image_{i:03d}.png")
+        Image.fromarray(image).save(folder / picture_name(i))
 
 
 def load_picture(path: Path) -> np.ndarray:

@@ -14,6 +14,15 @@ from maskgit.scoring.scores import score_columns
 HOLE_AREAS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1]
 
 
+def pictures_of(images: int, windows: int) -> np.ndarray:
+    """Returns the picture of which each of a split's images is a window, int (images,).
+
+    The first window of every picture comes first, then the second of every picture. windows: of
+    each picture; 0 where images are whole pictures.
+    """
+    return np.arange(images) % (images // (windows or 1))
+
+
 def table_row(
     schedule: str,
     iterations: int | None,

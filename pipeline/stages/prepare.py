@@ -21,7 +21,7 @@ from pipeline.inputs.dataset import file_blocks, open_pictures, read_lab_masks
 from pipeline.inputs.images import draw_image, make_batch, read_image
 from pipeline.inputs.mask_files import MaskFiles, counts_text, load_mask_files, mask_table
 from pipeline.inputs.untrusted import EXTENSIONS, LINK_OUT, LINK_TO_FOLDER
-from pipeline.plumbing.errors import UserError, plain_errors, printable
+from pipeline.plumbing.errors import UserError, plain_errors, printable_file
 from pipeline.plumbing.files import (
     StoredArray,
     fresh_folder,
@@ -124,7 +124,7 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
                     pixels[new], crops[new], boxes[new] = batch.pixels, batch.crops, batch.boxes
                     pixel_digests[new], coarse[new] = batch.pixel_digests, batch.coarse
                 usable, done = new.stop, done + len(batch.files)
-                rows += ((shown(file), *others) for file, *others in batch.files)
+                rows += ((printable_file(file), *others) for file, *others in batch.files)
                 progress.update(len(batch.files))
                 if len(rows) >= BLOCK or done == total:  # a table needs less memory than a list
                     tables.append(pd.DataFrame(rows, columns=["file", "split", "reason", "notes"]))
@@ -135,11 +135,6 @@ def load_source(data: Data, seed: int, folder: Path, workers: Workers) -> Source
     )
     files = pd.concat(tables, ignore_index=True)
     return Source(files, digests, pixels, crops, boxes, pixel_digests[:usable], coarse)
-
-
-def shown(file: str) -> str:
-    """Returns a file name without control characters, and no formula in a spreadsheet."""
-    return printable(f"./{file}" if file.startswith(("=", "+", "-", "@")) else file)
 
 
 def make_manifest(source: Source, data: Data, seed: int, workers: Workers) -> pd.DataFrame:
@@ -351,7 +346,6 @@ def prepare(
         test = np.load(folder / "test.npy", mmap_mode="r")[:40]
         holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
         save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
-    (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
     return manifest, holes
 
 
@@ -362,6 +356,7 @@ def main() -> None:
         with fresh_folder(PREPARED) as folder, Workers() as workers:
             manifest, holes = prepare(data, seed, folder, workers)
             hole_area = float(holes.mean())
+        (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
         images = manifest["split"].value_counts()
         each = data.windows or 1
         run.log_metrics({f"{split}_images": int(images[split]) * each for split in SPLITS})

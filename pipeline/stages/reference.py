@@ -39,7 +39,7 @@ from pipeline.plumbing.places import (
 from pipeline.plumbing.seconds import seconds_of
 from pipeline.reporting.extractor import EXTRACTOR, FEATURES, load_extractors, load_lpips
 from pipeline.reporting.pictures import save_results
-from pipeline.reporting.tables import image_table, table_row
+from pipeline.reporting.tables import image_table, pictures_of, table_row
 from pipeline.tracking.stage import stage_run
 
 
@@ -67,7 +67,7 @@ def fill_all(fill: Fill, images: np.ndarray, holes: np.ndarray) -> tuple[np.ndar
 def main() -> None:
     params = load_params()
     truth, holes = load_task(params.inpaint.split)
-    pictures = params.data.pictures(len(truth))
+    pictures = pictures_of(len(truth), params.data.windows)
     true_images = other_true_images(len(truth), params.data.crops, params.seed)
     others = load_others(params.score.others, truth, holes)
     with (

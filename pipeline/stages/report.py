@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from maskgit.data.mask_sets import AREAS
+from maskgit.inpainting.registry import DECODERS
 from maskgit.scoring.baselines import BOUNDS
 from maskgit.scoring.intervals import mean_by_group
 from maskgit.scoring.score import Column
@@ -155,7 +156,8 @@ def main() -> None:
             "buckets": by_area(images_scored, AREAS if params.data.mask_sets else HOLE_AREAS),
             "kinds": by_kind(images_scored, hole_kinds(params.inpaint.split)),
         }
-        found = f"{answer(images_scored, differences)} {frontier_text(table)}"
+        unit = DECODERS[params.inpaint.decoder].unit
+        found = f"{answer(images_scored, differences, unit)} {frontier_text(table)}"
         distance = column_of(FRECHET, table.columns).name
         plotted = table[table["schedule"].isin(names)].rename(columns={distance: "distance"})
         tables = {"scores": table, "differences": differences} | buckets

@@ -26,14 +26,14 @@ from pipeline.plumbing.places import (
     results_folder,
 )
 from pipeline.reporting.extractor import load_judges, load_lpips
-from pipeline.reporting.pictures import load_picture
-from pipeline.reporting.tables import image_table, table_row
+from pipeline.reporting.pictures import load_picture, picture_name
+from pipeline.reporting.tables import image_table, pictures_of, table_row
 from pipeline.tracking.stage import stage_run
 
 
 def load_filled_images(folder: Path, count: int) -> np.ndarray:
     """Returns the filled images of a folder, uint8 (count, H, W, 3)."""
-    return np.stack([load_picture(folder / f"image_{i:03d}.png") for i in range(count)])
+    return np.stack([load_picture(folder / picture_name(i)) for i in range(count)])
 
 
 def leave_out(table: Path) -> None:
@@ -56,7 +56,7 @@ def main(schedule: str) -> None:
         lpips = load_lpips(params.score.lpips)
         rows, images = [], []
         counts, fills = params.inpaint.plan(schedule)
-        pictures = params.data.pictures(len(truth))
+        pictures = pictures_of(len(truth), params.data.windows)
         total = len(truth) * len(counts) * fills * len(judges)
         with tqdm(total=total, unit="image") as bar:
             for iterations in counts:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskgit.scoring.published import ALEXNET, FID_WEIGHTS, Published
-from pipeline.inputs.listing import files_behind, hashes
+from pipeline.inputs.listing import Hashes, files_behind, hashes
 from pipeline.plumbing.copies import in_a_copy
 from pipeline.plumbing.errors import UserError, plain_errors
 from pipeline.plumbing.files import fresh_folder
@@ -53,11 +53,11 @@ def paths_of(key: str, params: Params) -> list[Path]:
     return [project_root() / path for path in named]
 
 
-def check_published(key: str, paths: list[Path], published_file: Published) -> None:
+def check_published(key: str, paths: list[Path], published_file: Published, known: Hashes) -> None:
     """Raises UserError where the parameter names another file than the published one."""
     for path in paths:
         try:
-            published_file.check(path)
+            published_file.check(path, known.hash_of)
         except (ValueError, OSError) as error:
             raise UserError(f"{key}: {error}") from None
 
@@ -78,9 +78,9 @@ def main() -> None:
     check_history()
     params = load_params()
     named = {key: paths_of(key, params) for key in KEYS}
-    for key, published_file in PUBLISHED.items():
-        check_published(key, named[key], published_file)
     with hashes() as known, fresh_folder(SOURCES) as folder:
+        for key, published_file in PUBLISHED.items():
+            check_published(key, named[key], published_file, known)
         for key, paths in named.items():
             follow_links = not key.startswith("data.") or params.data.follow_links
             rows = []

@@ -29,7 +29,7 @@ from pipeline.plumbing.params import Params, load_params
 from pipeline.plumbing.places import STUDY
 from pipeline.reporting.extractor import load_reference_extractors
 from pipeline.reporting.study_plans import HOLE_KINDS, PLANS, Plan
-from pipeline.reporting.tables import image_table
+from pipeline.reporting.tables import image_table, pictures_of
 from pipeline.tracking.stage import stage_run
 
 IMAGES = 256  # the most that are used of the validation and of the test split
@@ -139,7 +139,7 @@ def main(decoder: str) -> None:
         sampler, tuning = tune(sampler, networks, plan, validation)
         inpainter = make_inpainter(sampler, *networks)
         test, _ = load_task("test")
-        chosen = test[:IMAGES], params.data.pictures(len(test))[:IMAGES]
+        chosen = test[:IMAGES], pictures_of(len(test), params.data.windows)[:IMAGES]
         scores = run_plan(inpainter, plan, *chosen, extractors, params)
         scores.insert(0, "decoder", decoder)
         tuning.to_csv(folder / "tuning.csv", index=False)

@@ -8,7 +8,7 @@ transformer that is kept, a trained decoder can be kept, too.
 import torch
 
 from maskgit import ranks
-from maskgit.mean.codes import MeanLook
+from maskgit.mean.codes import MeanInputs
 from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.mean.settings import MeanDecoderConfig, MeanDecoderSize, taught_config
 from maskgit.tokenizer.vqgan import VQGAN
@@ -80,8 +80,8 @@ def main() -> None:
         tokenizer = load_model(TOKENIZER / MODEL, [VQGAN])
         transformer = load_model(TRANSFORMER / MODEL, transformer_kinds())
         config, model = new_model(params, checkpoint.config, tokenizer, transformer)
-        look = MeanLook(tokenizer, transformer, model.layers)
-        network = model, look, model.hidden_matrices()
+        mean_inputs = MeanInputs(tokenizer, transformer, model.layers)
+        network = model, mean_inputs, model.hidden_matrices()
         perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, drafts)
         history = train(trainer, snapshots, run, "train mean decoder")

@@ -7,7 +7,7 @@ decoder of mean codes.
 import torch
 
 from maskgit import ranks
-from maskgit.feed_forward.filling import look
+from maskgit.feed_forward.filling import only_known_pixels
 from maskgit.feed_forward.settings import UNetConfig
 from maskgit.feed_forward.unet import UNet
 from maskgit.training.drawing import DrawingTrainer
@@ -39,7 +39,7 @@ def main() -> None:
         torch.manual_seed(seed)
         config = settings.part(UNetConfig).model_dump()
         model = build(UNet, config)
-        network = model, look, model.hidden_convolutions()
+        network = model, only_known_pixels, model.hidden_convolutions()
         perceptual = perceptual_network(settings)
         trainer = DrawingTrainer(*network, *data, settings, perceptual, seed, params.drafts)
         history = train(trainer, snapshots, run, "train feed_forward")

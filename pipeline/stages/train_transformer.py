@@ -85,6 +85,8 @@ def new_model(settings: Train, inputs: Inputs) -> tuple[dict, MaskedTransformer]
 def started_model(params: Params, size: int) -> tuple[dict, MaskedTransformer]:
     """Returns the constructor's arguments and the transformer of a model folder."""
     config, model = kept_model(params, size, [GuidedTransformer, MaskedTransformer])
+    size = ", ".join(f"{name} {config[name]}" for name in ("dim", "heads", "layers"))
+    print(f"transformer: goes on from {params.train.start_from}, with its {size}")
     config = config | {"dropout": params.train.dropout}  # it has no weights
     started = build(MaskedTransformer, config)
     started.load_state_dict(unguided(model).state_dict())
@@ -98,6 +100,11 @@ def kept_model(
     return start_model(params.train.start_from, "transformer", kinds, size, params.drafts)
 
 
+def best_evaluation(history: list[dict]) -> dict:
+    """Returns the row of the lowest validation loss, the first of equal ones."""
+    return min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
+
+
 def save(
     folder: Path,
     config: dict,
@@ -109,7 +116,7 @@ def save(
     save_model(folder / MODEL, config, model)
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     uncertainty.to_csv(folder / UNCERTAINTY, index=False)
-    best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])
+    best = best_evaluation(history)
     print(
         f"transformer: validation loss {best['val_loss']:.3f} nats a hidden token; "
         f"{best['val_top1']:.1%} are the likeliest, {best['val_top5']:.1%} among the first five"
@@ -138,6 +145,18 @@ def import_model(params: Params, inputs: Inputs) -> None:
         save(folder, config, model, [{"step": 0} | metrics], uncertainty)
 
 
+def with_guide(config: dict, trainer: TransformerTrainer, best_step: int) -> Transformer:
+    """Returns the best transformer with its guide, if the guide is of an earlier step."""
+    best = trainer.best.model
+    if best_step > trainer.guide_step:
+        return build(GuidedTransformer, config).copy_weights(best, trainer.guide)
+    print(
+        f"transformer: the best weights are of step {best_step}, too early for a guide; "
+        "inpaint.guidance is not used"
+    )
+    return best
+
+
 def main() -> None:
     params, inputs = load_params(), load_inputs()
     settings, seed = params.train, params.seed
@@ -162,10 +181,9 @@ def main() -> None:
         history = train(trainer, snapshots, run, "train transformer")
         if ranks.rank():
             return
-        best = trainer.best.model
         with fresh_folder(TRANSFORMER) as folder:
-            uncertainty = inputs.measure(best, seed)
-            model = build(GuidedTransformer, config).copy_weights(best, trainer.guide)
+            uncertainty = inputs.measure(trainer.best.model, seed)
+            model = with_guide(config, trainer, best_evaluation(history)["step"])
             save(folder, config, model, history, uncertainty)
 
 

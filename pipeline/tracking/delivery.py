@@ -135,7 +135,7 @@ class Mirror:
 
     def _send(self, record: dict) -> None:
         match record["op"]:
-            case "file" | "folder":
+            case "file":
                 path = self.spool.folder / record["file"]
                 if path.is_dir():
                     self.client.log_artifacts(self.run_id, str(path))

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.places import project_root
 from pipeline.tracking.relocation import follow_project
 
@@ -102,6 +103,8 @@ def open_store(uri: str | None = None) -> Store:
 
     uri = store_uri() if uri is None else absolute(uri)
     root = project_root()
+    if "?" in str(root):  # what follows it, SQLite takes for options
+        raise UserError(f"{root}: MLflow needs a project folder without '?' in its name; rename it")
     address = uri or own_store()
     if address not in _stores:
         logging.getLogger("alembic").setLevel(logging.WARNING)

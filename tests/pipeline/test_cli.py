@@ -229,7 +229,7 @@ def test_an_export_is_whole_or_absent_and_of_read_only_files(project, monkeypatc
     for path in (project / MODEL_FOLDER).iterdir():
         path.chmod(0o444)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.plumbing.files.write_sums", lambda _: 1 / 0)
+        patch.setattr("pipeline.commands.model.write_sums", lambda _: 1 / 0)
         assert run("export", "free").exit_code
     assert not [path for path in project.iterdir() if path.name.startswith("free")]
     assert run("export", "free").exit_code == 0
@@ -422,7 +422,9 @@ def test_results_that_cannot_be_saved_stop_before_any_fill(project, monkeypatch)
     arguments = "inpaint", "in", "--mask", "hole.png", "--out"
     assert "hole.png is a file; name a folder" in str(run(*arguments, "hole.png").exception)
     monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
-    assert "no permission to write into it" in str(run(*arguments, "out").exception)
+    others = ("mask", "in", "--out", "out"), ("simulate", "verdicts.png")
+    for command in ((*arguments, "out"), *others):
+        assert "no permission to write into it" in str(run(*command).exception)
     assert not fills
 
 

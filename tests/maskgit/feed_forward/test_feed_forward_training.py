@@ -6,7 +6,7 @@ import torch
 
 from maskgit.data.cats.cat import draw_cats
 from maskgit.data.holes import draw_holes
-from maskgit.feed_forward.filling import fill_holes, look
+from maskgit.feed_forward.filling import fill_holes, only_known_pixels
 from maskgit.feed_forward.unet import UNet
 from maskgit.perception import PerceptualLoss
 from maskgit.scoring.pixel_errors import psnr
@@ -25,7 +25,7 @@ def make_trainer(data, perceptual=None, **changes):
     torch.manual_seed(0)
     model = UNet(channels=(32, 32), coarse_blocks=1)
     how = DRAWING.changed(**changes)
-    network = model, look, model.hidden_convolutions()
+    network = model, only_known_pixels, model.hidden_convolutions()
     return DrawingTrainer(*network, *data, how, perceptual, seed=3)
 
 
@@ -45,7 +45,7 @@ def test_the_validation_does_not_depend_on_the_batch_size(data):
     images, holes = data[-1]
     holes = holes.copy()
     holes[0, :32] = True  # its area differs from the others'
-    task = trainer.model.eval(), look, images, holes, trainer.loss
+    task = trainer.model.eval(), only_known_pixels, images, holes, trainer.loss
     whole = evaluate_drawing(*task, len(images))
     assert evaluate_drawing(*task, 3) == pytest.approx(whole, rel=1e-5)
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgit.inpainting.any_size import enlarge, fill_photo, look_at, shrink
+from maskgit.inpainting.any_size import enlarge, fill_photo, network_inputs, shrink
 from maskgit.inpainting.inpainter import Inpainter
 from maskgit.inpainting.replay import picture_after
 from maskgit.inpainting.seam import _refine, _solve, smoothest_fill
@@ -134,18 +134,18 @@ def test_thin_holes_at_the_pictures_own_detail_have_their_smoothest_fill_as_a_dr
     hole = np.zeros((side, side), dtype=bool)
     hole[20 : 20 + thickness, 10:50] = True
     small, small_hole = shrink(crop, hole, 64)
-    seen, unknown, draft = look_at(crop, hole, 64, is_finer=False, drafts=True)
+    seen, unknown, draft = network_inputs(crop, hole, 64, is_finer=False, drafts=True)
     assert np.array_equal(unknown, small_hole)
     assert np.array_equal(draft, small_hole & drafted)
     assert np.array_equal(seen, smoothest_fill(small, small_hole) if drafted else small)
     for is_finer in (False, True):  # a model without drafts, and windows that show a coarse fill
-        seen, _, draft = look_at(crop, hole, 64, is_finer, drafts=is_finer)
+        seen, _, draft = network_inputs(crop, hole, 64, is_finer, drafts=is_finer)
         assert np.array_equal(seen, small) and np.array_equal(draft, small_hole & is_finer)
 
 
 def test_a_window_without_known_pixels_has_no_draft():
     crop, hole = np.zeros((64, 64, 3), dtype=np.uint8), np.ones((64, 64), dtype=bool)
-    assert not look_at(crop, hole, 64, is_finer=False, drafts=True)[2].any()
+    assert not network_inputs(crop, hole, 64, is_finer=False, drafts=True)[2].any()
 
 
 def test_large_holes_blend_nearly_as_exactly_as_small_ones():

@@ -15,7 +15,7 @@ from maskgit.inpainting.inpainter import image_generators
 from maskgit.inpainting.kinds import make_readings
 from maskgit.inpainting.mean import MeanInpainter
 from maskgit.inpainting.settings import Decoding, Sampler
-from maskgit.mean.codes import MeanLook, code_vectors, mean_codes
+from maskgit.mean.codes import MeanInputs, code_vectors, mean_codes
 from maskgit.mean.decoder import MeanDecoder, copied_layers
 from maskgit.schedules import SCHEDULES
 from maskgit.training.drawing import DrawingTrainer
@@ -98,8 +98,8 @@ def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, copies, t
     drawer = taught_decoder(tokenizer, transformer, None if copies else {})
     inpainter = MeanInpainter(tokenizer, transformer, drawer)
     _, shown, *streams = inpainter.read(images, hole, *inpainter.encode(images, hole))
-    look = MeanLook(tokenizer, transformer, drawer.layers)
-    codes, known, *taught = look(known_pixels(images, hole, CPU), torch.from_numpy(hole))
+    mean_inputs = MeanInputs(tokenizer, transformer, drawer.layers)
+    codes, known, *taught = mean_inputs(known_pixels(images, hole, CPU), torch.from_numpy(hole))
     assert codes.shape == shown.shape and known.shape == (6, 4, 64, 64)
     assert len(taught) == len(streams) == (drawer.layers > 0) == copies
     for one, other in zip(taught, streams, strict=True):
@@ -111,9 +111,10 @@ def test_the_decoder_is_taught_on_what_it_will_be_shown(request, pair, copies, t
 def test_nothing_under_the_hole_is_taught(models, task):
     images, hole = task
     other = np.where(hole[..., None], 255 - images, images)
-    look, unknown = MeanLook(*models, layers=1), torch.from_numpy(hole)
+    mean_inputs, unknown = MeanInputs(*models, layers=1), torch.from_numpy(hole)
     for one, two in zip(
-        *[look(known_pixels(each, hole, CPU), unknown) for each in (images, other)], strict=True
+        *[mean_inputs(known_pixels(each, hole, CPU), unknown) for each in (images, other)],
+        strict=True,
     ):
         assert torch.equal(one, two)
 
@@ -126,8 +127,8 @@ def test_the_decoder_learns_and_the_other_networks_stay(models, task):
     def trained():
         torch.manual_seed(3)
         model = taught_decoder(tokenizer, transformer)
-        look = MeanLook(tokenizer, transformer, model.layers)
-        network = model, look, model.hidden_matrices()
+        mean_inputs = MeanInputs(tokenizer, transformer, model.layers)
+        network = model, mean_inputs, model.hidden_matrices()
         return DrawingTrainer(*network, *task, 2, task, how, None, seed=3)
 
     trainer = trained()

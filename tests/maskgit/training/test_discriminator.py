@@ -76,10 +76,10 @@ def test_parts_of_a_batch_count_by_their_images(perceptual, truth):
 
     def part(rows):
         maps = [[each[rows] for each in kind] for kind in (whole.drawn, whole.true)]
-        return Seen(*maps, whole.looked_at[rows], whole.area)
+        return Seen(*maps, whole.hole_and_rim[rows], whole.area)
 
     parts = [part(slice(0, 1)), part(slice(1, 4))]
     expected = adversary.loss(whole)
-    shares = [len(each.looked_at) / 4 for each in parts]
+    shares = [len(each.hole_and_rim) / 4 for each in parts]
     found = sum(share * adversary.loss(each) for share, each in zip(shares, parts, strict=True))
     torch.testing.assert_close(found, expected)

@@ -79,6 +79,8 @@ def test_a_preset_is_measured_with_other_settings_of_the_project(project, data, 
         (["--presets", "tiny", "--only", "train"], "--only does not go with --presets"),
         (["--presets", "tiny", "--photos", "x"], "--photos does not go with --presets"),
         (["--photos", "x", "--repeats", "3"], "--repeats does not go with --photos"),
+        (["--only", "photos", "--size", "lab"], "--size does not go with --only photos"),
+        (["--only", "photos", "--repeats", "3"], "--repeats does not go with --only photos"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(project, arguments, said):

@@ -144,6 +144,13 @@ def test_a_folder_of_shards_as_data_sets_have_it(tmp_path):
     }
 
 
+def test_a_large_parquet_file_is_read_in_a_folder_as_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.inputs.untrusted.MAX_FILE_MB", len(PNG) * 1.5 / 10**6)
+    path = make_parquet(tmp_path / "cats.parquet", {"a.png": PNG, "b.png": PNG})
+    for source in (path, tmp_path):
+        assert [image.reason for image in read(source)] == ["", ""]
+
+
 def test_a_parquet_file_that_may_not_be_read_is_not_called_corrupt(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from pipeline.plumbing.files import (
     json_text,
     load_array,
     new_array,
+    new_folder,
+    read_table,
     save_array,
     write_atomically,
 )
@@ -101,6 +104,41 @@ def test_a_single_file_is_named_where_the_disk_is_full(tmp_path):
         write_atomically(tmp_path / "b", bytes(2000))
     assert (tmp_path / "b").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_an_empty_folder_that_a_user_names_stays_the_same_one(tmp_path, monkeypatch):
+    """It may be a mount, or a shell may stand in it. What lies beside it is not touched."""
+    target, beside = tmp_path / "out", tmp_path / "out.partial"
+    for folder in (target, beside):
+        folder.mkdir()
+    (beside / "mine").write_text("mine")
+    before = target.stat().st_ino
+    monkeypatch.chdir(target)
+    with new_folder(Path()) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub/new").write_text("new")
+    assert target.stat().st_ino == before
+    assert [path.name for path in target.rglob("*")] == ["sub", "new"]
+    assert (beside / "mine").read_text() == "mine"
+    with pytest.raises(UserError, match="exists and is not an empty folder"), new_folder(target):
+        pass
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_a_user_names_is_as_before_after_an_error(tmp_path, there):
+    target = tmp_path / "a/out"
+    if there:
+        target.mkdir(parents=True)
+    with pytest.raises(ZeroDivisionError), new_folder(target) as folder:
+        (folder / "new").write_text("new")
+        raise ZeroDivisionError
+    assert target.exists() == there and not list(target.glob("*"))
+
+
+def test_a_name_of_digits_in_a_table_stays_a_name(tmp_path):
+    table = pd.DataFrame({"set": ["1e5", "01"], "area": [0.5, 1]})
+    table.to_csv(tmp_path / "masks.csv", index=False)
+    assert read_table(tmp_path / "masks.csv").equals(table)
 
 
 @pytest.fixture(scope="module")

@@ -185,6 +185,12 @@ def test_a_picture_is_a_whole_number_of_cells(project):
     assert load_params(project("data.size", 100)).data.size == 100
 
 
+@pytest.mark.parametrize("path", ["outputs/model", "outputs/../outputs/model/"])
+def test_no_training_starts_from_what_it_replaces(project, path):
+    with pytest.raises(UserError, match="outputs/model, which each run writes anew; copy it"):
+        load_params(project("train.start_from", path))
+
+
 def test_a_transformer_of_0_steps_is_one_that_there_is(project):
     with pytest.raises(UserError, match=r"train\.steps is 0, which keeps the transformer of"):
         load_params(project("train.steps", 0))

@@ -138,6 +138,11 @@ def test_the_answer_is_the_fewest_iterations_that_are_not_shown_to_be_worse(imag
     assert text.endswith("It is better than the best other fill, telea (" + text[-8:])
 
 
+def test_the_answer_names_what_the_decoder_counts(images):
+    text = answer(images, compare(images), unit="nats")
+    assert text.startswith("Answer: 5 nats, kd_x 1.")
+
+
 def test_the_answer_may_be_the_best_itself(images):
     chosen = images[images["schedule"].isin(["square", "telea"]) & ~images["iterations"].eq(5)]
     text = answer(chosen, compare(chosen))

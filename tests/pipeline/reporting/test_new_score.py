@@ -19,6 +19,7 @@ from maskgit.scoring.intervals import summarise
 from maskgit.scoring.score import Better, Evaluation, Scope, Score
 from maskgit.scoring.scores import compute_scores
 from pipeline.commands.scores import scores_page
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.params import Origin
 from pipeline.reporting import plots
 from pipeline.reporting.card import model_card
@@ -188,6 +189,9 @@ def test_a_tables_answer_is_that_of_its_own_run(tables, tmp_path, monkeypatch):
     kept = scores_page(Path("kept/reports/scores.csv"))
     assert "Answer: an earlier run." in kept and "kept/reports/summary/" in kept
     assert "Answer:" not in scores_page(Path("copies/cats/scores.csv"))
+    Path("metrics.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(UserError, match=r"metrics\.json or .*differences\.csv is damaged"):
+        scores_page(Path("reports/scores.csv"))
 
 
 def test_the_documentation_lists_it(tables):

@@ -19,6 +19,7 @@ from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.hashing import content_hash
 from pipeline.plumbing.params import load_params
 from pipeline.plumbing.workers import Workers
+from pipeline.reporting.tables import pictures_of
 from pipeline.stages.prepare import given_holes, load_source, make_manifest, prepare
 from tests.clone import ROOT
 
@@ -332,7 +333,7 @@ def test_every_split_is_of_the_windows_that_the_manifest_names(tmp_path, windowe
         rows = kept(table)[lambda rows, split=split: rows["split"] == split].sort_values("image")
         assert list(rows["image"]) == list(range(len(images[split])))
         pictures = rows.groupby("file", sort=False).ngroup()
-        assert np.array_equal(parameters("photos", windows=2).pictures(len(rows)), pictures)
+        assert np.array_equal(pictures_of(len(rows), windows=2), pictures)
         for row, image in zip(rows.itertuples(), images[split], strict=True):
             picture = np.asarray(Image.open(tmp_path / "photos" / row.file))
             box = picture[row.top : row.top + row.side, row.left : row.left + row.side]

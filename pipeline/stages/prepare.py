@@ -346,6 +346,7 @@ def prepare(
         test = np.load(folder / "test.npy", mmap_mode="r")[:40]
         holed = np.where(holes[:40, ..., None], HOLE_COLOUR, test)
         save_picture(folder / "preview.png", grid(test, 10), grid(holed, 10))
+    (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
     return manifest, holes
 
 
@@ -356,7 +357,6 @@ def main() -> None:
         with fresh_folder(PREPARED) as folder, Workers() as workers:
             manifest, holes = prepare(data, seed, folder, workers)
             hole_area = float(holes.mean())
-        (project_root() / LEFT_OUT).unlink(missing_ok=True)  # of an earlier source
         images = manifest["split"].value_counts()
         each = data.windows or 1
         run.log_metrics({f"{split}_images": int(images[split]) * each for split in SPLITS})

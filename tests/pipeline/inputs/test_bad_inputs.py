@@ -318,11 +318,13 @@ BAD = {
         "in/a.png would be overwritten; name another --out",
     ),
     "a file as folder of masks": Bad(
-        lambda: run("mask", "photo.png", "--out", "hole.png"), "hole.png...: ..."
+        lambda: run("mask", "photo.png", "--out", "hole.png"),
+        "...hole.png is a file; name a folder for the results",
     ),
     "a result in JPEG": Bad(
         lambda: fill(out="a.jpg"),
-        "a.jpg: results are PNG, since JPEG would change the known pixels",
+        "a.jpg: results are PNG, since JPEG would change the known pixels; "
+        "name a file that ends in .png, or a folder that exists",
     ),
     # masks
     "empty mask": Bad(lambda: mask(b""), not_filled(f"{MASK}: empty file")),

@@ -82,9 +82,11 @@ def test_both_go_on_from_the_folder(name, request):
     trained = weights(TRANSFORMER / MODEL)
     for name, value in weights(start / "transformer.safetensors").items():
         network, name = name.split(".", 1)
-        if network == "trained":  # in two very small steps; its guide is itself after the first
-            np.testing.assert_allclose(trained[f"trained.{name}"], value, atol=1e-6)
-            np.testing.assert_allclose(trained[f"guide.{name}"], value, atol=1e-6)
+        if network == "trained":  # in two very small steps; a guide is itself after the first
+            found = {name, f"trained.{name}", f"guide.{name}"} & trained.keys()
+            assert len(found) == 1 if name in trained else len(found) == 2
+            for own in found:
+                np.testing.assert_allclose(trained[own], value, atol=1e-6)
     assert pd.read_csv(TRANSFORMER / "history.csv")["step"].iloc[-1] == 2
     assert read_checkpoint(TRANSFORMER / MODEL).config["dropout"] == 0.25  # not the folder's 0
 

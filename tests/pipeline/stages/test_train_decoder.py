@@ -95,14 +95,16 @@ def test_the_decoder_of_a_model_folder_is_taught_further(project, tmp_path, monk
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "copy"))
     deeper = read_model(MEAN_DECODER / MODEL)  # of which the folder gets the decoder
     config, *parts, _ = read_model_folder(MODEL_FOLDER)
+    start = Path("cats-model")
+    start.mkdir()
     for name, content in folder_files(config, *parts, deeper, "a card").items():
-        (MODEL_FOLDER / name).write_bytes(content)
+        (start / name).write_bytes(content)
     set_params(more_blocks=0, learning_rate=1e-9)
     values = yaml.safe_load(Path("params.yaml").read_text())
-    values["train"]["start_from"] = str(MODEL_FOLDER)
+    values["train"]["start_from"] = str(start)
     Path("params.yaml").write_text(yaml.safe_dump(values))
     train_decoder.main()
-    assert f"mean_decoder of {MODEL_FOLDER}" in capsys.readouterr().out
+    assert f"mean_decoder of {start}" in capsys.readouterr().out
     taught = read_model(MEAN_DECODER / MODEL)
     assert taught.config == deeper.config and deeper.config["more_blocks"] == 1
     for name, weights in taught.state.items():
